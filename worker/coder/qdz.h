@@ -1,0 +1,21 @@
+/* qdz.h - the .qdz container: byte layout in worker/coder/README.md. */
+#ifndef WORKER_CODER_QDZ_H
+#define WORKER_CODER_QDZ_H
+
+#include "base/buf.h"
+#include "worker/coder/coder.h"
+#include "worker/graph/graph.h"
+
+struct qdz_layer {
+    char name[64];
+    int64_t codes, payload_bytes; /* number of codes, coded bytes */
+    double entropy_bits;          /* order-0, bits per code */
+};
+
+/* A graph whose parameters carry ->codes (floats are kept as they are) to a file, and back to a graph with the
+ * same codes, floats and structure, so that onnx_export gives the same bytes. layers may be NULL (free it). */
+int qdz_encode(const struct graph *g, const struct coder *c, struct buf *out, struct qdz_layer **layers, int *count,
+               struct err *e);
+int qdz_decode(const void *data, size_t length, struct graph **g, struct err *e);
+
+#endif

@@ -1,0 +1,64 @@
+/* dataset.h - labelled images in memory as bytes, split into train and test.
+ *
+ * Formats are a const struct per file and one list (data/list.c). Archives (tar, zip; gz/bz2/xz/zst around or inside)
+ * are read by libarchive in archive.c, one member at a time, with hard limits. */
+#ifndef WORKER_DATA_DATASET_H
+#define WORKER_DATA_DATASET_H
+
+#include "base/err.h"
+#include "worker/real.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SPLIT_TRAIN, SPLIT_TEST, SPLITS };
+
+struct split {
+    int64_t count;
+    uint8_t *pixel;  /* owned: [count][C][H][W] */
+    int32_t *label;  /* owned: [count], 0..classes-1 */
+};
+
+struct dataset {
+    char format[16];
+    int channels, height, width, classes;
+    float mean[4], stddev[4]; /* of pixel/255, per channel: what follows the division; 0 and 1 by default */
+    struct split split[SPLITS];
+};
+
+/* One reader of members of an archive. `members` is called for each regular file inside (already decompressed). */
+struct dataset_format {
+    const char *name, *title;
+    /* How well a member's name and first bytes fit: 0 no .. 100 sure; used when format is "auto". */
+    int (*probe)(const char *member, const uint8_t *head, size_t length);
+    /* Take one whole member. */
+    int (*member)(struct dataset *d, void **state, const char *member, const uint8_t *data, size_t length,
+                  struct err *e);
+    /* All members seen: check and finish; frees *state on every path. */
+    int (*finish)(struct dataset *d, void **state, struct err *e);
+};
+
+extern const struct dataset_format *const dataset_formats[]; /* NULL-terminated: idx, later cifar, npy, images */
+
+/* Read a file: archive or bare member, plain or compressed. format NULL or "auto": guessed. limit: bytes of pixels.
+ * Errors name member and offset: place "train-images-idx3-ubyte.gz offset 4". No member name that is absolute or has
+ * ".." passes, though nothing is ever written to disk. */
+int dataset_load(const char *path, const char *format, size_t limit, struct dataset **d, struct err *e);
+
+/* Drawn from a seed: "glyphs" (28x28x1, 10 digits). */
+struct dataset_builtin {
+    const char *name, *title;
+    int channels, height, width, classes;
+    int64_t train, test;
+    int (*draw)(uint64_t seed, struct dataset **d, struct err *e);
+};
+extern const struct dataset_builtin *const dataset_builtins[];
+int dataset_builtin(const char *name, uint64_t seed, struct dataset **d, struct err *e);
+
+void dataset_free(struct dataset *d);
+
+/* One sample into lane `lane` of x[feature][LANES], normalised: (pixel/255 - mean) / std. */
+void dataset_put(const struct dataset *d, int split, int64_t index, bool nhwc, real *x, int lane);
+
+#endif

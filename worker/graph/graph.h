@@ -1,0 +1,160 @@
+/* graph.h - a network as a list of nodes over values, made from ONNX or by the zoo.
+ *
+ * A graph owns its values, nodes, constants and ONE contiguous block of parameters. It says what is computed;
+ * net.h runs it. The batch axis never appears: the shape of an activation is that of one sample.
+ *
+ *      input ──► [Conv conv1] ──► [MaxPool] ──► [Flatten] ──► [Gemm fc1] ──► output
+ *                  ▲     ▲
+ *             conv1.weight  conv1.bias            (parameters: slices of graph->param)
+ */
+#ifndef WORKER_GRAPH_GRAPH_H
+#define WORKER_GRAPH_GRAPH_H
+
+#include "base/err.h"
+#include "worker/real.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GRAPH_RANK = 8, NODE_INPUTS = 16, NODE_OUTPUTS = 8 };
+#define GRAPH_MAX_VALUES 65536
+#define GRAPH_MAX_NODES  32768
+
+struct shape {
+    int rank; /* 0 = scalar */
+    int64_t dim[GRAPH_RANK];
+};
+
+int64_t shape_count(const struct shape *s); /* product, 1 for a scalar; -1 when it passes 2^40 */
+bool shape_equal(const struct shape *a, const struct shape *b);
+void shape_text(const struct shape *s, char *out, size_t size); /* "20x24x24" */
+
+enum dtype { DTYPE_FLOAT, DTYPE_INT64, DTYPE_INT32, DTYPE_INT8, DTYPE_UINT8, DTYPE_BOOL };
+
+/* A constant in natural row-major order, as the file has it. */
+struct tensor {
+    enum dtype dtype;
+    struct shape shape;
+    void *data; /* owned */
+};
+
+enum value_kind {
+    VALUE_INPUT, /* the sample fed in, lanes layout */
+    VALUE_ACT,   /* made by a node, lanes layout */
+    VALUE_PARAM, /* slice of graph->param, natural layout */
+    VALUE_CONST  /* tensor; read by setup functions (Reshape's shape, Clip's bounds...) */
+};
+
+/* What the exporter must write for a quantized parameter: the integers themselves. */
+struct value_codes {
+    int bits;            /* nominal width, 1..8; 32 for a bias */
+    int axis;            /* channel axis of scale, -1 = one scale for the tensor */
+    int64_t channels;    /* length of scale: 1 when axis is -1 */
+    float *scale;        /* owned */
+    int32_t *code;       /* owned, shape_count() of them; value = code * scale */
+};
+
+struct value {
+    char *name; /* owned, unique in the graph */
+    enum value_kind kind;
+    struct shape shape;   /* PARAM, CONST: the whole tensor; INPUT, ACT: one sample without the batch axis */
+    int producer;         /* node that makes it, -1 for none */
+    size_t offset;        /* PARAM: first element in graph->param */
+    bool trainable;       /* PARAM: false for running statistics */
+    struct tensor *constant;   /* CONST: owned */
+    struct value_codes *codes; /* PARAM: owned, NULL while it is float */
+};
+
+enum attr_type { ATTR_INT, ATTR_FLOAT, ATTR_STRING, ATTR_INTS, ATTR_FLOATS, ATTR_TENSOR };
+
+struct attr {
+    char *name; /* owned */
+    enum attr_type type;
+    int64_t i;
+    double f;
+    char *s;         /* owned */
+    size_t count;    /* of ints or floats */
+    int64_t *ints;   /* owned */
+    double *floats;  /* owned */
+    struct tensor *tensor; /* owned */
+};
+
+struct op;
+
+struct node {
+    char *name; /* owned, unique; the place in error messages */
+    const struct op *op;
+    int input[NODE_INPUTS], inputs;    /* value index, -1 = optional input left out */
+    int output[NODE_OUTPUTS], outputs;
+    struct attr *attr; /* owned, as given */
+    size_t attrs;
+    void *state; /* made by op->setup, freed by op->teardown: parsed attributes and dimensions */
+};
+
+struct graph {
+    char *name;
+    int opset;            /* of the file it came from; 13 for the zoo */
+    bool batched;         /* false: the graph has no batch axis (operator tests): one sample in lane 0 */
+    bool batch_fixed_one; /* the file fixes the batch to 1; kept for export */
+    bool input_nhwc;      /* the file's input is NHWC: the loader feeds it so */
+    struct value *value;
+    int values, values_capacity;
+    struct node *node; /* topological order after graph_finish */
+    int nodes, nodes_capacity;
+    int input;          /* value index of the (one) data input */
+    int output[NODE_OUTPUTS], outputs;
+    real *param; /* owned; 64-byte aligned; every PARAM starts at a multiple of 16 elements */
+    size_t param_count; /* length of the block, padding included */
+};
+
+struct graph *graph_new(const char *name); /* NULL when out of memory */
+void graph_free(struct graph *g);
+int graph_clone(const struct graph *g, struct graph **copy, struct err *e); /* deep, finished like the original */
+
+/* Build. Names are copied; all return an index >= 0 or a negative ERR_*. */
+int graph_add_input(struct graph *g, const char *name, const struct shape *sample, struct err *e);
+int graph_add_param(struct graph *g, const char *name, const struct shape *shape, bool trainable,
+                    const float *init, struct err *e); /* init NULL: zeros */
+int graph_add_const(struct graph *g, const char *name, struct tensor *t, struct err *e); /* takes t */
+int graph_add_value(struct graph *g, const char *name, struct err *e); /* an ACT to be produced */
+int graph_add_node(struct graph *g, const char *op, const char *name, const int *input, int inputs,
+                   const int *output, int outputs, struct err *e);
+int graph_find_value(const struct graph *g, const char *name); /* -1 when there is none */
+int graph_find_node(const struct graph *g, const char *name);
+
+/* Attributes of the node added last or any other; values are copied. */
+int node_set_int(struct node *n, const char *name, int64_t i);
+int node_set_float(struct node *n, const char *name, double f);
+int node_set_string(struct node *n, const char *name, const char *s);
+int node_set_ints(struct node *n, const char *name, const int64_t *ints, size_t count);
+int node_set_floats(struct node *n, const char *name, const double *floats, size_t count);
+const struct attr *node_attr(const struct node *n, const char *name); /* NULL when absent */
+int64_t node_int(const struct node *n, const char *name, int64_t fallback);
+double node_float(const struct node *n, const char *name, double fallback);
+
+/* Order topologically, check that everything is produced once, run every op->setup (shapes, attributes), drop
+ * values and nodes that no output needs. May be called again after an edit: setups run anew.
+ * Errors: ERR_UNSUPPORTED or ERR_INVALID with place "node NAME (Op)". */
+int graph_finish(struct graph *g, struct err *e);
+
+/* Edit: put a new node of `op` behind value v: all consumers among nodes[] (-1: every consumer and the graph
+ * outputs) read the new node's output instead. extra: further inputs of the new node (parameters).
+ * Returns the new node's index (before the next graph_finish). */
+int graph_insert(struct graph *g, int v, const char *op, const char *name, const int *extra, int extras,
+                 const int *consumers, int consumer_count, struct err *e);
+
+/* The quantizable layers, in order: a node whose op has a weight input. */
+struct layer {
+    const char *name; /* weight's name without ".weight", else the node's name; borrowed from the graph's arena
+                         of names: valid while the graph lives and is not edited */
+    int node, weight, bias; /* bias -1 when there is none */
+    int64_t parameters;     /* weight + bias elements */
+    uint64_t macs;          /* multiply-accumulates per sample */
+};
+int graph_layers(struct graph *g, struct layer **layers, int *count, struct err *e); /* free(*layers) */
+
+int64_t graph_parameters(const struct graph *g); /* all PARAM elements without padding, running statistics included */
+int64_t graph_trainable(const struct graph *g);
+
+#endif

@@ -1,0 +1,45 @@
+/* net.h - a graph made executable for one batch size: planned memory, forward, backward.
+ *
+ * All activations live in one arena laid out once by liveness (plan.c); gradients likewise; nothing is allocated
+ * in a step. The parameter gradients are one block with the layout of graph->param. Not thread-safe: one caller. */
+#ifndef WORKER_GRAPH_NET_H
+#define WORKER_GRAPH_NET_H
+
+#include "worker/graph/graph.h"
+#include "worker/graph/pool.h"
+
+struct kernels;
+struct net;
+
+struct net_options {
+    int batch;      /* samples; rounded up to blocks of 16 */
+    bool train;     /* plan gradients too */
+    uint64_t seed;  /* for dropout */
+    size_t limit;   /* bytes that may be used, 0 = no limit: ERR_MEMORY with both figures when it would be more */
+    const struct kernels *kernels; /* NULL: the best of this CPU */
+    struct pool *pool;             /* borrowed */
+};
+
+/* The planner's figure: what net_new would allocate (activations, gradients, kept, scratch, parameter gradients). */
+int net_bytes(const struct graph *g, const struct net_options *o, size_t *bytes, struct err *e);
+
+/* The graph must be finished and must outlive the net unedited. */
+int net_new(struct graph *g, const struct net_options *o, struct net **net, struct err *e);
+void net_free(struct net *n);
+
+/* Use other weights for a PARAM value (a quantizer's output, natural layout); NULL: back to graph->param. */
+void net_set_weight(struct net *n, int value, const real *weight);
+
+real *net_input(struct net *n); /* [blocks][features][LANES]: fill it; unused lanes must be zero */
+int net_blocks(const struct net *n);
+/* training: batch statistics and dropout, and everything that backward needs is kept. tick: number of the step. */
+void net_forward(struct net *n, int samples, bool training, uint64_t tick);
+const real *net_output(const struct net *n, int index);      /* [blocks][features][LANES] */
+real *net_output_gradient(struct net *n, int index);         /* fill it before net_backward */
+void net_backward(struct net *n);                            /* zeroes, then fills, the parameter gradients */
+real *net_gradients(struct net *n);                          /* layout of graph->param */
+const real *net_value(const struct net *n, int value);       /* an activation of the last forward; NULL when its
+                                                                memory was reused (eval) unless watched */
+void net_watch(struct net *n, int value);                    /* before the first forward: keep this activation (eval) */
+
+#endif
