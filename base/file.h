@@ -33,6 +33,8 @@ int64_t file_disk_free(const char *path);             /* bytes available, or neg
 
 /* Open NAME (one path component; no '/', not "." or "..") below dirfd for reading, never through a link. */
 int file_open_below(int dirfd, const char *name, struct err *e); /* fd >= 0 or negative ERR_* */
+/* As file_load, through file_open_below: for what a worker wrote. */
+int file_load_below(int dirfd, const char *name, size_t limit, char **data, size_t *length, struct err *e);
 bool file_name_ok(const char *name); /* one component, 1..255 bytes, [A-Za-z0-9._-], does not start with '.' */
 
 #endif
