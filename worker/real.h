@@ -22,6 +22,7 @@ typedef int64_t real_mask; /* the integer of the same width: what vector compari
 #define real_sqrt  sqrt
 #define real_fabs  fabs
 #define real_rint  rint
+#define real_floor floor
 #define real_tanh  tanh
 #else
 typedef float real;
@@ -31,6 +32,7 @@ typedef int32_t real_mask;
 #define real_sqrt  sqrtf
 #define real_fabs  fabsf
 #define real_rint  rintf
+#define real_floor floorf
 #define real_tanh  tanhf
 #endif
 

@@ -39,4 +39,6 @@ extern const struct kernels *const kernels_list[]; /* best first; NULL-terminate
 const struct kernels *kernels_best(void);          /* QUANTD_KERNELS in the environment forces one */
 const struct kernels *kernels_find(const char *name); /* NULL when unknown or unusable here */
 
+const char *kernels_blas(void); /* OpenBLAS's version and core type, for the record of a result */
+
 #endif

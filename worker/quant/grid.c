@@ -1,0 +1,138 @@
+#include "worker/quant/grid.h"
+
+#include <string.h>
+
+static int mid_tread_high(int bits)
+{
+    return bits == 1 ? 1 : (1 << (bits - 1)) - 1;
+}
+
+static int sym_low(int bits)
+{
+    return -mid_tread_high(bits);
+}
+
+static int twos_low(int bits)
+{
+    return bits == 1 ? -1 : -(1 << (bits - 1));
+}
+
+static int midrise_high(int bits)
+{
+    return (1 << bits) - 1;
+}
+
+static int midrise_low(int bits)
+{
+    return -midrise_high(bits);
+}
+
+static const struct grid grid_sym = { "sym", "symmetric around zero, zero is a level", 8, mid_tread_high, sym_low, 0 };
+static const struct grid grid_twos = { "twos", "two's complement, one more negative level", 8, mid_tread_high, twos_low, 0 };
+static const struct grid grid_midrise = { "midrise", "symmetric without a zero level", 7, midrise_high, midrise_low, 1 };
+
+const struct grid *const grid_list[] = { &grid_sym, &grid_twos, &grid_midrise, NULL };
+
+const struct grid *grid_find(const char *name)
+{
+    for (const struct grid *const *g = grid_list; *g; g++)
+        if (strcmp((*g)->name, name) == 0)
+            return *g;
+    return NULL;
+}
+
+struct grid_rule grid_rule(const struct grid *g, int bits, real scale)
+{
+    return (struct grid_rule){ g->low(bits), g->high(bits), g->odd || bits == 1, scale };
+}
+
+/* Nearest code of w/scale; ties to even codes (mid-tread), and in an odd grid zero goes to +1. */
+static inline real nearest(const struct grid_rule *r, real w)
+{
+    real u = w / r->scale;
+    real low = (real)r->low, high = (real)r->high;
+
+    u = u < low ? low : u > high ? high : u;
+    if (!r->odd)
+        return real_rint(u);
+    /* 2*ceil(u/2) - 1 would send even numbers down; the half-open cells [2m, 2m+2) -> 2m+1 send 0 to +1 */
+    real k = 2 * real_floor(u / 2) + 1;
+    return k > high ? high : k;
+}
+
+int grid_code(const struct grid_rule *r, real w)
+{
+    return (int)nearest(r, w);
+}
+
+void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t count, struct grid_sums *sums)
+{
+    /* Sixteen partial sums keep the loop vertical; they are added in lane order. */
+    double error[LANES] = { 0 }, wk[LANES] = { 0 }, kk[LANES] = { 0 };
+    int64_t zeros = 0;
+
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t n = count - i < LANES ? count - i : LANES;
+        for (size_t j = 0; j < n; j++) {
+            real k = nearest(r, w[i + j]);
+            real v = k * r->scale, d = w[i + j] - v;
+            q[i + j] = v;
+            error[j] += (double)d * (double)d;
+            wk[j] += (double)w[i + j] * (double)k;
+            kk[j] += (double)k * (double)k;
+            zeros += k == 0;
+        }
+    }
+    for (int j = 0; j < LANES; j++) {
+        sums->error += error[j];
+        sums->wk += wk[j];
+        sums->kk += kk[j];
+    }
+    sums->zeros += zeros;
+}
+
+/* Error of one scale, and the Lloyd successor of it. */
+static double try_scale(const struct grid *g, int bits, const real *w, size_t count, double scale, double *next)
+{
+    struct grid_rule r = grid_rule(g, bits, (real)scale);
+    double error = 0, wk = 0, kk = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        double k = (double)nearest(&r, w[i]), d = (double)w[i] - k * scale;
+        error += d * d;
+        wk += (double)w[i] * k;
+        kk += k * k;
+    }
+    *next = kk > 0 && wk > 0 ? wk / kk : scale;
+    return error;
+}
+
+real grid_fit(const struct grid *g, int bits, const real *w, size_t count)
+{
+    double sum = 0, top = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        double a = (double)real_fabs(w[i]);
+        sum += a;
+        top = a > top ? a : top;
+    }
+    if (!(sum > 0))
+        return (real)1e-3; /* all zero: any scale is as good */
+    double best_error = -1, best = top, high = g->high(bits), next;
+    /* The clipping point lies between the mean and the maximum of |w|: eight starts, Lloyd from each. */
+    for (int start = 0; start < 8; start++) {
+        double clip = sum / (double)count + (top - sum / (double)count) * (start + 1) / 8.0;
+        double scale = bits == 1 ? sum / (double)count : clip / high;
+        for (int iteration = 0; iteration < 12; iteration++) {
+            double error = try_scale(g, bits, w, count, scale, &next);
+            if (best_error < 0 || error < best_error) {
+                best_error = error;
+                best = scale;
+            }
+            if (fabs(next - scale) < 1e-7 * scale)
+                break;
+            scale = next;
+        }
+    }
+    return (real)best;
+}

@@ -1,0 +1,48 @@
+/* grid.h - uniform grids for weights: which integers a b-bit code may take, and the nearest one.
+ *
+ * A quantized weight is always code * scale. Choi et al. (arXiv 1809.00095), notation of the paper: step d, bits n.
+ *   sym      mid-tread, codes -(2^(n-1)-1) .. 2^(n-1)-1, scale = d          (n >= 2; n = 2 is ternary)
+ *   twos     mid-tread, codes -2^(n-1) .. 2^(n-1)-1,     scale = d          (n >= 2)
+ *   midrise  no zero,   odd codes -(2^n-1) .. 2^n-1,     scale = d / 2      (n <= 7: int8 containers)
+ *   any grid with n = 1: codes -1, +1, scale = d, sign(0) = +1. */
+#ifndef WORKER_QUANT_GRID_H
+#define WORKER_QUANT_GRID_H
+
+#include "worker/real.h"
+
+#include <stddef.h>
+
+struct grid {
+    const char *name, *title;
+    int bits_max;
+    int (*high)(int bits); /* greatest code */
+    int (*low)(int bits);  /* least code */
+    int odd;               /* 1: only odd codes exist */
+};
+
+extern const struct grid *const grid_list[]; /* NULL-terminated */
+const struct grid *grid_find(const char *name);
+
+/* One quantized tensor's rule, ready for inner loops. */
+struct grid_rule {
+    int low, high, odd; /* odd also for 1 bit */
+    real scale;
+};
+
+struct grid_rule grid_rule(const struct grid *g, int bits, real scale);
+
+/* What the update of the scale and the regularizer need from one pass over weights. Sums in double, fixed order. */
+struct grid_sums {
+    double error;   /* sum (w - q)^2 */
+    double wk, kk;  /* sum w*k, sum k*k: closed-form scale wk/kk for fixed codes (Lloyd) */
+    int64_t zeros;  /* codes that are 0 */
+};
+
+/* q[i] = code * scale for count weights; adds to *sums. */
+void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t count, struct grid_sums *sums);
+int grid_code(const struct grid_rule *r, real w); /* the same rounding, one weight */
+
+/* Scale that minimises the squared error: Lloyd iterations from several starts. Deterministic; O(60 count). */
+real grid_fit(const struct grid *g, int bits, const real *w, size_t count);
+
+#endif

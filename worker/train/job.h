@@ -1,0 +1,53 @@
+/* job.h - one job in one directory, from specification to artifacts. Runs on the compute thread. */
+#ifndef WORKER_TRAIN_JOB_H
+#define WORKER_TRAIN_JOB_H
+
+#include "worker/events.h"
+#include "worker/report/report.h"
+#include "worker/train/trainer.h"
+
+#include <jansson.h>
+
+/* What a kind of job does, in the order of the pipeline. */
+struct kind {
+    const char *name, *title;
+    bool quantizes, trains;
+    const char *const *sections; /* of the specification; NULL-terminated */
+};
+
+extern const struct kind *const kind_list[]; /* NULL-terminated */
+const struct kind *kind_find(const char *name);
+
+struct job {
+    const char *dir;      /* borrowed */
+    json_t *spec;         /* borrowed: complete specification */
+    unsigned char spec_hash[32];
+    const struct kind *kind;
+    struct events *events;   /* borrowed */
+    struct control *control; /* borrowed */
+    int threads;
+    const struct kernels *kernels;
+
+    /* owned */
+    struct dataset *dataset;
+    struct graph *graph;
+    struct pool *pool;
+    struct loader *train, *test;
+    struct quant *quant;
+    struct net *net;
+    struct curves curves;
+    json_t *layers; /* of the result, built on the way */
+
+    /* findings */
+    double float_value, trained_value, latent_value, value;
+    int64_t samples;
+    int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
+    char weights_hash[72];
+    double started_s;
+};
+
+/* Inputs are opened and parsed here: call it inside the sandbox. 0, or an error (ERR_AGAIN: stopped, checkpointed). */
+int job_run(struct job *j, struct err *e);
+void job_deinit(struct job *j);
+
+#endif

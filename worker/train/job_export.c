@@ -1,0 +1,144 @@
+/* job_export.c - the trained graph to files, and what there is to say of each layer. */
+#include "worker/train/job_parts.h"
+
+#include "api/spec.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "worker/coder/qdz.h"
+#include "worker/onnx/onnx.h"
+#include "worker/op/op.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int write_artifact(struct job *j, const char *name, const void *data, size_t length, struct err *e)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/out/%s", j->dir, name);
+    return file_publish(path, data, length, 0644, e);
+}
+
+static int export_onnx(struct job *j, struct err *e)
+{
+    char trained[32], weights[8], activations[8], seed[24];
+    const char *model = spec_text(j->spec, "/model", ""), *dataset = spec_text(j->spec, "/dataset", "");
+    char *data;
+    size_t length;
+
+    snprintf(trained, sizeof trained, "%.6f", j->trained_value);
+    snprintf(weights, sizeof weights, "%d", (int)spec_int(j->spec, "/quantize/weights/bits", 32));
+    snprintf(activations, sizeof activations, "%d", (int)spec_int(j->spec, "/quantize/activations/bits", 32));
+    snprintf(seed, sizeof seed, "%lld", (long long)spec_int(j->spec, "/train/seed", 1));
+    const struct onnx_meta meta[] = {
+        { "quantd.version", QUANTD_VERSION },
+        { "quantd.kind", j->kind->name },
+        { "quantd.method", spec_text(j->spec, "/quantize/method", "none") },
+        { "quantd.weight_bits", weights },
+        { "quantd.activation_bits", activations },
+        { "quantd.seed", seed },
+        { "quantd.model", model },
+        { "quantd.dataset", dataset },
+        { "quantd.top1", trained },
+    };
+    int status = onnx_export(j->graph, meta, sizeof meta / sizeof *meta, &data, &length, e);
+    if (status)
+        return status;
+    status = write_artifact(j, "model.onnx", data, length, e);
+    j->onnx_bytes = (int64_t)length;
+    free(data);
+    return status;
+}
+
+static int64_t count_zeros(const struct graph *g, const struct value *v)
+{
+    int64_t zeros = 0, count = shape_count(&v->shape);
+
+    for (int64_t i = 0; i < count; i++)
+        zeros += g->param[v->offset + (size_t)i] == 0;
+    return zeros;
+}
+
+/* The row of one layer: widths were noted when the plan was made, the rest is read off the graph. */
+static void describe_layer(struct job *j, const struct layer *l, int index, const struct qdz_layer *coded, int coded_count)
+{
+    const struct graph *g = j->graph;
+    const struct value *weight = &g->value[l->weight];
+    json_t *row = json_array_get(j->layers, (size_t)index);
+
+    if (!row) {
+        json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", 32, "activation_bits", 32));
+        row = json_array_get(j->layers, (size_t)index);
+    }
+    const struct qdz_layer *c = NULL;
+    for (int i = 0; i < coded_count; i++)
+        if (strncmp(coded[i].name, weight->name, sizeof coded[i].name - 1) == 0)
+            c = &coded[i];
+    double msqe = 0;
+    for (int i = 0; j->quant && i < j->quant->weights; i++)
+        if (j->quant->weight[i].value == l->weight)
+            msqe = j->quant->weight[i].sums.error / (double)j->quant->weight[i].count;
+    json_object_set_new(row, "name", json_string(l->name));
+    json_object_set_new(row, "op", json_string(g->node[l->node].op->name));
+    json_object_set_new(row, "parameters", json_integer(l->parameters));
+    json_object_set_new(row, "macs", json_integer((json_int_t)l->macs));
+    json_object_set_new(row, "sparsity", json_real((double)count_zeros(g, weight) / (double)shape_count(&weight->shape)));
+    json_object_set_new(row, "entropy_bits", c ? json_real(c->entropy_bits) : json_null());
+    json_object_set_new(row, "bytes", json_integer(c ? c->payload_bytes : 4 * shape_count(&weight->shape)));
+    json_object_set_new(row, "msqe", json_real(msqe));
+}
+
+static int export_qdz(struct job *j, struct err *e)
+{
+    struct buf file;
+    struct qdz_layer *coded = NULL;
+    struct layer *layers = NULL;
+    int coded_count = 0, count = 0;
+
+    buf_init(&file, (size_t)1 << 31);
+    int status = qdz_encode(j->graph, coder_find("cabac"), &file, &coded, &coded_count, e);
+    if (!status)
+        status = write_artifact(j, "model.qdz", file.data, file.length, e);
+    if (!status)
+        status = graph_layers(j->graph, &layers, &count, e);
+    j->file_bytes = (int64_t)file.length;
+    for (int i = 0; !status && i < coded_count; i++)
+        j->payload_bytes += coded[i].payload_bytes;
+    for (int i = 0; !status && i < count; i++)
+        describe_layer(j, &layers[i], i, coded, coded_count);
+    free(layers);
+    free(coded);
+    buf_free(&file);
+    return status;
+}
+
+/* One hash over all parameter values: two runs that agree in it made the same network. */
+static int hash_weights(struct job *j, struct err *e)
+{
+    const struct graph *g = j->graph;
+    unsigned char digest[HASH_BYTES];
+    struct hash *h = hash_new();
+
+    if (!h)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int v = 0; v < g->values; v++)
+        if (g->value[v].kind == VALUE_PARAM) {
+            hash_add(h, g->value[v].name, strlen(g->value[v].name) + 1);
+            hash_add(h, g->param + g->value[v].offset, (size_t)shape_count(&g->value[v].shape) * sizeof(real));
+        }
+    hash_done(h, digest);
+    hash_text(digest, j->weights_hash);
+    return 0;
+}
+
+int job_export(struct job *j, struct err *e)
+{
+    char out[4096];
+    int status;
+
+    events_phase(j->events, "export");
+    snprintf(out, sizeof out, "%s/out", j->dir);
+    if ((status = file_make_dirs(out, e)) || (status = hash_weights(j, e)) || (status = export_onnx(j, e)))
+        return status;
+    return export_qdz(j, e);
+}

@@ -1,0 +1,107 @@
+/* job_finish.c - result.json and the report. result.json is written last: it says that everything else is there. */
+#include "worker/train/job_parts.h"
+
+#include "api/spec.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "worker/kernels/kernels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void set_int(json_t *o, const char *key, int64_t value)
+{
+    json_object_set_new(o, key, json_integer(value));
+}
+
+static void set_real(json_t *o, const char *key, double value)
+{
+    json_object_set_new(o, key, json_real(value));
+}
+
+static void set_text(json_t *o, const char *key, const char *value)
+{
+    json_object_set_new(o, key, json_string(value));
+}
+
+static json_t *make_result(const struct job *j)
+{
+    json_t *r = json_object();
+
+    set_int(r, "format", 1);
+    set_text(r, "kind", j->kind->name);
+    set_text(r, "metric", "top1");
+    set_real(r, "value", j->value);
+    set_real(r, "float_value", j->float_value);
+    set_int(r, "samples", j->samples);
+    set_int(r, "correct", llround(j->value * (double)j->samples));
+    set_int(r, "float_bytes", j->float_bytes);
+    if (j->kind->trains) {
+        set_real(r, "trained_value", j->trained_value);
+        set_int(r, "onnx_bytes", j->onnx_bytes);
+        set_int(r, "file_bytes", j->file_bytes);
+        set_int(r, "payload_bytes", j->payload_bytes);
+        set_real(r, "ratio", (double)j->float_bytes / (double)j->file_bytes);
+        set_text(r, "weights_sha256", j->weights_hash);
+        json_object_set(r, "layers", j->layers);
+    }
+    if (j->kind->quantizes) {
+        set_text(r, "method", spec_text(j->spec, "/quantize/method", ""));
+        json_object_set_new(r, "snap", json_pack("{s:f, s:f}", "before", j->latent_value, "after", j->trained_value));
+    }
+    set_int(r, "seed", spec_int(j->spec, "/train/seed", 1));
+    set_int(r, "threads", j->threads);
+    set_text(r, "version", QUANTD_VERSION);
+    set_text(r, "kernels", j->kernels->name);
+    set_text(r, "blas", kernels_blas());
+    set_real(r, "wall_s", (double)clock_mono_ns() * 1e-9 - j->started_s);
+    set_real(r, "cpu_s", clock_cpu_s());
+    return r;
+}
+
+static void announce_artifacts(struct job *j)
+{
+    static const char *const names[] = { "model.onnx", "model.qdz", "curves.csv", "curves.svg",
+                                         "layers.csv", "report.html", "result.json", "log.txt" };
+    char path[4096];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/out/%s", j->dir, names[i]);
+        int64_t bytes = file_size(path);
+        if (bytes >= 0)
+            events_emit(j->events, "artifact", json_pack("{s:s, s:I}", "name", names[i], "bytes", (json_int_t)bytes));
+    }
+}
+
+int job_finish(struct job *j, struct err *e)
+{
+    char out[4096], path[4096 + 16];
+    json_t *result = NULL;
+    char *text = NULL;
+    int status;
+
+    events_phase(j->events, "report");
+    snprintf(out, sizeof out, "%s/out", j->dir);
+    if ((status = file_make_dirs(out, e)))
+        return status;
+    result = make_result(j);
+    text = result ? json_dumps(result, JSON_INDENT(2)) : NULL;
+    if (!text) {
+        status = err_set(e, ERR_NOMEM, "out of memory");
+        goto out;
+    }
+    if ((status = report_write(out, &j->curves, j->spec, result, e)))
+        goto out;
+    snprintf(path, sizeof path, "%s/result.json", out);
+    if ((status = file_publish(path, text, strlen(text), 0644, e)))
+        goto out;
+    announce_artifacts(j);
+    snprintf(path, sizeof path, "%s/result.json", j->dir);
+    if ((status = file_publish(path, text, strlen(text), 0644, e)))
+        goto out;
+    events_emit(j->events, "done", json_pack("{s:s, s:f}", "metric", "top1", "value", j->value));
+out:
+    free(text);
+    json_decref(result);
+    return status;
+}

@@ -1,0 +1,86 @@
+/* job_prepare.c - from the specification to quantizers: widths per layer, overrides, calibration. */
+#include "worker/train/job_parts.h"
+
+#include "api/spec.h"
+#include "base/mem.h"
+#include "worker/train/calibrate.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+
+#define CALIBRATION_BATCHES 8
+
+/* First and last layer get first_last_bits where that is wider; then overrides, the last match wins. */
+static void plan_layer(const json_t *spec, const char *name, bool outer, struct quant_layer_plan *p)
+{
+    int outer_bits = (int)spec_int(spec, "/quantize/first_last_bits", 8);
+
+    p->weight_bits = (int)spec_int(spec, "/quantize/weights/bits", 4);
+    p->activation.bits = (int)spec_int(spec, "/quantize/activations/bits", 8);
+    if (outer && outer_bits > p->weight_bits)
+        p->weight_bits = outer_bits;
+    if (outer && outer_bits > p->activation.bits)
+        p->activation.bits = outer_bits;
+    size_t i;
+    json_t *o;
+    json_array_foreach((json_t *)spec_at(spec, "/overrides"), i, o) {
+        if (fnmatch(spec_text(o, "/match", ""), name, 0) != 0)
+            continue;
+        p->weight_bits = (int)spec_int(o, "/weights/bits", p->weight_bits);
+        p->activation.bits = (int)spec_int(o, "/activations/bits", p->activation.bits);
+    }
+}
+
+static int check_grid(const struct grid *grid, const struct layer *layers, const struct quant_layer_plan *plan,
+                      int count, struct err *e)
+{
+    for (int i = 0; i < count; i++)
+        if (plan[i].weight_bits != 32 && plan[i].weight_bits > grid->bits_max)
+            return err_set(e, ERR_INVALID, "grid %s has at most %d bits, but layer %s is to have %d", grid->name,
+                           grid->bits_max, layers[i].name, plan[i].weight_bits);
+    return 0;
+}
+
+static int calibrate(struct job *j, struct quant_layer_plan *plan, int count, struct err *e)
+{
+    struct net_options o = job_net_options(j, false, JOB_EVAL_BATCH);
+    struct net *net;
+    int status = net_new(j->graph, &o, &net, e);
+
+    if (status)
+        return status;
+    status = calibrate_activations(j->graph, net, j->pool, j->train, JOB_EVAL_BATCH, CALIBRATION_BATCHES, plan, count, e);
+    net_free(net);
+    return status;
+}
+
+int job_prepare(struct job *j, struct err *e)
+{
+    const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
+    struct layer *layers = NULL;
+    int count, status = graph_layers(j->graph, &layers, &count, e);
+    struct quant_layer_plan *plan = mem_array((size_t)(status ? 0 : count) + 1, sizeof *plan);
+
+    if (!status && !plan)
+        status = err_set(e, ERR_NOMEM, "out of memory");
+    if (!status && !grid)
+        status = err_set(e, ERR_INVALID, "no such grid");
+    if (!status && count == 0)
+        status = err_set(e, ERR_INVALID, "the model has no layer with weights");
+    if (status)
+        goto out;
+    events_phase(j->events, "calibrate");
+    for (int i = 0; i < count; i++)
+        plan_layer(j->spec, layers[i].name, i == 0 || i == count - 1, &plan[i]);
+    if ((status = check_grid(grid, layers, plan, count, e)) || (status = calibrate(j, plan, count, e)) ||
+        (status = quant_new(j->graph, plan, count, grid, &j->quant, e)))
+        goto out;
+    quant_fit(j->quant, j->graph);
+    for (int i = 0; i < count; i++)
+        json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits, "activation_bits",
+                                                   plan[i].activation.bits));
+out:
+    free(layers);
+    free(plan);
+    return status;
+}

@@ -1,0 +1,37 @@
+/* job_score.c - the figure that counts: the exported file is read back and judged like anybody's model. */
+#include "worker/train/job_parts.h"
+
+#include "base/file.h"
+#include "worker/onnx/onnx.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TOLERANCE 0.001 /* of top-1 between the end of training and the file */
+
+int job_score(struct job *j, struct err *e)
+{
+    char path[4096], *data;
+    struct graph *g = NULL;
+    size_t length;
+
+    events_phase(j->events, "score");
+    snprintf(path, sizeof path, "%s/out/model.onnx", j->dir);
+    int status = file_load(path, (size_t)2 << 30, &data, &length, e);
+    if (status)
+        return status;
+    status = onnx_import(data, length, &g, e);
+    free(data);
+    if (status) {
+        err_wrap(e, "our own export can't be read back");
+        return ERR_INTERNAL;
+    }
+    status = job_evaluate(j, g, &j->value, e);
+    graph_free(g);
+    if (status)
+        return status;
+    if (fabs(j->value - j->trained_value) > TOLERANCE)
+        return err_set(e, ERR_INTERNAL, "the exported file scores %.4f, but training ended with %.4f (tolerance %g)",
+                       j->value, j->trained_value, TOLERANCE);
+    return 0;
+}

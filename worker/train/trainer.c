@@ -1,0 +1,288 @@
+#include "worker/train/trainer.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define PIECE        ((size_t)8192)
+#define CURVE_POINTS 400
+#define STEP_MIN     ((real)1e-8) /* an activation step never becomes zero or negative */
+
+/* A slice of one parameter: updated by whichever thread gets it. */
+struct trainer_piece {
+    size_t offset, count;
+    real decay;          /* weight decay that applies: none for biases, scales and steps */
+    real gradient_scale; /* 1; LSQ's g for activation steps */
+    int weight;          /* index in quant->weight, -1: not quantized */
+    bool positive;
+    struct grid_sums sums;
+};
+
+static int weight_index(const struct quant *q, int value)
+{
+    for (int i = 0; q && i < q->weights; i++)
+        if (q->weight[i].value == value)
+            return i;
+    return -1;
+}
+
+static const struct quant_activation *step_of(const struct quant *q, int value)
+{
+    for (int i = 0; q && i < q->activations; i++)
+        if (q->activation[i].step == value)
+            return &q->activation[i];
+    return NULL;
+}
+
+static int cut_pieces(struct trainer *t, struct err *e)
+{
+    const struct graph *g = t->graph;
+    size_t total = 0;
+
+    for (int v = 0; v < g->values; v++)
+        if (g->value[v].kind == VALUE_PARAM && g->value[v].trainable)
+            total += ((size_t)shape_count(&g->value[v].shape) + PIECE - 1) / PIECE;
+    t->piece = mem_array(total + 1, sizeof *t->piece);
+    if (!t->piece)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int v = 0; v < g->values; v++) {
+        const struct value *value = &g->value[v];
+        if (value->kind != VALUE_PARAM || !value->trainable)
+            continue;
+        const struct quant_activation *a = step_of(t->quant, v);
+        size_t count = (size_t)shape_count(&value->shape);
+        struct trainer_piece p = { .weight = weight_index(t->quant, v), .positive = a != NULL };
+        p.decay = value->shape.rank >= 2 ? (real)t->settings.weight_decay : 0;
+        /* LSQ (arXiv 1902.08153): g = 1 / sqrt(N Q_P), N features of one sample */
+        p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * ((1 << a->bits) - 1))) : 1;
+        for (size_t at = 0; at < count; at += PIECE) {
+            p.offset = value->offset + at;
+            p.count = count - at < PIECE ? count - at : PIECE;
+            t->piece[t->pieces++] = p;
+        }
+    }
+    return 0;
+}
+
+int trainer_init(struct trainer *t, struct err *e)
+{
+    const struct trainer_settings *s = &t->settings;
+    size_t bytes = t->graph->param_count * sizeof(real) + 64;
+
+    for (int i = 0; i < s->optimizer->moments; i++)
+        if (!(t->moment[i] = mem_aligned(64, bytes)))
+            return err_set(e, ERR_NOMEM, "out of memory");
+    t->label = mem_array((size_t)s->batch_size + LANES, sizeof *t->label);
+    if (!t->label)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    t->steps_per_epoch = (t->train->count + s->batch_size - 1) / s->batch_size;
+    t->steps_total = t->steps_per_epoch * s->epochs;
+    if (t->quant) {
+        quant_bind(t->quant, t->net);
+        quant_apply(t->quant, t->graph, t->pool);
+        if (t->method->regularizer)
+            t->method->regularizer->begin(t->at.regularizer, t->quant, s->lambda, t->steps_total);
+    }
+    return cut_pieces(t, e);
+}
+
+void trainer_deinit(struct trainer *t)
+{
+    free(t->moment[0]);
+    free(t->moment[1]);
+    free(t->piece);
+    free(t->label);
+    t->moment[0] = t->moment[1] = NULL;
+    t->piece = NULL;
+    t->label = NULL;
+}
+
+struct update {
+    struct trainer *t;
+    struct optimizer_step step;
+    const real *gradient;
+    real pull; /* t / (1 + t) of the regularizer's proximal step */
+};
+
+/* One pass over a piece: optimizer, straight-through requantization, proximal pull. */
+static void update_piece(const struct update *u, struct trainer_piece *p)
+{
+    struct trainer *t = u->t;
+    struct optimizer_step step = u->step;
+    real *w = t->graph->param + p->offset;
+    real *const moment[2] = { t->moment[0] + p->offset, t->moment[1] ? t->moment[1] + p->offset : NULL };
+    real *g = net_gradients(t->net) + p->offset;
+
+    step.weight_decay = p->decay;
+    if (p->gradient_scale != 1)
+        for (size_t i = 0; i < p->count; i++)
+            g[i] *= p->gradient_scale;
+    t->settings.optimizer->update(&step, w, g, moment, p->count);
+    if (p->positive)
+        for (size_t i = 0; i < p->count; i++)
+            w[i] = w[i] > STEP_MIN ? w[i] : STEP_MIN;
+    if (p->weight < 0)
+        return;
+    const struct quant_weight *weight = &t->quant->weight[p->weight];
+    struct grid_rule rule = grid_rule(weight->grid, weight->bits, weight->scale);
+    real *q = t->quant->q + p->offset;
+    p->sums = (struct grid_sums){ 0 };
+    grid_quantize(&rule, w, q, p->count, &p->sums);
+    /* w moves towards q and never past it, so its code stays: a resumed run finds the same q */
+    for (size_t i = 0; i < p->count; i++)
+        w[i] += u->pull * (q[i] - w[i]);
+}
+
+static void update_pieces(void *arg, int lo, int hi, int thread)
+{
+    const struct update *u = arg;
+    (void)thread;
+
+    for (int i = lo; i < hi; i++)
+        update_piece(u, &u->t->piece[i]);
+}
+
+/* Sums of all pieces, in their order. */
+static void collect_sums(struct trainer *t, double pull)
+{
+    struct quant *q = t->quant;
+    double error = 0;
+
+    for (int i = 0; i < q->weights; i++)
+        q->weight[i].sums = (struct grid_sums){ 0 };
+    for (int i = 0; i < t->pieces; i++) {
+        if (t->piece[i].weight < 0)
+            continue;
+        struct grid_sums *s = &q->weight[t->piece[i].weight].sums;
+        s->error += t->piece[i].sums.error;
+        s->wk += t->piece[i].sums.wk;
+        s->kk += t->piece[i].sums.kk;
+        s->zeros += t->piece[i].sums.zeros;
+        error += t->piece[i].sums.error;
+    }
+    /* the pieces summed before the pull, which shrinks every distance by 1 - pull */
+    q->error = q->total ? error / (double)q->total * (1 - pull) * (1 - pull) : 0;
+}
+
+static void update_all(struct trainer *t, double rate)
+{
+    const struct regularizer *r = t->method ? t->method->regularizer : NULL;
+    double pull = 0;
+
+    if (t->quant) {
+        quant_refit(t->quant);
+        double strength = r ? r->pull(t->at.regularizer, t->quant, rate) : 0;
+        pull = strength / (1 + strength);
+    }
+    struct update u = { .t = t, .pull = (real)pull };
+    u.step = (struct optimizer_step){ (real)rate, (real)t->settings.momentum, 0, t->at.step + 1 };
+    pool_run(t->pool, update_pieces, &u, t->pieces);
+    if (t->quant) {
+        collect_sums(t, pull);
+        if (r)
+            r->update(t->at.regularizer, t->quant);
+    }
+}
+
+static void report_span(struct trainer *t, double rate)
+{
+    const struct regularizer *r = t->method ? t->method->regularizer : NULL;
+    const struct trainer_sink *s = &t->sink;
+    int64_t step = t->at.step;
+
+    s->metric(s->arg, "loss", step, t->at.span_loss / (double)t->at.span_samples);
+    s->metric(s->arg, "learning_rate", step, rate);
+    if (t->quant) {
+        s->metric(s->arg, "msqe", step, t->quant->error);
+        s->metric(s->arg, "error_in_steps", step, sqrt(t->quant->error) / quant_median_scale(t->quant));
+        if (r)
+            s->metric(s->arg, "coefficient", step, r->coefficient(t->at.regularizer));
+    }
+    t->at.span_loss = 0;
+    t->at.span_samples = 0;
+}
+
+static int train_step(struct trainer *t, struct err *e)
+{
+    const struct trainer_settings *s = &t->settings;
+    int64_t left = t->train->count - t->at.sample, span = t->steps_total / CURVE_POINTS;
+    int samples = left < s->batch_size ? (int)left : s->batch_size, blocks = net_blocks(t->net);
+    double rate = s->learning_rate * s->schedule->factor((double)t->at.step / (double)t->steps_total);
+
+    loader_fill(t->train, t->pool, t->at.sample, samples, blocks, net_input(t->net), t->label);
+    net_forward(t->net, samples, true, (uint64_t)t->at.step);
+    struct loss_result r = loss_cross_entropy(net_output(t->net, 0), t->label, t->classes, samples, blocks,
+                                              net_output_gradient(t->net, 0));
+    if (!isfinite(r.loss))
+        return err_set(e, ERR_DIVERGED, "the loss is no longer finite at step %lld of %lld (learning rate %g): try a smaller learning rate",
+                       (long long)t->at.step, (long long)t->steps_total, rate);
+    net_backward(t->net);
+    update_all(t, rate);
+    t->at.step++;
+    t->at.sample += samples;
+    t->at.epoch_loss += r.loss;
+    t->at.epoch_correct += r.correct;
+    t->at.span_loss += r.loss;
+    t->at.span_samples += samples;
+    if (t->at.step % (span ? span : 1) == 0 || t->at.step == t->steps_total)
+        report_span(t, rate);
+    atomic_store(&t->control->step, t->at.step);
+    return 0;
+}
+
+double trainer_score(struct net *n, struct pool *p, struct loader *l, int batch, int classes, int32_t *label,
+                     int64_t *correct)
+{
+    int blocks = net_blocks(n);
+    int64_t right = 0;
+
+    loader_natural(l);
+    for (int64_t at = 0; at < l->count; at += batch) {
+        int samples = l->count - at < batch ? (int)(l->count - at) : batch;
+        loader_fill(l, p, at, samples, blocks, net_input(n), label);
+        net_forward(n, samples, false, 0);
+        right += loss_cross_entropy(net_output(n, 0), label, classes, samples, blocks, NULL).correct;
+    }
+    if (correct)
+        *correct = right;
+    return (double)right / (double)l->count;
+}
+
+static void end_epoch(struct trainer *t)
+{
+    const struct trainer_sink *s = &t->sink;
+
+    s->metric(s->arg, "train_top1", t->at.step, (double)t->at.epoch_correct / (double)t->train->count);
+    s->metric(s->arg, "top1", t->at.step,
+              trainer_score(t->net, t->pool, t->test, t->settings.batch_size, t->classes, t->label, NULL));
+    t->at.epoch++;
+    t->at.sample = 0;
+    t->at.epoch_loss = 0;
+    t->at.epoch_correct = 0;
+}
+
+int trainer_run(struct trainer *t, struct err *e)
+{
+    int status = 0;
+
+    atomic_store(&t->control->steps, t->steps_total);
+    atomic_store(&t->control->step, t->at.step);
+    while (t->at.epoch < t->settings.epochs && !status) {
+        loader_shuffle(t->train, (uint64_t)t->at.epoch);
+        t->train->augment = t->settings.augment;
+        while (t->at.sample < t->train->count && !status) {
+            if (atomic_exchange(&t->control->checkpoint, false))
+                status = t->sink.save(t->sink.arg, e);
+            if (!status && atomic_load(&t->control->stop)) {
+                status = t->sink.save(t->sink.arg, e);
+                return status ? status : err_set(e, ERR_AGAIN, "stopped at step %lld", (long long)t->at.step);
+            }
+            if (!status)
+                status = train_step(t, e);
+        }
+        if (!status) {
+            end_epoch(t);
+            status = t->sink.save(t->sink.arg, e);
+        }
+    }
+    return status;
+}
