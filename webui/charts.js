@@ -1,0 +1,121 @@
+// Small multiples of a job's (or several jobs') series, drawn by uPlot; the cursors of all charts move together.
+import { html, useEffect, useRef, useState } from "./html.js";
+import uPlot from "./vendor/uplot.js";
+import { metricValue, number, title } from "./format.js";
+
+/** What belongs together and how; series that are not here get a chart of their own. */
+const KNOWN = [
+  { title: "Loss", series: ["loss"] },
+  { title: "Top-1 accuracy", series: ["top1", "train_top1"], format: (v) => metricValue("top1", v), tick: (v) => `${+(v * 100).toFixed(2)} %` },
+  { title: "PSNR", series: ["psnr_db"] },
+  { title: "Quantization error (MSQE)", series: ["msqe"] },
+  { title: "Coefficient α", series: ["coefficient"], log: true },
+  { title: "Error in steps", series: ["error_in_steps"], log: true },
+  { title: "Learning rate", series: ["learning_rate"] },
+];
+const LABELS = { top1: "test", train_top1: "training" };
+
+// Okabe and Ito's palette, without its yellow (too light on white) and black (absent on dark).
+export const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"];
+const BRIGHT = ["#56b4e9", "#e69f00", "#2bb891", "#cc79a7", "#f0763a", "#8ab8ff"];
+const DASHES = [[], [5, 3], [2, 3], [8, 3, 2, 3]];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const colour = (i) => (dark.matches ? BRIGHT : COLOURS)[i % COLOURS.length];
+
+/** The charts for these runs [{label, series: Map}]: [{title, lines: [{label, name, run}], …}]. */
+export function layout(runs) {
+  const names = new Set(runs.flatMap((r) => [...r.series.keys()]));
+  const known = new Set(KNOWN.flatMap((k) => k.series));
+  const rest = [...names].filter((n) => !known.has(n)).map((n) => ({ title: title(n), series: [n] }));
+  return [...KNOWN, ...rest]
+    .map((k) => ({ ...k, lines: k.series.flatMap((name, dash) => runs.filter((r) => r.series.has(name)).map((run) => ({ name, run, dash, colour: runs.indexOf(run) }))) }))
+    .filter((k) => k.lines.length)
+    .map((k) => ({ ...k, many: runs.length > 1, lines: k.lines.map((l) => ({ ...l, label: runs.length > 1 ? l.run.label + (k.series.length > 1 ? ` ${LABELS[l.name] ?? ""}` : "") : LABELS[l.name] ?? title(l.name) })) }));
+}
+
+const table = (chart, log) =>
+  uPlot.join(
+    chart.lines.map(({ run, name }) => {
+      const s = run.series.get(name);
+      return [s.steps, log ? s.values.map((v) => (v > 0 ? v : null)) : s.values];
+    }),
+  );
+
+function options(chart, log, width, onCursor) {
+  const ink = css("--quiet"), rule = css("--rule");
+  const axis = { stroke: ink, font: "11px system-ui, sans-serif", grid: { stroke: rule, width: 1 }, ticks: { show: false }, border: { show: false } };
+  // One run has a line per series, several runs a colour per run and a dash per series.
+  const line = (l, i) => ({ label: l.label, stroke: colour(chart.many ? l.colour : i), width: 1.6, dash: chart.many ? DASHES[l.dash] : DASHES[i], spanGaps: true, points: { show: l.run.series.get(l.name).steps.length < 2, size: 5 } });
+  return {
+    width,
+    height: 170,
+    padding: [8, 10, 0, 0],
+    legend: { show: false },
+    cursor: { sync: { key: "charts", scales: ["x", null] }, y: false, points: { size: 7 }, drag: { x: true, y: false } },
+    scales: { x: { time: false }, y: log ? { distr: 3 } : { range: (u, a, b) => (a === b ? [a - (Math.abs(a) || 1) * 0.1, b + (Math.abs(b) || 1) * 0.1] : uPlot.rangeNum(a, b, 0.08, false)) } },
+    axes: [
+      { ...axis, size: 26, space: 60, values: (u, v) => v.map((x) => (x == null ? "" : number(x, 6))) },
+      { ...axis, size: 58, space: 28, values: (u, v) => v.map((x) => (x == null ? "" : (chart.tick ?? ((y) => number(y, 3)))(x))) },
+    ],
+    series: [{}, ...chart.lines.map(line)],
+    hooks: { setCursor: [(u) => onCursor(u.cursor.idxs, u.cursor.idx)] },
+  };
+}
+
+function Chart({ chart, version }) {
+  const box = useRef(), plot = useRef(), values = useRef(), step = useRef();
+  const [log, setLog] = useState(!!chart.log);
+  const [theme, setTheme] = useState(0);
+  const format = chart.format ?? ((v) => number(v));
+  const shape = chart.lines.map((l) => l.name + l.label).join("|");
+
+  const show = (indices, at) => {
+    const data = plot.current?.data;
+    if (!data || !values.current) return;
+    const live = at != null && at >= 0;
+    step.current.textContent = live ? `step ${data[0][at]}` : "";
+    chart.lines.forEach((l, i) => {
+      const v = live ? data[i + 1][indices?.[i + 1] ?? at] : l.run.series.get(l.name).values.at(-1);
+      values.current.children[i].lastChild.textContent = v == null ? "–" : format(v);
+    });
+  };
+  const latest = useRef(show);
+  latest.current = show;
+
+  useEffect(() => {
+    const f = () => setTheme((n) => n + 1);
+    dark.addEventListener("change", f);
+    return () => dark.removeEventListener("change", f);
+  }, []);
+  useEffect(() => {
+    const width = () => Math.max(200, box.current.clientWidth);
+    plot.current = new uPlot(options(chart, log, width(), (...a) => latest.current(...a)), table(chart, log), box.current);
+    const observer = new ResizeObserver(() => plot.current.setSize({ width: width(), height: 170 }));
+    observer.observe(box.current);
+    latest.current(null, null);
+    return () => (observer.disconnect(), plot.current.destroy(), (plot.current = null));
+  }, [shape, log, theme]);
+  useEffect(() => {
+    plot.current?.setData(table(chart, log));
+    latest.current(plot.current?.cursor.idxs, plot.current?.cursor.idx);
+  }, [version]);
+
+  const legend = chart.lines.map((l, i) => html`<span class="value"><i class="swatch" style=${{ background: colour(chart.many ? l.colour : i) }}></i>${chart.lines.length > 1 && html`<small>${l.label}</small>`}<b></b></span>`);
+  return html`<figure class="chart" data-series=${chart.series.join(" ")}>
+    <figcaption>
+      <h3>${chart.title}</h3>
+      <small class="step" ref=${step}></small>
+      <button type="button" class="plain toggle" aria-pressed=${log} title="Logarithmic scale" onClick=${() => setLog(!log)}>log</button>
+    </figcaption>
+    <div class="values" ref=${values}>${legend}</div>
+    <div class="plot" ref=${box} role="img" aria-label=${`${chart.title} over training steps`}></div>
+  </figure>`;
+}
+
+/** runs: [{label, series}]; version: any number that changes with the data. */
+export function Charts({ runs, version }) {
+  const charts = layout(runs);
+  if (!charts.length) return html`<p class="quiet">No numbers yet: curves appear with the first training steps.</p>`;
+  return html`<div class="charts">${charts.map((c) => html`<${Chart} key=${c.title} chart=${c} version=${version} />`)}</div>`;
+}
