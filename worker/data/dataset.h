@@ -1,7 +1,7 @@
 /* dataset.h - labelled images in memory as bytes, split into train and test.
  *
- * Formats are a const struct per file and one list (data/list.c). Archives (tar, zip; gz/bz2/xz/zst around or inside)
- * are read by libarchive in archive.c, one member at a time, with hard limits. */
+ * Formats are a const struct per file and one list (data/list.c). Archives (tar, zip; gz/bz2/xz/zst around or
+ * inside) are read by libarchive in archive.c, one member at a time, with hard limits. */
 #ifndef WORKER_DATA_DATASET_H
 #define WORKER_DATA_DATASET_H
 
@@ -16,8 +16,8 @@ enum { SPLIT_TRAIN, SPLIT_TEST, SPLITS };
 
 struct split {
     int64_t count;
-    uint8_t *pixel;  /* owned: [count][C][H][W] */
-    int32_t *label;  /* owned: [count], 0..classes-1 */
+    uint8_t *pixel; /* owned: [count][C][H][W] */
+    int32_t *label; /* owned: [count], 0..classes-1 */
 };
 
 struct dataset {
@@ -27,7 +27,8 @@ struct dataset {
     struct split split[SPLITS];
 };
 
-/* One reader of members of an archive. `members` is called for each regular file inside (already decompressed). */
+/* One reader of members of an archive. `members` is called for each regular file inside (already
+ * decompressed). */
 struct dataset_format {
     const char *name, *title;
     /* How well a member's name and first bytes fit: 0 no .. 100 sure; used when format is "auto". */
@@ -35,14 +36,19 @@ struct dataset_format {
     /* Take one whole member. */
     int (*member)(struct dataset *d, void **state, const char *member, const uint8_t *data, size_t length,
                   struct err *e);
-    /* All members seen: check and finish; frees *state on every path. */
+    /* All members seen: check and finish; frees *state on every path. d NULL: only free it. */
     int (*finish)(struct dataset *d, void **state, struct err *e);
 };
 
-extern const struct dataset_format *const dataset_formats[]; /* NULL-terminated: idx, later cifar, npy, images */
+extern const struct dataset_format
+    *const dataset_formats[]; /* NULL-terminated: idx, later cifar, npy, images */
 
-/* Read a file: archive or bare member, plain or compressed. format NULL or "auto": guessed. limit: bytes of pixels.
- * Errors name member and offset: place "train-images-idx3-ubyte.gz offset 4". No member name that is absolute or has
+struct dataset *dataset_new(void); /* empty, mean 0 and deviation 1; NULL when out of memory */
+
+/* Read a file: archive or bare member, plain or compressed. format NULL or "auto": guessed. limit:
+ * decompressed bytes, all members together; memory stays below two and a half times that. Either split may
+ * come out empty. Errors name member and offset: place "train-images-idx3-ubyte.gz offset 4". No member name
+ * that is absolute or has
  * ".." passes, though nothing is ever written to disk. */
 int dataset_load(const char *path, const char *format, size_t limit, struct dataset **d, struct err *e);
 

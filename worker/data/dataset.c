@@ -1,0 +1,156 @@
+#include "worker/data/dataset.h"
+
+#include "base/mem.h"
+#include "worker/data/archive.h"
+#include "worker/data/member.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One load: which format it is, once known, and what was seen that is not in it. */
+struct load {
+    const struct dataset_format *format; /* NULL until a member decides */
+    struct dataset *dataset;
+    void *state;
+    int seen, taken;
+    char first[MEMBER_SHOWN]; /* the first member that was skipped, and what it looks like */
+    const char *first_kind;
+};
+
+static const struct dataset_format *format_find(const char *name)
+{
+    for (int i = 0; dataset_formats[i] != NULL; i++)
+        if (strcmp(dataset_formats[i]->name, name) == 0)
+            return dataset_formats[i];
+    return NULL;
+}
+
+static const struct dataset_format *format_guess(const char *member, const uint8_t *head, size_t length)
+{
+    const struct dataset_format *best = NULL;
+    int best_score = 0;
+
+    for (int i = 0; dataset_formats[i] != NULL; i++) {
+        int score = dataset_formats[i]->probe(member, head, length);
+        if (score > best_score) {
+            best = dataset_formats[i];
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static int load_want(void *cookie, const struct archive_member *m, const uint8_t *head, size_t length,
+                     struct err *e)
+{
+    struct load *l = cookie;
+    bool forced =
+        l->format != NULL && m->bare; /* one file and a format: it must be in it, or the reader says why */
+
+    (void)e;
+    l->seen++;
+    if (l->format == NULL)
+        l->format = format_guess(m->name, head, length);
+    if (l->format != NULL && (forced || l->format->probe(m->name, head, length) > 0))
+        return 1;
+    if (l->first_kind == NULL) {
+        member_show(m->name, l->first);
+        l->first_kind = member_kind(head, length);
+    }
+    return 0;
+}
+
+static int load_take(void *cookie, const struct archive_member *m, const uint8_t *data, size_t length,
+                     struct err *e)
+{
+    struct load *l = cookie;
+
+    l->taken++;
+    return l->format->member(l->dataset, &l->state, m->name, data, length, e);
+}
+
+static int load_nothing(const struct load *l, struct err *e)
+{
+    if (l->seen == 0)
+        return err_set(e, ERR_INVALID, "the archive has no files");
+    if (l->format == NULL)
+        return err_set(e, ERR_INVALID, "no file in a known format: '%s' looks like %s", l->first,
+                       l->first_kind);
+    return err_set(e, ERR_INVALID, "no file in format %s: '%s' looks like %s", l->format->name, l->first,
+                   l->first_kind);
+}
+
+struct dataset *dataset_new(void)
+{
+    struct dataset *d = mem_alloc(sizeof *d);
+
+    for (int c = 0; d != NULL && c < 4; c++)
+        d->stddev[c] = 1;
+    return d;
+}
+
+int dataset_load(const char *path, const char *format, size_t limit, struct dataset **out, struct err *e)
+{
+    struct load l = { .dataset = NULL };
+    const struct archive_visitor visitor = { .cookie = &l, .want = load_want, .take = load_take };
+    int r;
+
+    *out = NULL;
+    if (format != NULL && strcmp(format, "auto") != 0 && (l.format = format_find(format)) == NULL)
+        return err_set(e, ERR_UNSUPPORTED, "there is no data format '%s'", format);
+    l.dataset = dataset_new();
+    if (l.dataset == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+
+    r = archive_walk(path, limit, &visitor, e);
+    if (r == 0 && l.taken == 0)
+        r = load_nothing(&l, e);
+    if (r == 0)
+        r = l.format->finish(l.dataset, &l.state, e);
+    else if (l.format != NULL)
+        l.format->finish(NULL, &l.state, NULL);
+    if (r < 0) {
+        dataset_free(l.dataset);
+        return r;
+    }
+    snprintf(l.dataset->format, sizeof l.dataset->format, "%s", l.format->name);
+    *out = l.dataset;
+    return 0;
+}
+
+int dataset_builtin(const char *name, uint64_t seed, struct dataset **out, struct err *e)
+{
+    *out = NULL;
+    for (int i = 0; dataset_builtins[i] != NULL; i++) {
+        const struct dataset_builtin *b = dataset_builtins[i];
+        if (strcmp(b->name, name) == 0)
+            return b->draw(seed, out, e);
+    }
+    return err_set(e, ERR_NOT_FOUND, "there is no built-in data set '%s'", name);
+}
+
+void dataset_free(struct dataset *d)
+{
+    if (d == NULL)
+        return;
+    for (int k = 0; k < SPLITS; k++) {
+        free(d->split[k].pixel);
+        free(d->split[k].label);
+    }
+    free(d);
+}
+
+void dataset_put(const struct dataset *d, int split, int64_t index, bool nhwc, real *x, int lane)
+{
+    const size_t plane = (size_t)d->height * d->width, channels = (size_t)d->channels;
+    const uint8_t *pixel = d->split[split].pixel + (size_t)index * channels * plane;
+    /* feature = c*plane + i for CHW, i*channels + c for HWC */
+    const size_t channel_step = (nhwc ? 1 : plane) * LANES, pixel_step = (nhwc ? channels : 1) * LANES;
+
+    for (size_t c = 0; c < channels; c++) {
+        const real mean = d->mean[c], deviation = d->stddev[c];
+        real *to = x + lane + c * channel_step;
+        for (size_t i = 0; i < plane; i++)
+            to[i * pixel_step] = ((real)pixel[c * plane + i] / 255 - mean) / deviation;
+    }
+}

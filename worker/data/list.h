@@ -1,0 +1,11 @@
+/* list.h - the formats and built-in data sets themselves; everybody else goes through the lists in dataset.h.
+ */
+#ifndef WORKER_DATA_LIST_H
+#define WORKER_DATA_LIST_H
+
+#include "worker/data/dataset.h"
+
+extern const struct dataset_format dataset_format_idx, dataset_format_cifar;
+extern const struct dataset_builtin dataset_builtin_glyphs;
+
+#endif
