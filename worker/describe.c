@@ -19,7 +19,8 @@ static json_t *describe_kinds(void)
         json_t *sections = json_array();
         for (const char *const *s = (*k)->sections; *s; s++)
             json_array_append_new(sections, json_string(*s));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", (*k)->name, "title", (*k)->title, "sections", sections));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", (*k)->name, "title", (*k)->title,
+                                              "sections", sections));
     }
     return list;
 }
@@ -39,12 +40,12 @@ static json_t *describe_methods(void)
 
     for (const struct method *const *p = method_list; *p; p++) {
         const struct method *m = *p;
-        json_t *limits = json_pack("{s:[i,i], s:[i,i], s:o, s:o}", "/quantize/weights/bits", m->weight_bits[0], m->weight_bits[1],
-                                   "/quantize/activations/bits", m->activation_bits[0], m->activation_bits[1],
-                                   "/quantize/weights/grid", names(m->grids), "/quantize/weights/granularity",
-                                   names(m->granularities));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", m->name, "title", m->title, "source", m->source,
-                                              "limits", limits));
+        json_t *limits = json_pack("{s:[i,i], s:[i,i], s:o, s:o}", "/quantize/weights/bits",
+                                   m->weight_bits[0], m->weight_bits[1], "/quantize/activations/bits",
+                                   m->activation_bits[0], m->activation_bits[1], "/quantize/weights/grid",
+                                   names(m->grids), "/quantize/weights/granularity", names(m->granularities));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", m->name, "title", m->title,
+                                              "source", m->source, "limits", limits));
     }
     return list;
 }
@@ -63,12 +64,14 @@ static json_t *describe_zoo(void)
             for (int i = 0; i < count; i++)
                 json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:I}", "name", layers[i].name, "op",
                                                       g->node[layers[i].node].op->name, "parameters",
-                                                      (json_int_t)layers[i].parameters, "macs", (json_int_t)layers[i].macs));
+                                                      (json_int_t)layers[i].parameters, "macs",
+                                                      (json_int_t)layers[i].macs));
         free(layers);
         graph_free(g);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:[i,i,i], s:i, s:o}", "name", z->name, "title", z->title,
-                                              "source", z->source, "parameters", (json_int_t)z->parameters, "shape", z->channels,
-                                              z->height, z->width, "classes", z->classes, "layers", rows));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:[i,i,i], s:i, s:o}", "name", z->name,
+                                              "title", z->title, "source", z->source, "parameters",
+                                              (json_int_t)z->parameters, "shape", z->channels, z->height,
+                                              z->width, "classes", z->classes, "layers", rows));
     }
     return list;
 }
@@ -78,9 +81,10 @@ static json_t *describe_datasets(void)
     json_t *list = json_array();
 
     for (const struct dataset_builtin *const *p = dataset_builtins; *p; p++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:[i,i,i], s:i, s:I, s:I}", "name", (*p)->name, "title", (*p)->title,
-                                              "shape", (*p)->channels, (*p)->height, (*p)->width, "classes", (*p)->classes,
-                                              "train", (json_int_t)(*p)->train, "test", (json_int_t)(*p)->test));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:[i,i,i], s:i, s:I, s:I}", "name", (*p)->name,
+                                              "title", (*p)->title, "shape", (*p)->channels, (*p)->height,
+                                              (*p)->width, "classes", (*p)->classes, "train",
+                                              (json_int_t)(*p)->train, "test", (json_int_t)(*p)->test));
     return list;
 }
 
@@ -132,14 +136,16 @@ static json_t *describe_kernels(void)
     for (const struct kernels *const *k = kernels_list; *k; k++)
         if ((*k)->usable())
             json_array_append_new(available, json_string((*k)->name));
-    return json_pack("{s:o, s:s, s:s}", "available", available, "best", kernels_best()->name, "blas", kernels_blas());
+    return json_pack("{s:o, s:s, s:s}", "available", available, "best", kernels_best()->name, "blas",
+                     kernels_blas());
 }
 
 json_t *describe_capabilities(void)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version", QUANTD_VERSION, "kinds",
-                     describe_kinds(), "parameters", describe_parameters(), "methods", describe_methods(), "zoo",
-                     describe_zoo(), "datasets", describe_datasets(), "formats", describe_formats(), "operators",
-                     describe_operators(), "coders", describe_coders(), "optimizers", describe_training("optimizers"),
-                     "schedules", describe_training("schedules"), "kernels", describe_kernels());
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+                     QUANTD_VERSION, "kinds", describe_kinds(), "parameters", describe_parameters(),
+                     "methods", describe_methods(), "zoo", describe_zoo(), "datasets", describe_datasets(),
+                     "formats", describe_formats(), "operators", describe_operators(), "coders",
+                     describe_coders(), "optimizers", describe_training("optimizers"), "schedules",
+                     describe_training("schedules"), "kernels", describe_kernels());
 }

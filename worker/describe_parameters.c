@@ -79,39 +79,73 @@ static json_t *list_tasks(void)
 }
 
 static const struct parameter parameters[] = {
-    { "/kind", "enum", "Kind of job", "What is to be done with the model.", "", 0, 0, NULL, 0, true, list_kinds },
+    { "/kind", "enum", "Kind of job", "What is to be done with the model.", "", 0, 0, NULL, 0, true,
+      list_kinds },
     { "/name", "string", "Name", "Free text, to find the job again.", "", 0, 200, "\"\"", 0, false, NULL },
     { "/tags", "strings", "Tags", "Up to 16 words to filter by.", "", 0, 16, "[]", 0, false, NULL },
-    { "/model", "reference", "Model", "Id, name or sha256: of an uploaded model, or zoo:NAME.", "", 0, 0, NULL, 0, true, NULL },
-    { "/dataset", "reference", "Data set", "Id, name or sha256: of an uploaded data set, or builtin:NAME.", "", 0, 0, NULL, 0, true, NULL },
+    { "/model", "reference", "Model", "Id, name or sha256: of an uploaded model, or zoo:NAME.", "", 0, 0,
+      NULL, 0, true, NULL },
+    { "/dataset", "reference", "Data set", "Id, name or sha256: of an uploaded data set, or builtin:NAME.",
+      "", 0, 0, NULL, 0, true, NULL },
     { "/task", "enum", "Task", "What the network is for.", "", 0, 0, "\"classify\"", 0, false, list_tasks },
-    { "/normalize/mean", "numbers", "Mean", "Taken from pixel/255, per channel or one for all. Empty: what the data set says.", "", 0, 4, "null", 0, false, NULL },
-    { "/normalize/std", "numbers", "Standard deviation", "Divides after the mean is taken away.", "", 0, 4, "null", 0, false, NULL },
-    { "/quantize/method", "enum", "Method", "How the quantized weights are learned.", "", 0, 0, "\"msqe\"", 0, false, list_methods },
-    { "/quantize/weights/bits", "integer", "Weight bits", "Width of the weights between first and last layer; 32 leaves them in floating point.", "bit", 1, 8, "4", 32, false, NULL },
-    { "/quantize/weights/grid", "enum", "Weight grid", "sym and twos have a zero level, midrise has none. One bit is -d, +d in each.", "", 0, 0, "\"sym\"", 0, false, list_grids },
-    { "/quantize/weights/granularity", "enum", "Granularity", "Weights that share a step.", "", 0, 0, "\"layer\"", 0, false, list_granularities },
-    { "/quantize/activations/bits", "integer", "Activation bits", "Width of what goes into each layer; 32 leaves it in floating point.", "bit", 2, 8, "8", 32, false, NULL },
-    { "/quantize/first_last_bits", "integer", "First and last layer", "Least width of weights and input of the first and the last layer; 1 treats them as the others.", "bit", 1, 8, "8", 32, false, NULL },
-    { "/quantize/lambda", "number", "Lambda", "Weight of -log(coefficient): how strongly the weights are drawn to the grid.", "", 1e-6, 1e6, "1", 0, false, NULL },
-    { "/overrides", "list", "Overrides", "Other widths for layers by name; the last match wins.", "", 0, 64, "[]", 0, false, NULL },
-    { "/overrides/*/match", "string", "Layers", "Shell pattern of layer names; it must match at least one.", "", 1, 200, NULL, 0, true, NULL },
-    { "/overrides/*/weights/bits", "integer", "Weight bits", "As /quantize/weights/bits.", "bit", 1, 8, NULL, 32, false, NULL },
-    { "/overrides/*/activations/bits", "integer", "Activation bits", "As /quantize/activations/bits.", "bit", 2, 8, NULL, 32, false, NULL },
-    { "/train/epochs", "integer", "Epochs", "Passes over the training samples.", "epoch", 0, 10000, "10", 0, false, NULL },
-    { "/train/batch_size", "integer", "Batch size", "Samples of one step.", "sample", 1, 4096, "64", 0, false, NULL },
-    { "/train/optimizer", "enum", "Optimizer", "sgd has momentum, adam decoupled weight decay.", "", 0, 0, "\"sgd\"", 0, false, list_optimizers },
-    { "/train/learning_rate", "number", "Learning rate", "At the start; the schedule lowers it.", "", 1e-9, 100, "0.01", 0, false, NULL },
-    { "/train/schedule", "enum", "Schedule", "cosine to zero, step by tenths at 1/2 and 3/4, or constant.", "", 0, 0, "\"cosine\"", 0, false, list_schedules },
+    { "/normalize/mean", "numbers", "Mean",
+      "Taken from pixel/255, per channel or one for all. Empty: what the data set says.", "", 0, 4, "null", 0,
+      false, NULL },
+    { "/normalize/std", "numbers", "Standard deviation", "Divides after the mean is taken away.", "", 0, 4,
+      "null", 0, false, NULL },
+    { "/quantize/method", "enum", "Method", "How the quantized weights are learned.", "", 0, 0, "\"msqe\"", 0,
+      false, list_methods },
+    { "/quantize/weights/bits", "integer", "Weight bits",
+      "Width of the weights between first and last layer; 32 leaves them in floating point.", "bit", 1, 8,
+      "4", 32, false, NULL },
+    { "/quantize/weights/grid", "enum", "Weight grid",
+      "sym and twos have a zero level, midrise has none. One bit is -d, +d in each.", "", 0, 0, "\"sym\"", 0,
+      false, list_grids },
+    { "/quantize/weights/granularity", "enum", "Granularity", "Weights that share a step.", "", 0, 0,
+      "\"layer\"", 0, false, list_granularities },
+    { "/quantize/activations/bits", "integer", "Activation bits",
+      "Width of what goes into each layer; 32 leaves it in floating point.", "bit", 2, 8, "8", 32, false,
+      NULL },
+    { "/quantize/first_last_bits", "integer", "First and last layer",
+      "Least width of weights and input of the first and the last layer; 1 treats them as the others.", "bit",
+      1, 8, "8", 32, false, NULL },
+    { "/quantize/lambda", "number", "Lambda",
+      "Weight of -log(coefficient): how strongly the weights are drawn to the grid.", "", 1e-6, 1e6, "1", 0,
+      false, NULL },
+    { "/overrides", "list", "Overrides", "Other widths for layers by name; the last match wins.", "", 0, 64,
+      "[]", 0, false, NULL },
+    { "/overrides/*/match", "string", "Layers", "Shell pattern of layer names; it must match at least one.",
+      "", 1, 200, NULL, 0, true, NULL },
+    { "/overrides/*/weights/bits", "integer", "Weight bits", "As /quantize/weights/bits.", "bit", 1, 8, NULL,
+      32, false, NULL },
+    { "/overrides/*/activations/bits", "integer", "Activation bits", "As /quantize/activations/bits.", "bit",
+      2, 8, NULL, 32, false, NULL },
+    { "/train/epochs", "integer", "Epochs", "Passes over the training samples.", "epoch", 0, 10000, "10", 0,
+      false, NULL },
+    { "/train/batch_size", "integer", "Batch size", "Samples of one step.", "sample", 1, 4096, "64", 0, false,
+      NULL },
+    { "/train/optimizer", "enum", "Optimizer", "sgd has momentum, adam decoupled weight decay.", "", 0, 0,
+      "\"sgd\"", 0, false, list_optimizers },
+    { "/train/learning_rate", "number", "Learning rate", "At the start; the schedule lowers it.", "", 1e-9,
+      100, "0.01", 0, false, NULL },
+    { "/train/schedule", "enum", "Schedule", "cosine to zero, step by tenths at 1/2 and 3/4, or constant.",
+      "", 0, 0, "\"cosine\"", 0, false, list_schedules },
     { "/train/momentum", "number", "Momentum", "Of sgd.", "", 0, 0.999, "0.9", 0, false, NULL },
-    { "/train/weight_decay", "number", "Weight decay", "On weights, never on biases, scales and steps.", "", 0, 1, "0.0001", 0, false, NULL },
-    { "/train/augment", "enum", "Augmentation", "shift moves images by up to two pixels.", "", 0, 0, "\"none\"", 0, false, list_augments },
-    { "/train/seed", "integer", "Seed", "Same specification, same inputs, same seed: the same bits.", "", 0, 9007199254740991.0, "1", 0, false, NULL },
-    { "/resources/cpus", "integer", "CPUs", "Threads of the job; the result does not depend on it.", "thread", 1, 256, "1", 0, false, NULL },
-    { "/resources/memory_mb", "integer", "Memory", "A job that needs more is refused or ended.", "MiB", 64, 1048576, "2048", 0, false, NULL },
-    { "/resources/wall_s", "integer", "Wall time", "A job that runs longer is ended.", "s", 1, 31536000, "86400", 0, false, NULL },
+    { "/train/weight_decay", "number", "Weight decay", "On weights, never on biases, scales and steps.", "",
+      0, 1, "0.0001", 0, false, NULL },
+    { "/train/augment", "enum", "Augmentation", "shift moves images by up to two pixels.", "", 0, 0,
+      "\"none\"", 0, false, list_augments },
+    { "/train/seed", "integer", "Seed", "Same specification, same inputs, same seed: the same bits.", "", 0,
+      9007199254740991.0, "1", 0, false, NULL },
+    { "/resources/cpus", "integer", "CPUs", "Threads of the job; the result does not depend on it.", "thread",
+      1, 256, "1", 0, false, NULL },
+    { "/resources/memory_mb", "integer", "Memory", "A job that needs more is refused or ended.", "MiB", 64,
+      1048576, "2048", 0, false, NULL },
+    { "/resources/wall_s", "integer", "Wall time", "A job that runs longer is ended.", "s", 1, 31536000,
+      "86400", 0, false, NULL },
     { "/priority", "integer", "Priority", "Higher ones start first.", "", -1000, 1000, "0", 0, false, NULL },
-    { "/not_before", "string", "Not before", "Time of day in UTC, like 2026-01-31T18:00:00Z.", "", 0, 40, "null", 0, false, NULL },
+    { "/not_before", "string", "Not before", "Time of day in UTC, like 2026-01-31T18:00:00Z.", "", 0, 40,
+      "null", 0, false, NULL },
 };
 
 /* Kinds whose sections begin this pointer; NULL when all of them do (a key outside every section). */
@@ -123,7 +157,8 @@ static json_t *kinds_of(const char *pointer)
     for (const struct kind *const *k = kind_list; *k; k++)
         for (const char *const *s = (*k)->sections; *s; s++) {
             size_t length = strlen(*s);
-            if (strncmp(pointer + 1, *s, length) == 0 && (pointer[1 + length] == '/' || pointer[1 + length] == 0)) {
+            if (strncmp(pointer + 1, *s, length) == 0 &&
+                (pointer[1 + length] == '/' || pointer[1 + length] == 0)) {
                 json_array_append_new(kinds, json_string((*k)->name));
                 in_section = true;
             }
@@ -143,7 +178,8 @@ static void set_number(json_t *o, const char *key, const struct parameter *p, do
 
 static json_t *describe_one(const struct parameter *p)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "pointer", p->pointer, "type", p->type, "title", p->title, "help", p->help);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "pointer", p->pointer, "type", p->type, "title", p->title,
+                          "help", p->help);
     json_t *kinds = kinds_of(p->pointer);
 
     if (strcmp(p->type, "integer") == 0 || strcmp(p->type, "number") == 0) {

@@ -44,10 +44,12 @@ int inspect_file(const char *kind, const char *path, const char *format)
 {
     struct err e = { 0 };
     json_t *out = NULL;
-    int status = strcmp(kind, "model") == 0 ? inspect_model_file(path, &out, &e) : inspect_dataset_file(path, format, &out, &e);
+    int status = strcmp(kind, "model") == 0 ? inspect_model_file(path, &out, &e)
+                                            : inspect_dataset_file(path, format, &out, &e);
 
     if (status)
-        out = json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_name(e.code), "text", e.text, "place", e.place);
+        out = json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_name(e.code), "text", e.text, "place",
+                        e.place);
     if (!out || json_dumpf(out, stdout, JSON_COMPACT) || putchar('\n') == EOF || fflush(stdout))
         status = ERR_IO;
     json_decref(out);

@@ -7,6 +7,7 @@
 #include "worker/inspect_file.h"
 #include "worker/run.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,21 +101,19 @@ static const struct command {
     { "decode", command_decode },
 };
 
-/* OpenBLAS reads its environment while it is loaded: one thread (parallelism is ours), and the AVX-512 kernels where
- * the CPU has them, which its own detection misses on some machines. So set them and start over. */
+/* OpenBLAS reads its environment while it is loaded: one thread (parallelism is ours), and the AVX-512
+ * kernels where the CPU has them, which its own detection misses on some machines. So set them and start
+ * over. */
 static void restart_with_blas_settings(char **argv)
 {
-    if (getenv("OPENBLAS_NUM_THREADS") && getenv("OPENBLAS_CORETYPE"))
+    if (getenv("QUANTD_BLAS_READY"))
         return;
+    setenv("QUANTD_BLAS_READY", "1", 1);
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("OMP_NUM_THREADS", "1", 1);
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         setenv("OPENBLAS_CORETYPE", "SKYLAKEX", 1);
-    else if (__builtin_cpu_supports("avx2"))
-        setenv("OPENBLAS_CORETYPE", "HASWELL", 1);
-    else
-        setenv("OPENBLAS_CORETYPE", "", 0);
     execv("/proc/self/exe", argv);
     /* not fatal: it only is slower */
 }

@@ -1,4 +1,5 @@
-/* run.c - the main thread is a uv loop (signals, progress, checkpoint timer); the job runs on a compute thread. */
+/* run.c - the main thread is a uv loop (signals, progress, checkpoint timer); the job runs on a compute
+ * thread. */
 #include "worker/run.h"
 
 #include "api/spec.h"
@@ -77,7 +78,8 @@ static void on_progress(uv_timer_t *h)
         r->since_ns = now;
         r->since_step = step;
     }
-    double rate = now > r->since_ns ? (double)(step - r->since_step) / ((double)(now - r->since_ns) * 1e-9) : 0;
+    double rate =
+        now > r->since_ns ? (double)(step - r->since_step) / ((double)(now - r->since_ns) * 1e-9) : 0;
     r->reported_step = step;
     events_progress(r->events, step, steps, rate > 0 ? (double)(steps - step) / rate : -1);
 }
@@ -135,21 +137,25 @@ static int start(struct run *r, struct err *e)
     if ((status = file_make_dirs(path, e)))
         return status;
     int64_t memory_mb = spec_int(r->spec, "/resources/memory_mb", 2048);
-    struct sandbox s = { .write_dir = o->dir, .read_dir = o->dir, .threads_allowed = 1, .file_bytes = FILE_MAX_BYTES,
+    struct sandbox s = { .write_dir = o->dir,
+                         .read_dir = o->dir,
+                         .threads_allowed = 1,
+                         .file_bytes = FILE_MAX_BYTES,
                          .memory_bytes = ((size_t)memory_mb << 20) + MEMORY_SLACK };
     if ((status = sandbox_enter(&s, sandbox, sizeof sandbox, e)))
         return status;
     events_emit(r->events, "hello",
-                json_pack("{s:s, s:i, s:s, s:s, s:s, s:i}", "version", QUANTD_VERSION, "threads", r->job.threads, "kernels",
-                          r->job.kernels->name, "blas", kernels_blas(), "sandbox", sandbox, "pid", (int)getpid()));
+                json_pack("{s:s, s:i, s:s, s:s, s:s, s:i}", "version", QUANTD_VERSION, "threads",
+                          r->job.threads, "kernels", r->job.kernels->name, "blas", kernels_blas(), "sandbox",
+                          sandbox, "pid", (int)getpid()));
     return 0;
 }
 
 static int loop_init(struct run *r)
 {
-    if (uv_loop_init(&r->loop) || uv_signal_init(&r->loop, &r->term) || uv_signal_init(&r->loop, &r->interrupt) ||
-        uv_timer_init(&r->loop, &r->progress) || uv_timer_init(&r->loop, &r->checkpoint) ||
-        uv_async_init(&r->loop, &r->ended, on_ended))
+    if (uv_loop_init(&r->loop) || uv_signal_init(&r->loop, &r->term) ||
+        uv_signal_init(&r->loop, &r->interrupt) || uv_timer_init(&r->loop, &r->progress) ||
+        uv_timer_init(&r->loop, &r->checkpoint) || uv_async_init(&r->loop, &r->ended, on_ended))
         return ERR_INTERNAL;
     r->term.data = r->interrupt.data = r->progress.data = r->checkpoint.data = r->ended.data = r;
     uv_signal_start(&r->term, on_signal, SIGTERM);

@@ -69,7 +69,8 @@ static const struct quant_weight *weight_of(const struct quant *q, int value)
     return NULL;
 }
 
-/* int32 bias in units of the accumulator: input step * weight scale. A bias that would not fit stays float. */
+/* int32 bias in units of the accumulator: input step * weight scale. A bias that would not fit stays float.
+ */
 static int bias_codes(const struct quant *q, struct graph *g, const struct layer *l, struct err *e)
 {
     const struct quant_weight *w = weight_of(q, l->weight);

@@ -27,9 +27,15 @@ static int midrise_low(int bits)
     return -midrise_high(bits);
 }
 
-static const struct grid grid_sym = { "sym", "symmetric around zero, zero is a level", 8, mid_tread_high, sym_low, 0 };
-static const struct grid grid_twos = { "twos", "two's complement, one more negative level", 8, mid_tread_high, twos_low, 0 };
-static const struct grid grid_midrise = { "midrise", "symmetric without a zero level", 7, midrise_high, midrise_low, 1 };
+static const struct grid grid_sym = { "sym",   "symmetric around zero, zero is a level",
+                                      8,       mid_tread_high,
+                                      sym_low, 0 };
+static const struct grid grid_twos = { "twos",   "two's complement, one more negative level",
+                                       8,        mid_tread_high,
+                                       twos_low, 0 };
+static const struct grid grid_midrise = { "midrise",   "symmetric without a zero level",
+                                          7,           midrise_high,
+                                          midrise_low, 1 };
 
 const struct grid *const grid_list[] = { &grid_sym, &grid_twos, &grid_midrise, NULL };
 
@@ -92,7 +98,8 @@ void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t cou
 }
 
 /* Error of one scale, and the Lloyd successor of it. */
-static double try_scale(const struct grid *g, int bits, const real *w, size_t count, double scale, double *next)
+static double try_scale(const struct grid *g, int bits, const real *w, size_t count, double scale,
+                        double *next)
 {
     struct grid_rule r = grid_rule(g, bits, (real)scale);
     double error = 0, wk = 0, kk = 0;

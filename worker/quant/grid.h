@@ -1,7 +1,7 @@
 /* grid.h - uniform grids for weights: which integers a b-bit code may take, and the nearest one.
  *
- * A quantized weight is always code * scale. Choi et al. (arXiv 1809.00095), notation of the paper: step d, bits n.
- *   sym      mid-tread, codes -(2^(n-1)-1) .. 2^(n-1)-1, scale = d          (n >= 2; n = 2 is ternary)
+ * A quantized weight is always code * scale. Choi et al. (arXiv 1809.00095), notation of the paper: step d,
+ * bits n. sym      mid-tread, codes -(2^(n-1)-1) .. 2^(n-1)-1, scale = d          (n >= 2; n = 2 is ternary)
  *   twos     mid-tread, codes -2^(n-1) .. 2^(n-1)-1,     scale = d          (n >= 2)
  *   midrise  no zero,   odd codes -(2^n-1) .. 2^n-1,     scale = d / 2      (n <= 7: int8 containers)
  *   any grid with n = 1: codes -1, +1, scale = d, sign(0) = +1. */
@@ -31,18 +31,20 @@ struct grid_rule {
 
 struct grid_rule grid_rule(const struct grid *g, int bits, real scale);
 
-/* What the update of the scale and the regularizer need from one pass over weights. Sums in double, fixed order. */
+/* What the update of the scale and the regularizer need from one pass over weights. Sums in double, fixed
+ * order. */
 struct grid_sums {
-    double error;   /* sum (w - q)^2 */
-    double wk, kk;  /* sum w*k, sum k*k: closed-form scale wk/kk for fixed codes (Lloyd) */
-    int64_t zeros;  /* codes that are 0 */
+    double error;  /* sum (w - q)^2 */
+    double wk, kk; /* sum w*k, sum k*k: closed-form scale wk/kk for fixed codes (Lloyd) */
+    int64_t zeros; /* codes that are 0 */
 };
 
 /* q[i] = code * scale for count weights; adds to *sums. */
 void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t count, struct grid_sums *sums);
 int grid_code(const struct grid_rule *r, real w); /* the same rounding, one weight */
 
-/* Scale that minimises the squared error: Lloyd iterations from several starts. Deterministic; O(60 count). */
+/* Scale that minimises the squared error: Lloyd iterations from several starts. Deterministic; O(60 count).
+ */
 real grid_fit(const struct grid *g, int bits, const real *w, size_t count);
 
 #endif

@@ -6,8 +6,8 @@
 
 enum { REGULARIZER_STATE = 8 };
 
-/* A regularizer adds to the loss and pulls weights towards their quantized values. Its whole state is an array of
- * numbers, so that a checkpoint need not know which one it is. */
+/* A regularizer adds to the loss and pulls weights towards their quantized values. Its whole state is an
+ * array of numbers, so that a checkpoint need not know which one it is. */
 struct regularizer {
     const char *name;
     double (*cost)(const double *state, const struct quant *q); /* what it adds to the loss now */

@@ -1,11 +1,11 @@
 /* msqe.c - mean squared quantization error with a learnable coefficient.
  *
  * Cost (Choi et al., arXiv 1809.00095):  C = E + alpha R - lambda log alpha,  alpha = e^omega,
- * with R = 1/N sum (w - Q(w))^2 over all quantized weights of the network. dC/domega = alpha R - lambda, so that
- * alpha* = lambda / R: the coefficient grows exactly as fast as the error shrinks, and the weights really reach the
- * grid. omega is moved by Adam; it is capped at ln(lambda / 1e-8), where a plain gradient step would be far from
- * stable: therefore the pull on the weights is the exact proximal step of alpha R, which has the same fixed point
- * and is stable for any strength. */
+ * with R = 1/N sum (w - Q(w))^2 over all quantized weights of the network. dC/domega = alpha R - lambda, so
+ * that alpha* = lambda / R: the coefficient grows exactly as fast as the error shrinks, and the weights
+ * really reach the grid. omega is moved by Adam; it is capped at ln(lambda / 1e-8), where a plain gradient
+ * step would be far from stable: therefore the pull on the weights is the exact proximal step of alpha R,
+ * which has the same fixed point and is stable for any strength. */
 #include "worker/quant/method.h"
 
 enum { OMEGA, FIRST, SECOND, STEP, LAMBDA, RATE, OMEGA_MAX };

@@ -47,8 +47,8 @@ static int insert_activation(struct quant *q, struct graph *g, const struct laye
     return 0;
 }
 
-static bool quantized_before(const struct graph *g, const struct layer *layers, const struct quant_layer_plan *plan,
-                             int i)
+static bool quantized_before(const struct graph *g, const struct layer *layers,
+                             const struct quant_layer_plan *plan, int i)
 {
     for (int j = 0; j < i; j++)
         if (plan[j].activation.bits != 32 &&

@@ -1,9 +1,10 @@
 /* quant.h - the quantization of one network: which tensors, how, and the values they take.
  *
- * Methods never touch operators. A weight is quantized beside the graph: the latent ("shadow") weight stays in
- * graph->param, its quantized value goes to quant->q, and the net is told to read that (net_set_weight); the loss
- * gradient with respect to q is taken as the gradient of w (straight-through). An activation is quantized by a
- * QuantdFakeQuant node put on the edge into the layer; its step is a parameter of the graph. */
+ * Methods never touch operators. A weight is quantized beside the graph: the latent ("shadow") weight stays
+ * in graph->param, its quantized value goes to quant->q, and the net is told to read that (net_set_weight);
+ * the loss gradient with respect to q is taken as the gradient of w (straight-through). An activation is
+ * quantized by a QuantdFakeQuant node put on the edge into the layer; its step is a parameter of the graph.
+ */
 #ifndef WORKER_QUANT_QUANT_H
 #define WORKER_QUANT_QUANT_H
 
@@ -26,8 +27,8 @@ struct quant_weight {
 };
 
 struct quant_activation {
-    char name[64];  /* of the value that is quantized */
-    int step;       /* PARAM value index of the step */
+    char name[64]; /* of the value that is quantized */
+    int step;      /* PARAM value index of the step */
     int bits;
     int64_t features; /* per sample: LSQ's N of the step's gradient scale */
     bool fixed;       /* the step is known exactly (pixels): it does not learn */
@@ -45,9 +46,9 @@ struct quant {
     int weights;
     struct quant_activation *activation;
     int activations;
-    int64_t total;  /* N: quantized weights of the network */
-    real *q;        /* quantized values, layout of graph->param */
-    double error;   /* R = sum (w - Q(w))^2 / N of the last quant_apply */
+    int64_t total;             /* N: quantized weights of the network */
+    real *q;                   /* quantized values, layout of graph->param */
+    double error;              /* R = sum (w - Q(w))^2 / N of the last quant_apply */
     struct quant_chunk *chunk; /* the fixed cut of all weights for parallel passes */
     int chunks;
 };
@@ -64,21 +65,24 @@ struct quant_layer_plan {
 };
 
 /* Put FakeQuant nodes on the inputs of the planned layers of g and finish it again. Layers are those of
- * graph_layers(g) in order, count of them; an input that feeds two layers is quantized once (the wider width wins).
- * Indices of values and nodes of g change. */
+ * graph_layers(g) in order, count of them; an input that feeds two layers is quantized once (the wider width
+ * wins). Indices of values and nodes of g change. */
 int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, const struct grid *grid,
               struct quant **q, struct err *e);
 void quant_free(struct quant *q);
 
-void quant_fit(struct quant *q, const struct graph *g);                    /* MSE-optimal scales from the weights */
-void quant_bind(struct quant *q, struct net *n);                           /* the net reads the quantized weights */
-void quant_apply(struct quant *q, const struct graph *g, struct pool *p);  /* q = Q(w) with the present scales */
-void quant_refit(struct quant *q); /* closed-form scales from the sums of the last apply: d = sum wk / sum kk */
-void quant_snap(struct quant *q, struct graph *g, struct pool *p);         /* w := Q(w) for ever */
+void quant_fit(struct quant *q, const struct graph *g); /* MSE-optimal scales from the weights */
+void quant_bind(struct quant *q, struct net *n);        /* the net reads the quantized weights */
+void quant_apply(struct quant *q, const struct graph *g,
+                 struct pool *p); /* q = Q(w) with the present scales */
+void quant_refit(
+    struct quant *q); /* closed-form scales from the sums of the last apply: d = sum wk / sum kk */
+void quant_snap(struct quant *q, struct graph *g, struct pool *p); /* w := Q(w) for ever */
 double quant_median_scale(const struct quant *q); /* of step, in grid units (d), over layers */
 
-/* After the snap: attach integer codes to g's quantized parameters and biases, for the exporter. Bias codes use
- * scale = activation step * weight scale where the layer's input is quantized; other biases stay float. */
+/* After the snap: attach integer codes to g's quantized parameters and biases, for the exporter. Bias codes
+ * use scale = activation step * weight scale where the layer's input is quantized; other biases stay float.
+ */
 int quant_codes(const struct quant *q, struct graph *g, struct err *e);
 
 #endif

@@ -51,7 +51,8 @@ real calibrate_step(const real *x, size_t count, int low, int high)
     return best;
 }
 
-static void take_samples(struct range *r, const real *x, size_t features, int samples, size_t quota, struct rng *g)
+static void take_samples(struct range *r, const real *x, size_t features, int samples, size_t quota,
+                         struct rng *g)
 {
     int blocks = (samples + LANES - 1) / LANES;
 
@@ -77,7 +78,8 @@ static bool pixels_are_exact(const struct graph *g, const struct dataset *d, int
     return plain;
 }
 
-static void decide(const struct graph *g, const struct dataset *d, const struct range *r, struct quant_layer_plan *p)
+static void decide(const struct graph *g, const struct dataset *d, const struct range *r,
+                   struct quant_layer_plan *p)
 {
     int bits = p->activation.bits;
 
@@ -89,8 +91,8 @@ static void decide(const struct graph *g, const struct dataset *d, const struct 
                              : calibrate_step(r->sample, r->count, p->activation.low, p->activation.high);
 }
 
-int calibrate_activations(struct graph *g, struct net *net, struct pool *p, struct loader *l, int batch, int batches,
-                          struct quant_layer_plan *plan, int count, struct err *e)
+int calibrate_activations(struct graph *g, struct net *net, struct pool *p, struct loader *l, int batch,
+                          int batches, struct quant_layer_plan *plan, int count, struct err *e)
 {
     struct layer *layers = NULL;
     int layer_count, status = graph_layers(g, &layers, &layer_count, e);
@@ -123,7 +125,8 @@ int calibrate_activations(struct graph *g, struct net *net, struct pool *p, stru
         net_forward(net, samples, false, 0);
         for (int i = 0; i < count; i++) {
             struct rng r = rng_at(l->seed, stream_of(STREAM_CALIBRATE, (uint64_t)i), (uint64_t)b << 32);
-            const real *x = g->value[range[i].value].kind == VALUE_INPUT ? net_input(net) : net_value(net, range[i].value);
+            const real *x = g->value[range[i].value].kind == VALUE_INPUT ? net_input(net)
+                                                                         : net_value(net, range[i].value);
             take_samples(&range[i], x, (size_t)shape_count(&g->value[range[i].value].shape), samples,
                          SAMPLES / (size_t)batches, &r);
         }

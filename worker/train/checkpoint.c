@@ -54,7 +54,8 @@ static struct header make_header(const unsigned char spec[HASH_BYTES], const str
     return h;
 }
 
-int checkpoint_save(const char *path, const unsigned char spec[HASH_BYTES], const struct trainer *t, struct err *e)
+int checkpoint_save(const char *path, const unsigned char spec[HASH_BYTES], const struct trainer *t,
+                    struct err *e)
 {
     struct header h = make_header(spec, t);
     int weights = t->quant ? t->quant->weights : 0;

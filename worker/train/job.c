@@ -11,9 +11,11 @@ static const char *const sections_quantize[] = { "quantize", "overrides", "train
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_none[] = { NULL };
 
-static const struct kind kind_quantize = { "quantize", "Quantization-aware training", true, true, sections_quantize };
+static const struct kind kind_quantize = { "quantize", "Quantization-aware training", true, true,
+                                           sections_quantize };
 static const struct kind kind_train = { "train", "Training in floating point", false, true, sections_train };
-static const struct kind kind_evaluate = { "evaluate", "Accuracy of a model as it is", false, false, sections_none };
+static const struct kind kind_evaluate = { "evaluate", "Accuracy of a model as it is", false, false,
+                                           sections_none };
 
 const struct kind *const kind_list[] = { &kind_quantize, &kind_train, &kind_evaluate, NULL };
 
@@ -76,7 +78,8 @@ int job_run(struct job *j, struct err *e)
     j->value = j->trained_value = j->latent_value = j->float_value;
     if (j->kind->quantizes && (status = job_prepare(j, e)))
         return status;
-    if (j->kind->trains && ((status = job_train(j, e)) || (status = job_export(j, e)) || (status = job_score(j, e))))
+    if (j->kind->trains &&
+        ((status = job_train(j, e)) || (status = job_export(j, e)) || (status = job_score(j, e))))
         return status;
     return job_finish(j, e);
 }

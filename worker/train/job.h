@@ -19,8 +19,8 @@ extern const struct kind *const kind_list[]; /* NULL-terminated */
 const struct kind *kind_find(const char *name);
 
 struct job {
-    const char *dir;      /* borrowed */
-    json_t *spec;         /* borrowed: complete specification */
+    const char *dir; /* borrowed */
+    json_t *spec;    /* borrowed: complete specification */
     unsigned char spec_hash[32];
     const struct kind *kind;
     struct events *events;   /* borrowed */
@@ -46,7 +46,8 @@ struct job {
     double started_s;
 };
 
-/* Inputs are opened and parsed here: call it inside the sandbox. 0, or an error (ERR_AGAIN: stopped, checkpointed). */
+/* Inputs are opened and parsed here: call it inside the sandbox. 0, or an error (ERR_AGAIN: stopped,
+ * checkpointed). */
 int job_run(struct job *j, struct err *e);
 void job_deinit(struct job *j);
 

@@ -60,7 +60,8 @@ static int64_t count_zeros(const struct graph *g, const struct value *v)
 }
 
 /* The row of one layer: widths were noted when the plan was made, the rest is read off the graph. */
-static void describe_layer(struct job *j, const struct layer *l, int index, const struct qdz_layer *coded, int coded_count)
+static void describe_layer(struct job *j, const struct layer *l, int index, const struct qdz_layer *coded,
+                           int coded_count)
 {
     const struct graph *g = j->graph;
     const struct value *weight = &g->value[l->weight];
@@ -82,7 +83,8 @@ static void describe_layer(struct job *j, const struct layer *l, int index, cons
     json_object_set_new(row, "op", json_string(g->node[l->node].op->name));
     json_object_set_new(row, "parameters", json_integer(l->parameters));
     json_object_set_new(row, "macs", json_integer((json_int_t)l->macs));
-    json_object_set_new(row, "sparsity", json_real((double)count_zeros(g, weight) / (double)shape_count(&weight->shape)));
+    json_object_set_new(row, "sparsity",
+                        json_real((double)count_zeros(g, weight) / (double)shape_count(&weight->shape)));
     json_object_set_new(row, "entropy_bits", c ? json_real(c->entropy_bits) : json_null());
     json_object_set_new(row, "bytes", json_integer(c ? c->payload_bytes : 4 * shape_count(&weight->shape)));
     json_object_set_new(row, "msqe", json_real(msqe));
@@ -124,7 +126,8 @@ static int hash_weights(struct job *j, struct err *e)
     for (int v = 0; v < g->values; v++)
         if (g->value[v].kind == VALUE_PARAM) {
             hash_add(h, g->value[v].name, strlen(g->value[v].name) + 1);
-            hash_add(h, g->param + g->value[v].offset, (size_t)shape_count(&g->value[v].shape) * sizeof(real));
+            hash_add(h, g->param + g->value[v].offset,
+                     (size_t)shape_count(&g->value[v].shape) * sizeof(real));
         }
     hash_done(h, digest);
     hash_text(digest, j->weights_hash);

@@ -1,4 +1,5 @@
-/* job_finish.c - result.json and the report. result.json is written last: it says that everything else is there. */
+/* job_finish.c - result.json and the report. result.json is written last: it says that everything else is
+ * there. */
 #include "worker/train/job_parts.h"
 
 #include "api/spec.h"
@@ -47,7 +48,8 @@ static json_t *make_result(const struct job *j)
     }
     if (j->kind->quantizes) {
         set_text(r, "method", spec_text(j->spec, "/quantize/method", ""));
-        json_object_set_new(r, "snap", json_pack("{s:f, s:f}", "before", j->latent_value, "after", j->trained_value));
+        json_object_set_new(r, "snap",
+                            json_pack("{s:f, s:f}", "before", j->latent_value, "after", j->trained_value));
     }
     set_int(r, "seed", spec_int(j->spec, "/train/seed", 1));
     set_int(r, "threads", j->threads);
@@ -61,7 +63,7 @@ static json_t *make_result(const struct job *j)
 
 static void announce_artifacts(struct job *j)
 {
-    static const char *const names[] = { "model.onnx", "model.qdz", "curves.csv", "curves.svg",
+    static const char *const names[] = { "model.onnx", "model.qdz",   "curves.csv",  "curves.svg",
                                          "layers.csv", "report.html", "result.json", "log.txt" };
     char path[4096];
 
@@ -69,7 +71,8 @@ static void announce_artifacts(struct job *j)
         snprintf(path, sizeof path, "%s/out/%s", j->dir, names[i]);
         int64_t bytes = file_size(path);
         if (bytes >= 0)
-            events_emit(j->events, "artifact", json_pack("{s:s, s:I}", "name", names[i], "bytes", (json_int_t)bytes));
+            events_emit(j->events, "artifact",
+                        json_pack("{s:s, s:I}", "name", names[i], "bytes", (json_int_t)bytes));
     }
 }
 
@@ -90,7 +93,7 @@ int job_finish(struct job *j, struct err *e)
         status = err_set(e, ERR_NOMEM, "out of memory");
         goto out;
     }
-    if ((status = report_write(out, &j->curves, j->spec, result, e)))
+    if ((status = report_write(out, &j->curves, j->spec, result, e)) || (status = job_log(j, e)))
         goto out;
     snprintf(path, sizeof path, "%s/result.json", out);
     if ((status = file_publish(path, text, strlen(text), 0644, e)))

@@ -24,14 +24,16 @@ static void read_normalisation(const json_t *list, float *out, int channels)
 /* The job's own figures win over the data set's. */
 static int normalise(struct job *j, struct err *e)
 {
-    static const char *const places[] = { "/inputs/dataset/mean", "/inputs/dataset/std", "/normalize/mean", "/normalize/std" };
+    static const char *const places[] = { "/inputs/dataset/mean", "/inputs/dataset/std", "/normalize/mean",
+                                          "/normalize/std" };
     struct dataset *d = j->dataset;
 
     for (int i = 0; i < 4; i++) {
         const json_t *list = spec_at(j->spec, places[i]);
         size_t size = json_array_size(list);
         if (size > 1 && size != (size_t)d->channels)
-            return err_set(e, ERR_INVALID, "%s has %zu numbers, but the images have %d channels", places[i], size, d->channels);
+            return err_set(e, ERR_INVALID, "%s has %zu numbers, but the images have %d channels", places[i],
+                           size, d->channels);
         read_normalisation(list, i % 2 ? d->stddev : d->mean, d->channels);
     }
     for (int c = 0; c < d->channels; c++)
@@ -51,7 +53,8 @@ static int load_dataset(struct job *j, size_t limit, struct err *e)
         status = dataset_builtin(builtin, 1, &j->dataset, e);
     } else if (path) {
         snprintf(full, sizeof full, "%s/%s", j->dir, path);
-        status = dataset_load(full, spec_text(j->spec, "/inputs/dataset/format", NULL), limit, &j->dataset, e);
+        status =
+            dataset_load(full, spec_text(j->spec, "/inputs/dataset/format", NULL), limit, &j->dataset, e);
     } else {
         status = err_set(e, ERR_INVALID, "spec.json names no data set in /inputs/dataset");
     }
@@ -94,7 +97,8 @@ static int check_fit(const struct job *j, struct err *e)
     shape_text(&image, have, sizeof have);
     shape_text(in, want, sizeof want);
     if (!shape_equal(in, &image))
-        return err_set(e, ERR_INVALID, "the model takes %s, but the images of the data set are %s", want, have);
+        return err_set(e, ERR_INVALID, "the model takes %s, but the images of the data set are %s", want,
+                       have);
     if (g->outputs != 1)
         return err_set(e, ERR_UNSUPPORTED, "the model has %d outputs; classification needs one", g->outputs);
     if (shape_count(out) < d->classes)

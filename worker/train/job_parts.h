@@ -2,6 +2,7 @@
 #ifndef WORKER_TRAIN_JOB_PARTS_H
 #define WORKER_TRAIN_JOB_PARTS_H
 
+#include "base/buf.h"
 #include "worker/train/job.h"
 
 int job_load(struct job *j, struct err *e);    /* data set, graph, loaders */
@@ -9,6 +10,7 @@ int job_prepare(struct job *j, struct err *e); /* quantization plan, calibration
 int job_train(struct job *j, struct err *e);   /* the trainer with its checkpoint; snap */
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
 int job_score(struct job *j, struct err *e);   /* value: re-scored from out/model.onnx */
+int job_log(struct job *j, struct err *e);     /* out/log.txt */
 int job_finish(struct job *j, struct err *e);  /* report, result.json */
 
 /* Top-1 of a graph on the test part; makes and frees a net of its own, of at most the job's memory. */

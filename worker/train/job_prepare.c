@@ -23,7 +23,8 @@ static void plan_layer(const json_t *spec, const char *name, bool outer, struct 
         p->activation.bits = outer_bits;
     size_t i;
     json_t *o;
-    json_array_foreach((json_t *)spec_at(spec, "/overrides"), i, o) {
+    json_array_foreach((json_t *)spec_at(spec, "/overrides"), i, o)
+    {
         if (fnmatch(spec_text(o, "/match", ""), name, 0) != 0)
             continue;
         p->weight_bits = (int)spec_int(o, "/weights/bits", p->weight_bits);
@@ -31,13 +32,13 @@ static void plan_layer(const json_t *spec, const char *name, bool outer, struct 
     }
 }
 
-static int check_grid(const struct grid *grid, const struct layer *layers, const struct quant_layer_plan *plan,
-                      int count, struct err *e)
+static int check_grid(const struct grid *grid, const struct layer *layers,
+                      const struct quant_layer_plan *plan, int count, struct err *e)
 {
     for (int i = 0; i < count; i++)
         if (plan[i].weight_bits != 32 && plan[i].weight_bits > grid->bits_max)
-            return err_set(e, ERR_INVALID, "grid %s has at most %d bits, but layer %s is to have %d", grid->name,
-                           grid->bits_max, layers[i].name, plan[i].weight_bits);
+            return err_set(e, ERR_INVALID, "grid %s has at most %d bits, but layer %s is to have %d",
+                           grid->name, grid->bits_max, layers[i].name, plan[i].weight_bits);
     return 0;
 }
 
@@ -49,7 +50,8 @@ static int calibrate(struct job *j, struct quant_layer_plan *plan, int count, st
 
     if (status)
         return status;
-    status = calibrate_activations(j->graph, net, j->pool, j->train, JOB_EVAL_BATCH, CALIBRATION_BATCHES, plan, count, e);
+    status = calibrate_activations(j->graph, net, j->pool, j->train, JOB_EVAL_BATCH, CALIBRATION_BATCHES,
+                                   plan, count, e);
     net_free(net);
     return status;
 }
@@ -77,8 +79,8 @@ int job_prepare(struct job *j, struct err *e)
         goto out;
     quant_fit(j->quant, j->graph);
     for (int i = 0; i < count; i++)
-        json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits, "activation_bits",
-                                                   plan[i].activation.bits));
+        json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits,
+                                                   "activation_bits", plan[i].activation.bits));
 out:
     free(layers);
     free(plan);

@@ -31,7 +31,8 @@ int job_score(struct job *j, struct err *e)
     if (status)
         return status;
     if (fabs(j->value - j->trained_value) > TOLERANCE)
-        return err_set(e, ERR_INTERNAL, "the exported file scores %.4f, but training ended with %.4f (tolerance %g)",
-                       j->value, j->trained_value, TOLERANCE);
+        return err_set(e, ERR_INTERNAL,
+                       "the exported file scores %.4f, but training ended with %.4f (tolerance %g)", j->value,
+                       j->trained_value, TOLERANCE);
     return 0;
 }

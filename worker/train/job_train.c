@@ -46,18 +46,21 @@ static struct trainer_settings read_settings(const json_t *spec)
     return s;
 }
 
-/* Weights become what they are quantized to. The accuracy just before, with the latent weights, shows how much is
- * still between the two. */
+/* Weights become what they are quantized to. The accuracy just before, with the latent weights, shows how
+ * much is still between the two. */
 static int snap(struct job *j, struct trainer *t, struct err *e)
 {
     events_phase(j->events, "snap");
     for (int i = 0; i < j->quant->weights; i++)
         net_set_weight(j->net, j->quant->weight[i].value, NULL);
-    j->latent_value = trainer_score(j->net, j->pool, j->test, t->settings.batch_size, t->classes, t->label, NULL);
+    j->latent_value =
+        trainer_score(j->net, j->pool, j->test, t->settings.batch_size, t->classes, t->label, NULL);
     double distance = sqrt(j->quant->error) / quant_median_scale(j->quant);
     if (distance > 1e-3) {
         char text[160];
-        snprintf(text, sizeof text, "the weights are still %.2g of a step from the grid at the end: more epochs would help", distance);
+        snprintf(text, sizeof text,
+                 "the weights are still %.2g of a step from the grid at the end: more epochs would help",
+                 distance);
         events_emit(j->events, "warning", json_pack("{s:s, s:s}", "code", "not_converged", "text", text));
     }
     quant_refit(j->quant);
@@ -67,8 +70,13 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
 
 int job_train(struct job *j, struct err *e)
 {
-    struct trainer t = { .settings = read_settings(j->spec), .graph = j->graph, .pool = j->pool, .train = j->train,
-                         .test = j->test, .quant = j->quant, .control = j->control };
+    struct trainer t = { .settings = read_settings(j->spec),
+                         .graph = j->graph,
+                         .pool = j->pool,
+                         .train = j->train,
+                         .test = j->test,
+                         .quant = j->quant,
+                         .control = j->control };
     struct sink sink = { .job = j, .trainer = &t };
     struct net_options o = job_net_options(j, true, t.settings.batch_size);
     int status;
@@ -87,16 +95,19 @@ int job_train(struct job *j, struct err *e)
         goto out;
     status = checkpoint_load(sink.path, j->spec_hash, &t, e);
     if (status == 0)
-        events_log(j->events, "info", "continuing from the checkpoint at step %lld of %lld", (long long)t.at.step,
-                   (long long)t.steps_total);
+        events_log(j->events, "info", "continuing from the checkpoint at step %lld of %lld",
+                   (long long)t.at.step, (long long)t.steps_total);
     else if (status != ERR_NOT_FOUND)
-        events_emit(j->events, "warning", json_pack("{s:s, s:s}", "code", "checkpoint", "text", "the checkpoint can't be used: training starts from the beginning"));
+        events_emit(j->events, "warning",
+                    json_pack("{s:s, s:s}", "code", "checkpoint", "text",
+                              "the checkpoint can't be used: training starts from the beginning"));
     events_phase(j->events, "train");
     if ((status = trainer_run(&t, e)))
         goto out;
     if (j->quant && (status = snap(j, &t, e)))
         goto out;
-    j->trained_value = trainer_score(j->net, j->pool, j->test, t.settings.batch_size, t.classes, t.label, NULL);
+    j->trained_value =
+        trainer_score(j->net, j->pool, j->test, t.settings.batch_size, t.classes, t.label, NULL);
 out:
     trainer_deinit(&t);
     net_free(j->net);

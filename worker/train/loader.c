@@ -52,10 +52,12 @@ int loader_new(const struct dataset *d, enum loader_part part, bool training, bo
     l->nhwc = nhwc;
     l->split = part == LOADER_TEST && has_test ? SPLIT_TEST : SPLIT_TRAIN;
     int64_t total = d->split[l->split].count;
-    int status = total > UINT32_MAX / 2 ? err_set(e, ERR_UNSUPPORTED, "more than 2^31 samples")
-                                        : choose(l, total, split && part == LOADER_TEST, split && part == LOADER_TRAIN, e);
+    int status = total > UINT32_MAX / 2
+                     ? err_set(e, ERR_UNSUPPORTED, "more than 2^31 samples")
+                     : choose(l, total, split && part == LOADER_TEST, split && part == LOADER_TRAIN, e);
     if (!status && l->count == 0)
-        status = err_set(e, ERR_INVALID, "the data set has no samples to %s", part == LOADER_TEST ? "test" : "train with");
+        status = err_set(e, ERR_INVALID, "the data set has no samples to %s",
+                         part == LOADER_TEST ? "test" : "train with");
     if (status) {
         loader_free(l);
         return status;
@@ -98,8 +100,8 @@ struct fill {
     size_t features;
 };
 
-/* Move the image of one lane by up to SHIFT_PIXELS in each direction; what comes in from outside is the value of a
- * black pixel. */
+/* Move the image of one lane by up to SHIFT_PIXELS in each direction; what comes in from outside is the value
+ * of a black pixel. */
 static void shift_lane(const struct loader *l, uint32_t sample, real *x, int lane)
 {
     const struct dataset *d = l->dataset;
@@ -151,7 +153,9 @@ void loader_fill(const struct loader *l, struct pool *p, int64_t start, int samp
                  int32_t *label)
 {
     const struct dataset *d = l->dataset;
-    struct fill f = { l, start, samples, x, label, (size_t)d->channels * (size_t)d->height * (size_t)d->width };
+    struct fill f = {
+        l, start, samples, x, label, (size_t)d->channels * (size_t)d->height * (size_t)d->width
+    };
 
     pool_run(p, fill_blocks, &f, blocks);
 }

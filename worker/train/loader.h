@@ -26,16 +26,16 @@ enum loader_part {
     LOADER_TEST   /* what it is judged by */
 };
 
-/* The part of a data set. Without a test split of its own, a tenth of the training samples, drawn by the seed, is the
- * test part of training jobs, and everything is the test part when training is false. */
+/* The part of a data set. Without a test split of its own, a tenth of the training samples, drawn by the
+ * seed, is the test part of training jobs, and everything is the test part when training is false. */
 int loader_new(const struct dataset *d, enum loader_part part, bool training, bool nhwc, uint64_t seed,
                struct loader **l, struct err *e);
 void loader_free(struct loader *l);
 void loader_shuffle(struct loader *l, uint64_t epoch); /* AUGMENT and order for this epoch */
 void loader_natural(struct loader *l);                 /* natural order, no augmentation */
 
-/* Samples [start, start+samples) of the order into x [blocks][features][LANES], their labels into label; lanes
- * beyond are zeroed. */
+/* Samples [start, start+samples) of the order into x [blocks][features][LANES], their labels into label;
+ * lanes beyond are zeroed. */
 void loader_fill(const struct loader *l, struct pool *p, int64_t start, int samples, int blocks, real *x,
                  int32_t *label);
 

@@ -10,8 +10,8 @@ static int lane_argmax(const real *y, int classes, int lane)
     return best;
 }
 
-struct loss_result loss_cross_entropy(const real *y, const int32_t *label, int classes, int samples, int blocks,
-                                      real *gradient)
+struct loss_result loss_cross_entropy(const real *y, const int32_t *label, int classes, int samples,
+                                      int blocks, real *gradient)
 {
     struct loss_result r = { 0 };
 

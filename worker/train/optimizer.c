@@ -1,7 +1,8 @@
 #include "worker/train/optimizer.h"
 
 /* Heavy-ball momentum with L2 decay in the gradient: v <- m v + g + wd w; w <- w - lr v. */
-static void sgd_update(const struct optimizer_step *s, real *w, const real *g, real *const moment[2], size_t count)
+static void sgd_update(const struct optimizer_step *s, real *w, const real *g, real *const moment[2],
+                       size_t count)
 {
     real *v = moment[0];
 
@@ -12,7 +13,8 @@ static void sgd_update(const struct optimizer_step *s, real *w, const real *g, r
 }
 
 /* Adam (Kingma and Ba, arXiv 1412.6980) with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101). */
-static void adam_update(const struct optimizer_step *s, real *w, const real *g, real *const moment[2], size_t count)
+static void adam_update(const struct optimizer_step *s, real *w, const real *g, real *const moment[2],
+                        size_t count)
 {
     const real beta1 = (real)0.9, beta2 = (real)0.999, tiny = (real)1e-8;
     real *m = moment[0], *v = moment[1];

@@ -1,4 +1,5 @@
-/* optimizer.h - first-order optimizers over the parameter block; schedules of the learning rate. Const tables. */
+/* optimizer.h - first-order optimizers over the parameter block; schedules of the learning rate. Const
+ * tables. */
 #ifndef WORKER_TRAIN_OPTIMIZER_H
 #define WORKER_TRAIN_OPTIMIZER_H
 
@@ -15,7 +16,8 @@ struct optimizer {
     const char *name;
     int moments; /* blocks of the size of the parameters that it keeps: 1 or 2 */
     /* count elements in place; moment[k] are its own; g is the gradient of the mean loss */
-    void (*update)(const struct optimizer_step *s, real *w, const real *g, real *const moment[2], size_t count);
+    void (*update)(const struct optimizer_step *s, real *w, const real *g, real *const moment[2],
+                   size_t count);
 };
 
 extern const struct optimizer *const optimizer_list[]; /* NULL-terminated */

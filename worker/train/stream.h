@@ -1,4 +1,5 @@
-/* stream.h - what the counter-based random numbers of a job are for. Stream = purpose << 32 | epoch or node. */
+/* stream.h - what the counter-based random numbers of a job are for. Stream = purpose << 32 | epoch or node.
+ */
 #ifndef WORKER_TRAIN_STREAM_H
 #define WORKER_TRAIN_STREAM_H
 

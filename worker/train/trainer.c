@@ -213,7 +213,9 @@ static int train_step(struct trainer *t, struct err *e)
     struct loss_result r = loss_cross_entropy(net_output(t->net, 0), t->label, t->classes, samples, blocks,
                                               net_output_gradient(t->net, 0));
     if (!isfinite(r.loss))
-        return err_set(e, ERR_DIVERGED, "the loss is no longer finite at step %lld of %lld (learning rate %g): try a smaller learning rate",
+        return err_set(e, ERR_DIVERGED,
+                       "the loss is no longer finite at step %lld of %lld (learning rate %g): try a smaller "
+                       "learning rate",
                        (long long)t->at.step, (long long)t->steps_total, rate);
     net_backward(t->net);
     update_all(t, rate);

@@ -1,5 +1,5 @@
-/* trainer.h - stochastic gradient training of one graph, with or without quantization; stops and resumes at any step
- * with the same bits. One compute thread calls it; the pool's threads help. */
+/* trainer.h - stochastic gradient training of one graph, with or without quantization; stops and resumes at
+ * any step with the same bits. One compute thread calls it; the pool's threads help. */
 #ifndef WORKER_TRAIN_TRAINER_H
 #define WORKER_TRAIN_TRAINER_H
 
@@ -56,7 +56,7 @@ struct trainer {
     const struct method *method;
     struct control *control;
     struct trainer_sink sink;
-    real *moment[2]; /* owned; layout of graph->param; [1] may be NULL */
+    real *moment[2];             /* owned; layout of graph->param; [1] may be NULL */
     struct trainer_piece *piece; /* owned: the fixed cut of all trainable parameters */
     int pieces;
     int32_t *label; /* owned: of one batch */
