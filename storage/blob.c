@@ -1,0 +1,205 @@
+/* blob.c - content-addressed files.
+ *
+ * Adopt: file first, then row. Sweep: row first, then file. So a crash between the two leaves a file without
+ * a row and never a row without a file; the sweeper takes such files too. */
+#include "storage/blob.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "storage/internal.h"
+#include "storage/sql.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char prefix[] = "sha256:";
+#define PREFIX_LENGTH (sizeof prefix - 1)
+
+void blob_path(const struct db *db, const char *hash, char *out, size_t size)
+{
+    unsigned char digest[HASH_BYTES];
+    const char *digits = hash + PREFIX_LENGTH;
+    int n = -1;
+    if (hash_parse(hash, digest) == 0)
+        n = snprintf(out, size, "%s/blobs/%.2s/%s", db_dir(db), digits, digits + 2);
+    if (n < 0 || (size_t)n >= size)
+        *out = '\0'; /* a path that no file has */
+}
+
+/* --- adopt ------------------------------------------------------------------------------------------------
+ */
+
+static int store_file(const char *temp_path, const char *path, struct err *e)
+{
+    char dir[DB_PATH];
+    snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
+    int rc = file_make_dirs(dir, e);
+    if (rc)
+        return rc;
+    int fd = open(temp_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, ERR_IO, "can't open %s", temp_path);
+    if (fchmod(fd, 0400)) {
+        close(fd);
+        return err_sys(e, ERR_IO, "can't protect %s", temp_path);
+    }
+    return file_commit(fd, temp_path, path, e);
+}
+
+int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t size, struct err *e)
+{
+    char path[DB_PATH];
+    struct stat st;
+    blob_path(db, hash, path, sizeof path);
+    if (!*path)
+        return err_set(e, ERR_INVALID, "not a hash: %.80s", hash);
+    if (lstat(temp_path, &st))
+        return err_sys(e, ERR_IO, "can't find %s", temp_path);
+    if (!S_ISREG(st.st_mode) || st.st_size != size)
+        return err_set(e, ERR_INVALID, "%s is not the file that was hashed", temp_path);
+    if (file_size(path) == size)
+        unlink(temp_path); /* equal content is there already */
+    else {
+        int rc = store_file(temp_path, path, e);
+        if (rc)
+            return rc;
+    }
+    /* The grace time starts anew: who sends a blob again is about to use it. */
+    return sql_run(db, e,
+                   "INSERT INTO blob (hash, size, created_ms) VALUES (?1, ?2, ?3)"
+                   " ON CONFLICT (hash) DO UPDATE SET size = excluded.size, created_ms = excluded.created_ms",
+                   SQL_TEXT(hash), SQL_INT(size), SQL_INT(clock_wall_ms()));
+}
+
+int blob_get(struct db *db, const char *hash, struct blob *b, struct err *e)
+{
+    struct sql q;
+    *b = (struct blob){ 0 };
+    sql_open(&q, db, "SELECT hash, size, created_ms FROM blob WHERE hash = ?1", SQL_TEXT(hash));
+    bool found = sql_next(&q);
+    if (found) {
+        sql_copy(&q, 0, b->hash, sizeof b->hash);
+        b->size = sql_int64(&q, 1);
+        b->created_ms = sql_int64(&q, 2);
+    }
+    int rc = sql_close(&q, e);
+    return rc || found ? rc : err_set(e, ERR_NOT_FOUND, "there is no blob %.80s", hash);
+}
+
+/* --- walk -------------------------------------------------------------------------------------------------
+ */
+
+typedef int visit_fn(void *arg, const char *path, const char *hash);
+
+/* One of the 256 directories, or a file that lies where a directory should be. */
+static int walk_dir(const char *dir, const char *two, visit_fn *visit, void *arg)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return visit(arg, dir, "");
+    int rc = 0;
+    for (struct dirent *entry; !rc && (entry = readdir(d));) {
+        char path[DB_PATH + 512], hash[PREFIX_LENGTH + 2 + 256];
+        unsigned char digest[HASH_BYTES];
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        snprintf(hash, sizeof hash, "%s%.2s%s", prefix, two, entry->d_name);
+        rc = visit(arg, path, hash_parse(hash, digest) == 0 ? hash : "");
+    }
+    closedir(d);
+    return rc;
+}
+
+int blob_walk(const struct db *db, visit_fn *visit, void *arg, struct err *e)
+{
+    char root[DB_PATH];
+    int rc = db_path(db, root, sizeof root, "blobs", e);
+    if (rc)
+        return rc;
+    DIR *d = opendir(root);
+    if (!d)
+        return err_sys(e, ERR_IO, "can't read %s", root);
+    for (struct dirent *entry; !rc && (entry = readdir(d));) {
+        char dir[DB_PATH + 256];
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(dir, sizeof dir, "%s/%s", root, entry->d_name);
+        rc = walk_dir(dir, strlen(entry->d_name) == 2 ? entry->d_name : "", visit, arg);
+    }
+    closedir(d);
+    return rc;
+}
+
+/* --- sweep ------------------------------------------------------------------------------------------------
+ */
+
+static int forget_unused(struct db *db, int64_t before_ms, char (**hashes)[HASH_TEXT], int *count,
+                         struct err *e)
+{
+    struct sql q;
+    sql_open(&q, db,
+             "DELETE FROM blob WHERE created_ms <= ?1"
+             " AND NOT EXISTS (SELECT 1 FROM model WHERE model.hash = blob.hash)"
+             " AND NOT EXISTS (SELECT 1 FROM dataset WHERE dataset.hash = blob.hash)"
+             " AND NOT EXISTS (SELECT 1 FROM artifact WHERE artifact.hash = blob.hash)"
+             " AND NOT EXISTS (SELECT 1 FROM job WHERE job.model_hash = blob.hash)"
+             " AND NOT EXISTS (SELECT 1 FROM job WHERE job.dataset_hash = blob.hash) RETURNING hash",
+             SQL_INT(before_ms));
+    while (sql_next(&q)) {
+        char(*hash)[HASH_TEXT] = sql_push(&q, hashes, count, sizeof **hashes);
+        if (hash)
+            sql_copy(&q, 0, *hash, sizeof *hash);
+    }
+    return sql_close(&q, e);
+}
+
+struct sweep {
+    struct db *db;
+    int64_t before_ms;
+    int removed;
+    struct err *e;
+};
+
+/* A file without a row that has been lying here for the grace time. */
+static int sweep_orphan(void *arg, const char *path, const char *hash)
+{
+    struct sweep *s = arg;
+    struct stat st;
+    struct blob b;
+    if (!*hash || lstat(path, &st) || (int64_t)st.st_ctim.tv_sec * 1000 > s->before_ms)
+        return 0;
+    int rc = blob_get(s->db, hash, &b, s->e);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    if (unlink(path) == 0)
+        s->removed++;
+    return 0;
+}
+
+int blob_sweep(struct db *db, int64_t grace_ms, struct err *e)
+{
+    char(*hashes)[HASH_TEXT] = NULL, path[DB_PATH];
+    int count = 0;
+    struct sweep s = { .db = db, .before_ms = clock_wall_ms() - grace_ms, .e = e };
+    int rc = sql_begin(db, e);
+    if (rc)
+        return rc;
+    rc = sql_end(db, forget_unused(db, s.before_ms, &hashes, &count, e), e);
+    for (int i = 0; !rc && i < count; i++) {
+        blob_path(db, hashes[i], path, sizeof path);
+        if (unlink(path) == 0)
+            s.removed++;
+    }
+    free(hashes);
+    if (!rc)
+        rc = blob_walk(db, sweep_orphan, &s, e);
+    return rc ? rc : s.removed;
+}
