@@ -1,0 +1,67 @@
+/* handle.h - every handler of the routes, one noun per file. Each answers the exchange, at once or parked. */
+#ifndef API_HANDLE_H
+#define API_HANDLE_H
+
+#include "api/api.h"
+
+#define HANDLER(name) void handle_##name(struct api *api, struct exchange *x)
+
+HANDLER(health); /* health.c: the service itself */
+HANDLER(ready);
+HANDLER(prometheus);
+HANDLER(openapi);
+HANDLER(version);
+HANDLER(capabilities);
+
+HANDLER(model_create); /* model.c */
+HANDLER(model_list);
+HANDLER(model_get);
+HANDLER(model_delete);
+HANDLER(model_content);
+
+HANDLER(dataset_create); /* dataset.c */
+HANDLER(dataset_list);
+HANDLER(dataset_get);
+HANDLER(dataset_delete);
+HANDLER(dataset_content);
+
+HANDLER(blob_put); /* blob.c */
+HANDLER(blob_get);
+
+HANDLER(job_create); /* job_create.c */
+HANDLER(job_list);   /* job.c */
+HANDLER(job_get);
+HANDLER(job_patch);
+HANDLER(job_delete);
+HANDLER(job_cancel);
+HANDLER(job_retry);
+
+HANDLER(job_events); /* stream.c */
+HANDLER(all_events);
+HANDLER(job_metrics);   /* metric.c */
+HANDLER(job_log);       /* log.c */
+HANDLER(artifact_list); /* artifact.c */
+HANDLER(artifact_get);
+
+HANDLER(webui_index); /* webui.c */
+HANDLER(webui_file);
+
+#undef HANDLER
+
+/* Used by several of them. */
+
+/* The {id} of a job's route; ERR_NOT_FOUND unless it is a number. */
+int handle_job_id(const struct exchange *x, int64_t *id, struct err *e);
+
+/* Answer 200 with the file of a blob: strong ETag, ranges, immutable. ERR_NOT_FOUND without a row or a file.
+ */
+int handle_send_blob(struct api *api, struct exchange *x, const char *hash, const char *content_type,
+                     struct err *e);
+
+/* `Content-Disposition: attachment; filename="..."` with a name made of harmless characters. */
+void handle_attachment(struct exchange *x, const char *stem, const char *suffix);
+
+/* A time for JSON: ISO 8601, or null for 0. New reference. */
+json_t *handle_time(int64_t ms);
+
+#endif

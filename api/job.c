@@ -1,0 +1,271 @@
+/* job.c - jobs after they were made: list, show, change, cancel, queue again, delete. */
+#include "storage/job.h"
+
+#include "api/document.h"
+#include "api/handle.h"
+#include "api/page.h"
+#include "api/query.h"
+#include "api/show.h"
+#include "api/spec_value.h"
+#include "base/file.h"
+#include "base/num.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Something about the queue is different now. */
+static void changed(struct api *api)
+{
+    api->service->events_changed(api->service->arg);
+    api->service->kick(api->service->arg);
+}
+
+static int find(struct api *api, const struct exchange *x, struct job *j, struct err *e)
+{
+    int64_t id;
+    int rc = handle_job_id(x, &id, e);
+
+    return rc < 0 ? rc : job_get(api->db, id, j, e);
+}
+
+/* --- list -------------------------------------------------------------------------------------------------
+ */
+
+static int filter_read(const struct exchange *x, struct page *page, struct job_filter *f, struct err *e)
+{
+    const char *state = x->query(x, "state");
+    int rc = page_read(x, page, e);
+
+    if (rc < 0)
+        return rc;
+    *f = (struct job_filter){
+        .state = state ? job_state_parse(state) : -1,
+        .kind = x->query(x, "kind"),
+        .owner = x->query(x, "owner"),
+        .tag = x->query(x, "tag"),
+        .before = page->before,
+        .limit = page->limit + 1,
+    };
+    if (!state || f->state >= 0)
+        return 0;
+    err_set(e, ERR_SYNTAX, "there is no job state \"%.40s\"", state);
+    return err_at(e, "?state");
+}
+
+void handle_job_list(struct api *api, struct exchange *x)
+{
+    struct err e = { 0 };
+    struct page page;
+    struct job_filter filter;
+    struct job *list = NULL;
+    int count = 0, shown;
+    int64_t last = 0;
+    json_t *items, *item;
+
+    if (!query_ok(x))
+        return;
+    if (filter_read(x, &page, &filter, &e) < 0 || job_list(api->db, &filter, &list, &count, &e) < 0) {
+        exchange_problem(x, &e);
+        return;
+    }
+    items = json_array();
+    shown = count > page.limit ? page.limit : count;
+    for (int i = 0; i < count; i++) {
+        if (i < shown && e.code == 0 && job_json(api, &list[i], false, &item, &e) == 0)
+            json_array_append_new(items, item);
+        if (i < shown)
+            last = list[i].id;
+        job_free(&list[i]);
+    }
+    free(list);
+    if (e.code) {
+        json_decref(items);
+        exchange_problem(x, &e);
+    } else {
+        page_answer(x, &page, items, count > shown, last);
+    }
+}
+
+void handle_job_get(struct api *api, struct exchange *x)
+{
+    struct err e = { 0 };
+    struct job j = { 0 };
+
+    if (!query_ok(x))
+        return;
+    if (find(api, x, &j, &e) < 0)
+        exchange_problem(x, &e);
+    else
+        job_answer(api, x, 200, &j);
+    job_free(&j);
+}
+
+/* --- change -----------------------------------------------------------------------------------------------
+ */
+
+/* The version that If-Match names; 0 without the header or with "*". What we have never given matches
+ * nothing. */
+static int if_match(const struct exchange *x, int64_t *version, struct err *e)
+{
+    const char *text = x->header(x, "If-Match");
+    char digits[24];
+    size_t n;
+
+    *version = 0;
+    if (!text || strcmp(text, "*") == 0)
+        return 0;
+    if (strncmp(text, "W/", 2) == 0)
+        text += 2;
+    n = strlen(text);
+    if (n > 2 && n - 2 < sizeof digits && text[0] == '"' && text[n - 1] == '"') {
+        memcpy(digits, text + 1, n - 2);
+        digits[n - 2] = 0;
+        if (num_int64(digits, 1, INT64_MAX, version))
+            return 0;
+    }
+    return err_set(e, ERR_PRECONDITION, "If-Match names no version of this job");
+}
+
+/* The three things that may change, each held against the same description as in a new job. */
+static bool patch_ok(const struct api *api, const json_t *patch, struct spec_problems *p)
+{
+    static const char *const keys[] = { "name", "tags", "priority" };
+    const char *key;
+    char pointer[64];
+    json_t *v;
+    size_t i;
+
+    if (!json_is_object(patch)) {
+        spec_problem(p, "", "type", "must be an object with priority, name or tags");
+        return false;
+    }
+    json_object_foreach((json_t *)patch, key, v)
+    {
+        snprintf(pointer, sizeof pointer, "/%.60s", key);
+        for (i = 0; i < sizeof keys / sizeof *keys && strcmp(key, keys[i]) != 0; i++)
+            ;
+        if (i == sizeof keys / sizeof *keys)
+            spec_problem(p, pointer, "unknown_key", "priority, name and tags can be changed, nothing else");
+        else
+            spec_value_ok(spec_parameter(api->capabilities, pointer), v, pointer, p);
+    }
+    return p->count == 0;
+}
+
+static int patch_store(struct api *api, int64_t id, int64_t version, const json_t *patch, struct err *e)
+{
+    const json_t *tags = json_object_get(patch, "tags");
+    char *tags_text = tags ? json_dumps(tags, JSON_COMPACT) : NULL;
+    int rc = job_patch(api->db, id, version, spec_text(patch, "/name", NULL), tags_text,
+                       (int)spec_int(patch, "/priority", INT_MIN), e);
+
+    free(tags_text);
+    return rc;
+}
+
+void handle_job_patch(struct api *api, struct exchange *x)
+{
+    struct spec_problems p = { .count = 0 };
+    struct err e = { 0 };
+    struct job j = { 0 };
+    json_t *patch = NULL;
+    int64_t version;
+
+    if (!query_ok(x))
+        return;
+    if (find(api, x, &j, &e) < 0 || document_body(x, &patch, &e) < 0 || if_match(x, &version, &e) < 0) {
+        exchange_problem(x, &e);
+    } else if (!patch_ok(api, patch, &p)) {
+        exchange_problems(x, ERR_INVALID, &p);
+    } else if (patch_store(api, j.id, version, patch, &e) < 0) {
+        exchange_problem(x, &e);
+    } else {
+        changed(api);
+        job_free(&j);
+        if (find(api, x, &j, &e) < 0)
+            exchange_problem(x, &e);
+        else
+            job_answer(api, x, 200, &j);
+    }
+    json_decref(patch);
+    job_free(&j);
+}
+
+/* One step of the state machine that a person asks for, and the job after it. */
+static int move(struct api *api, const struct exchange *x, enum job_event event, const char *reason,
+                struct job *j, struct err *e)
+{
+    int64_t id;
+    int rc = find(api, x, j, e);
+
+    if (rc < 0)
+        return rc;
+    id = j->id;
+    if ((rc = job_move(api->db, id, event, reason, e)) < 0)
+        return rc;
+    job_free(j);
+    *j = (struct job){ 0 };
+    return job_get(api->db, id, j, e);
+}
+
+void handle_job_cancel(struct api *api, struct exchange *x)
+{
+    struct err e = { 0 };
+    struct job j = { 0 };
+    char reason[100];
+
+    if (!query_ok(x))
+        return;
+    snprintf(reason, sizeof reason, x->user[0] ? "cancelled by %s" : "cancelled on request%s", x->user);
+    if (move(api, x, JOB_EVENT_CANCEL, reason, &j, &e) < 0) {
+        exchange_problem(x, &e);
+    } else {
+        if (j.state == JOB_CANCELLING)
+            api->service->stop_job(api->service->arg, j.id);
+        changed(api);
+        job_answer(api, x, 202, &j);
+    }
+    job_free(&j);
+}
+
+void handle_job_retry(struct api *api, struct exchange *x)
+{
+    struct err e = { 0 };
+    struct job j = { 0 };
+
+    if (!query_ok(x))
+        return;
+    if (move(api, x, JOB_EVENT_RETRY, "", &j, &e) < 0) {
+        exchange_problem(x, &e);
+    } else {
+        changed(api);
+        job_answer(api, x, 202, &j);
+    }
+    job_free(&j);
+}
+
+void handle_job_delete(struct api *api, struct exchange *x)
+{
+    struct err e = { 0 };
+    char dir[4096];
+    int64_t id;
+
+    if (!query_ok(x))
+        return;
+    if (handle_job_id(x, &id, &e) < 0 || job_delete(api->db, id, &e) < 0) {
+        exchange_problem(x, &e);
+        return;
+    }
+    changed(api);
+    /* The row went first: a crash in between leaves a stray directory, never a job without one. */
+    snprintf(dir, sizeof dir, "%s/jobs/%" PRId64, db_dir(api->db), id);
+    if (file_remove_tree(dir, &e) < 0) {
+        err_wrap(&e, "the job is deleted, its directory is not");
+        exchange_problem(x, &e);
+    } else {
+        exchange_empty(x, 204);
+    }
+}

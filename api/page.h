@@ -1,0 +1,20 @@
+/* page.h - cursor paging: newest first, `limit` (1..200), an opaque `cursor`, and the path of the next page.
+ */
+#ifndef API_PAGE_H
+#define API_PAGE_H
+
+#include "api/exchange.h"
+
+struct page {
+    int64_t before; /* ids below this; 0: from the newest */
+    int limit;
+};
+
+/* Read ?limit= and ?cursor=. ERR_SYNTAX names the one that is wrong. */
+int page_read(const struct exchange *x, struct page *page, struct err *e);
+
+/* Answer {"items": items, "next": ...}. Ask storage for limit + 1 rows and put at most `limit` into items
+ * (reference taken); more says whether there was one left over, last_id is the id of the last item shown. */
+void page_answer(struct exchange *x, const struct page *page, json_t *items, bool more, int64_t last_id);
+
+#endif

@@ -1,0 +1,222 @@
+/* resolve.c - references to models and data sets. */
+#include "api/resolve.h"
+
+#include "api/show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DIMS_MAX 8
+
+void resolved_free(struct resolved *r)
+{
+    json_decref(r->input);
+    json_decref(r->info);
+    memset(r, 0, sizeof *r);
+}
+
+/* A built-in one: "zoo:lenet5" in the capabilities' "zoo". */
+static void resolve_builtin(const struct api *api, const char *reference, const char *prefix,
+                            const char *list_name, const char *pointer, struct resolved *r,
+                            struct spec_problems *p)
+{
+    const char *name = reference + strlen(prefix) + 1;
+    json_t *list = json_object_get(api->capabilities, list_name), *entry;
+    size_t i;
+
+    json_array_foreach(list, i, entry)
+    {
+        if (strcmp(spec_text(entry, "/name", ""), name) != 0)
+            continue;
+        snprintf(r->reference, sizeof r->reference, "%s", reference);
+        r->input = json_pack("{s:s}", prefix, name);
+        r->info = json_incref(entry);
+        return;
+    }
+    spec_problem(p, pointer, "not_found", "there is no built-in \"%.80s\"; /v1/capabilities lists them",
+                 reference);
+}
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(text, prefix, n) == 0 && text[n] == ':';
+}
+
+int resolve_model(struct api *api, const json_t *spec, struct resolved *r, struct spec_problems *p,
+                  struct err *e)
+{
+    const char *reference = spec_text(spec, "/model", "");
+    struct model m = { 0 };
+    int rc;
+
+    memset(r, 0, sizeof *r);
+    if (has_prefix(reference, "zoo")) {
+        resolve_builtin(api, reference, "zoo", "zoo", "/model", r, p);
+        return 0;
+    }
+    rc = model_get(api->db, reference, &m, e);
+    if (rc == ERR_NOT_FOUND) {
+        spec_problem(p, "/model", "not_found", "there is no model \"%.80s\"", reference);
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    snprintf(r->reference, sizeof r->reference, "%s", m.hash);
+    memcpy(r->hash, m.hash, sizeof r->hash);
+    r->input = json_pack("{s:s,s:s,s:s}", "path", "in/model.onnx", "sha256", m.hash, "name", m.name);
+    r->info = stored_json(m.info);
+    model_free(&m);
+    return 0;
+}
+
+/* The worker normalises with what the upload said, when it said anything. */
+static void copy_member(json_t *to, const json_t *from, const char *key)
+{
+    json_t *v = json_object_get(from, key);
+
+    if (json_is_array(v))
+        json_object_set(to, key, v);
+}
+
+int resolve_dataset(struct api *api, const json_t *spec, struct resolved *r, struct spec_problems *p,
+                    struct err *e)
+{
+    const char *reference = spec_text(spec, "/dataset", "");
+    struct dataset d = { 0 };
+    int rc;
+
+    memset(r, 0, sizeof *r);
+    if (has_prefix(reference, "builtin")) {
+        resolve_builtin(api, reference, "builtin", "datasets", "/dataset", r, p);
+        return 0;
+    }
+    rc = dataset_get(api->db, reference, &d, e);
+    if (rc == ERR_NOT_FOUND) {
+        spec_problem(p, "/dataset", "not_found", "there is no data set \"%.80s\"", reference);
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    snprintf(r->reference, sizeof r->reference, "%s", d.hash);
+    memcpy(r->hash, d.hash, sizeof r->hash);
+    r->input = json_pack("{s:s,s:s,s:s,s:s}", "path", "in/dataset", "sha256", d.hash, "format", d.format,
+                         "name", d.name);
+    r->info = stored_json(d.info);
+    copy_member(r->input, r->info, "mean");
+    copy_member(r->input, r->info, "std");
+    dataset_free(&d);
+    return 0;
+}
+
+/* Integers of an array from index `from`; -1 stands for what is not known. Returns how many, 0 when it has
+ * none. */
+static int dims_read(const json_t *array, size_t from, int64_t dims[DIMS_MAX])
+{
+    size_t n = json_array_size(array);
+
+    if (n <= from || n - from > DIMS_MAX)
+        return 0;
+    for (size_t i = from; i < n; i++) {
+        const json_t *v = json_array_get(array, i);
+        dims[i - from] = json_is_integer(v) && json_integer_value(v) > 0 ? json_integer_value(v) : -1;
+    }
+    return (int)(n - from);
+}
+
+/* The shape of one sample that the model takes, and the number of its outputs (0: not known). */
+static int model_dims(const json_t *info, int64_t dims[DIMS_MAX], int64_t *outputs)
+{
+    const json_t *inputs = json_object_get(info, "inputs"), *outs = json_object_get(info, "outputs");
+    int64_t out[DIMS_MAX];
+    int n;
+
+    *outputs = spec_int(info, "/classes", 0);
+    if (!inputs) /* of the zoo */
+        return dims_read(json_object_get(info, "shape"), 0, dims);
+    n = json_array_size(outs) == 1 ? dims_read(spec_at(outs, "/0/shape"), 1, out) : 0;
+    if (n > 0 && *outputs == 0) {
+        *outputs = 1;
+        for (int i = 0; i < n; i++)
+            *outputs = out[i] < 0 || *outputs > INT32_MAX / out[i] ? 0 : *outputs * out[i];
+    }
+    return json_array_size(inputs) == 1 ? dims_read(spec_at(inputs, "/0/shape"), 1, dims) : 0;
+}
+
+static bool dims_agree(const int64_t *a, const int64_t *b, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (a[i] >= 0 && b[i] >= 0 && a[i] != b[i])
+            return false;
+    return true;
+}
+
+/* (C,H,W) of the data against the model's sample, which may also be declared (H,W,C). */
+static bool shape_agrees(const int64_t *model, int n, const int64_t *data, int m)
+{
+    int64_t turned[3];
+
+    if (n != m)
+        return false;
+    if (dims_agree(model, data, n))
+        return true;
+    if (n != 3)
+        return false;
+    turned[0] = data[1], turned[1] = data[2], turned[2] = data[0];
+    return dims_agree(model, turned, n);
+}
+
+static void dims_text(const int64_t *dims, int n, char *out, size_t size)
+{
+    size_t k = 0;
+
+    out[0] = 0;
+    for (int i = 0; i < n && k < size; i++) {
+        const char *cross = i ? "x" : "";
+        k += (size_t)(dims[i] < 0 ? snprintf(out + k, size - k, "%s?", cross)
+                                  : snprintf(out + k, size - k, "%s%" PRId64, cross, dims[i]));
+    }
+}
+
+static void check_fit(const json_t *model, const json_t *dataset, struct spec_problems *p)
+{
+    int64_t want[DIMS_MAX], have[DIMS_MAX], outputs, classes = spec_int(dataset, "/classes", 0);
+    char want_text[80], have_text[80];
+    int n = model_dims(model, want, &outputs), m = dims_read(json_object_get(dataset, "shape"), 0, have);
+
+    if (n && m && !shape_agrees(want, n, have, m)) {
+        dims_text(want, n, want_text, sizeof want_text);
+        dims_text(have, m, have_text, sizeof have_text);
+        spec_problem(p, "/dataset", "mismatch", "its samples are %s, the model takes %s", have_text,
+                     want_text);
+    }
+    if (outputs > 0 && classes > 0 && outputs != classes)
+        spec_problem(p, "/dataset", "mismatch", "it has %" PRId64 " classes, the model %" PRId64 " outputs",
+                     classes, outputs);
+}
+
+static void check_normalize(const json_t *spec, const json_t *dataset, struct spec_problems *p)
+{
+    static const char *const pointers[] = { "/normalize/mean", "/normalize/std" };
+    size_t channels = (size_t)spec_int(dataset, "/shape/0", 0);
+
+    for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
+        size_t given = json_array_size(spec_at(spec, pointers[i]));
+        if (given > 1 && channels > 0 && given != channels)
+            spec_problem(p, pointers[i], "mismatch", "has %zu numbers for %zu channels", given, channels);
+    }
+}
+
+void resolve_check(const json_t *spec, const struct resolved *model, const struct resolved *dataset,
+                   struct spec_problems *p)
+{
+    const json_t *layers = json_object_get(model->info, "layers");
+
+    if (json_is_array(layers))
+        spec_check_overrides(spec, layers, p);
+    if (dataset->info)
+        check_normalize(spec, dataset->info, p);
+    if (model->info && dataset->info && strcmp(spec_text(spec, "/task", "classify"), "classify") == 0)
+        check_fit(model->info, dataset->info, p);
+}

@@ -1,0 +1,335 @@
+/* spec_complete.c - a client's document becomes a complete specification, or a list of what is wrong with it.
+ *
+ * Four passes, each over data only: every key given is looked up (unknown, unused by the kind, bad value);
+ * members of lists that must be there; the specification is built in the order of the capabilities (defaults,
+ * required keys); the limits of the chosen method. A "pattern" is a pointer whose array indices are replaced
+ * by '*', as the capabilities write it. */
+#include "api/spec_value.h"
+
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define POINTER_MAX 160
+
+struct walk {
+    const json_t *capabilities;
+    const char *kind; /* NULL while it is not known: then every section is let through */
+    struct spec_problems *p;
+};
+
+/* base + "/" + key, escaped (RFC 6901); cut when too long, which then matches no parameter. */
+static void pointer_join(char out[POINTER_MAX], const char *base, const char *key)
+{
+    size_t n = (size_t)snprintf(out, POINTER_MAX, "%s/", base);
+
+    for (; *key && n + 3 < POINTER_MAX; key++) {
+        if (*key == '~' || *key == '/') {
+            out[n++] = '~';
+            out[n++] = *key == '~' ? '0' : '1';
+        } else {
+            out[n++] = *key;
+        }
+    }
+    /* A cut inside a character would not be UTF-8 any more. */
+    while (*key && n > 0 && ((unsigned char)out[n - 1] & 0x80))
+        n--;
+    out[n < POINTER_MAX ? n : POINTER_MAX - 1] = 0;
+}
+
+static bool kind_uses(const struct walk *w, const json_t *parameter)
+{
+    const json_t *kinds = json_object_get(parameter, "kinds"), *k;
+    size_t i;
+
+    if (!json_is_array(kinds) || !w->kind)
+        return true;
+    json_array_foreach(kinds, i,
+                       k) if (json_is_string(k) && strcmp(json_string_value(k), w->kind) == 0) return true;
+    return false;
+}
+
+/* Is there anything below this pattern, and does the kind use any of it? */
+static void section_find(const struct walk *w, const char *pattern, bool *exists, bool *used)
+{
+    const json_t *list = json_object_get(w->capabilities, "parameters"), *parameter;
+    size_t i, n = strlen(pattern);
+
+    *exists = *used = false;
+    json_array_foreach(list, i, parameter)
+    {
+        const char *pointer = spec_text(parameter, "/pointer", "");
+        if (strncmp(pointer, pattern, n) != 0 || pointer[n] != '/')
+            continue;
+        *exists = true;
+        *used |= kind_uses(w, parameter);
+    }
+}
+
+static void problem_unused(const struct walk *w, const char *pointer)
+{
+    spec_problem(w->p, pointer, "unknown_key", "a job of kind \"%s\" does not use this", w->kind);
+}
+
+static void walk_object(const struct walk *w, const json_t *object, const char *pattern, const char *pointer);
+
+/* Members of a list of objects: their keys, and those that each must have. */
+static void walk_list(const struct walk *w, const json_t *list, const char *pattern, const char *pointer)
+{
+    const json_t *parameters = json_object_get(w->capabilities, "parameters"), *item, *parameter;
+    char below[POINTER_MAX], at[POINTER_MAX], missing[POINTER_MAX], index[24];
+    size_t i, k, n;
+
+    n = (size_t)snprintf(below, sizeof below, "%s/*", pattern);
+    json_array_foreach(list, i, item)
+    {
+        snprintf(index, sizeof index, "%zu", i);
+        pointer_join(at, pointer, index);
+        if (!json_is_object(item)) {
+            spec_problem(w->p, at, "type", "must be an object");
+            continue;
+        }
+        walk_object(w, item, below, at);
+        json_array_foreach(parameters, k, parameter)
+        {
+            const char *member = spec_text(parameter, "/pointer", "");
+            if (strncmp(member, below, n) != 0 || !spec_bool(parameter, "/required", false) ||
+                spec_at(item, member + n))
+                continue;
+            snprintf(missing, sizeof missing, "%s%s", at, member + n);
+            spec_problem(w->p, missing, "required", "must be given");
+        }
+    }
+}
+
+static void walk_member(const struct walk *w, const json_t *v, const char *pattern, const char *pointer)
+{
+    const json_t *parameter = spec_parameter(w->capabilities, pattern);
+    bool section, used;
+
+    if (parameter && !kind_uses(w, parameter)) {
+        problem_unused(w, pointer);
+    } else if (parameter) {
+        if (spec_value_ok(parameter, v, pointer, w->p) &&
+            strcmp(spec_text(parameter, "/type", ""), "list") == 0)
+            walk_list(w, v, pattern, pointer);
+    } else {
+        section_find(w, pattern, &section, &used);
+        if (!section)
+            spec_problem(w->p, pointer, "unknown_key", "there is no such parameter");
+        else if (!used)
+            problem_unused(w, pointer);
+        else if (!json_is_object(v))
+            spec_problem(w->p, pointer, "type", "must be an object");
+        else
+            walk_object(w, v, pattern, pointer);
+    }
+}
+
+static void walk_object(const struct walk *w, const json_t *object, const char *pattern, const char *pointer)
+{
+    char below[POINTER_MAX], at[POINTER_MAX];
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)object, key, v)
+    {
+        pointer_join(below, pattern, key);
+        pointer_join(at, pointer, key);
+        walk_member(w, v, below, at);
+    }
+}
+
+/* Put a value (a new reference, taken) where the pointer says; the objects on the way are made. */
+static int spec_put(json_t *root, const char *pointer, json_t *value)
+{
+    char key[POINTER_MAX];
+    const char *slash;
+    json_t *next;
+
+    while ((slash = strchr(pointer + 1, '/'))) {
+        snprintf(key, sizeof key, "%.*s", (int)(slash - pointer - 1), pointer + 1);
+        next = json_object_get(root, key);
+        if (!next) {
+            next = json_object();
+            if (json_object_set_new(root, key, next) != 0) {
+                json_decref(value);
+                return ERR_NOMEM;
+            }
+        }
+        root = next;
+        pointer = slash;
+    }
+    return json_object_set_new(root, pointer + 1, value) == 0 ? 0 : ERR_NOMEM;
+}
+
+/* One parameter of the complete specification. */
+static int build_parameter(const struct walk *w, const json_t *given, const json_t *parameter, json_t *spec)
+{
+    const char *pointer = spec_text(parameter, "/pointer", "");
+    const json_t *v = spec_at(given, pointer);
+
+    if (strstr(pointer, "/*/") || pointer[0] != '/' || !kind_uses(w, parameter))
+        return 0;
+    if (!v && spec_bool(parameter, "/required", false)) {
+        spec_problem(w->p, pointer, "required", "must be given");
+        return 0;
+    }
+    if (!v)
+        v = json_object_get(parameter, "default");
+    return v ? spec_put(spec, pointer, json_deep_copy(v)) : 0;
+}
+
+static int build(const struct walk *w, const json_t *given, json_t *spec)
+{
+    const json_t *list = json_object_get(w->capabilities, "parameters"), *parameter;
+    size_t i;
+    int rc;
+
+    json_array_foreach(list, i,
+                       parameter) if ((rc = build_parameter(w, given, parameter, spec)) < 0) return rc;
+    return 0;
+}
+
+static bool problem_at(const struct spec_problems *p, const char *pointer)
+{
+    for (int i = 0; i < p->count; i++)
+        if (strcmp(p->problem[i].pointer, pointer) == 0)
+            return true;
+    return false;
+}
+
+static bool words_have(const json_t *words, const json_t *v)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(words, i, one) if (json_equal(one, v)) return true;
+    return false;
+}
+
+/* One value against one limit of the method: [min, max], or the words that it can do. */
+static void limit_check(const struct walk *w, const char *method, const json_t *limit, const char *pattern,
+                        const char *pointer, const json_t *v)
+{
+    char words[120];
+    const json_t *low = json_array_get(limit, 0), *high = json_array_get(limit, 1);
+
+    if (!v || problem_at(w->p, pointer) || spec_value_also(spec_parameter(w->capabilities, pattern), v))
+        return;
+    if (json_is_number(v) && json_is_number(low) && json_is_number(high)) {
+        double x = json_number_value(v);
+        if (x < json_number_value(low) || x > json_number_value(high))
+            spec_problem(w->p, pointer, "limit", "the method \"%s\" can do %.17g to %.17g, not %.17g", method,
+                         json_number_value(low), json_number_value(high), x);
+    } else if (json_is_string(v) && json_is_string(low) && !words_have(limit, v)) {
+        spec_value_words(limit, words, sizeof words);
+        spec_problem(w->p, pointer, "limit", "the method \"%s\" can do %s, not \"%.40s\"", method, words,
+                     json_string_value(v));
+    }
+}
+
+/* A pattern with a '*' is a limit on every member of that list. */
+static void limit_apply(const struct walk *w, const char *method, const json_t *limit, const char *pattern,
+                        const json_t *spec)
+{
+    const char *star = strstr(pattern, "/*/");
+    char list_at[POINTER_MAX], at[POINTER_MAX];
+    size_t i, count;
+
+    if (!star) {
+        limit_check(w, method, limit, pattern, pattern, spec_at(spec, pattern));
+        return;
+    }
+    snprintf(list_at, sizeof list_at, "%.*s", (int)(star - pattern), pattern);
+    count = json_array_size(spec_at(spec, list_at));
+    for (i = 0; i < count; i++) {
+        snprintf(at, sizeof at, "%s/%zu%s", list_at, i, star + 2);
+        limit_check(w, method, limit, pattern, at, spec_at(spec, at));
+    }
+}
+
+static void method_check(const struct walk *w, const json_t *spec)
+{
+    const json_t *methods = json_object_get(w->capabilities, "methods"), *m;
+    const char *method = spec_text(spec, "/quantize/method", NULL), *pattern;
+    json_t *limit;
+    size_t i;
+
+    if (!method)
+        return;
+    json_array_foreach(methods, i, m) if (strcmp(spec_text(m, "/name", ""), method) == 0)
+        json_object_foreach(json_object_get(m, "limits"), pattern, limit)
+            limit_apply(w, method, limit, pattern, spec);
+}
+
+/* The kind decides what else may be there; NULL when it is missing or wrong, which the passes will report. */
+static const char *kind_of(const json_t *capabilities, const json_t *given)
+{
+    const json_t *v = spec_at(given, "/kind"), *parameter = spec_parameter(capabilities, "/kind");
+    struct spec_problems ignored = { .count = 0 };
+
+    if (!v)
+        v = json_object_get(parameter, "default");
+    return v && json_is_string(v) && parameter && spec_value_ok(parameter, v, "/kind", &ignored)
+               ? json_string_value(v)
+               : NULL;
+}
+
+int spec_complete(const json_t *capabilities, const json_t *given, json_t **spec, struct spec_problems *p)
+{
+    struct walk w = { .capabilities = capabilities, .p = p };
+    json_t *built;
+
+    *spec = NULL;
+    p->count = 0;
+    if (!json_is_object(given)) {
+        spec_problem(p, "", "type", "a job specification is a JSON object");
+        return ERR_INVALID;
+    }
+    built = json_object();
+    if (!built)
+        return ERR_NOMEM;
+    w.kind = kind_of(capabilities, given);
+    walk_object(&w, given, "", "");
+    if (build(&w, given, built) < 0) {
+        json_decref(built);
+        return ERR_NOMEM;
+    }
+    method_check(&w, built);
+    if (p->count) {
+        json_decref(built);
+        return ERR_INVALID;
+    }
+    *spec = built;
+    return 0;
+}
+
+static bool match_any(const char *match, const json_t *layers)
+{
+    const json_t *layer;
+    size_t i;
+
+    json_array_foreach(layers, i,
+                       layer) if (fnmatch(match, spec_text(layer, "/name", ""), 0) == 0) return true;
+    return false;
+}
+
+int spec_check_overrides(const json_t *spec, const json_t *layers, struct spec_problems *p)
+{
+    const json_t *list = json_object_get(spec, "overrides"), *item;
+    int before = p->count;
+    char at[POINTER_MAX];
+    size_t i;
+
+    json_array_foreach(list, i, item)
+    {
+        const char *match = spec_text(item, "/match", "");
+        if (match_any(match, layers))
+            continue;
+        snprintf(at, sizeof at, "/overrides/%zu/match", i);
+        spec_problem(p, at, "no_match", "no layer of the model is called \"%.80s\"", match);
+    }
+    return p->count > before ? ERR_INVALID : 0;
+}

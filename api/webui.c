@@ -1,0 +1,113 @@
+/* webui.c - the dashboard's files. Every directory on the way is opened below the one before it, never
+ * through a link, so that no path can leave webui_dir. */
+#include "api/handle.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define POLICY                                                                                               \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "    \
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+static const struct {
+    const char *suffix, *content_type;
+} type_list[] = {
+    { "html", "text/html; charset=utf-8" },
+    { "css", "text/css; charset=utf-8" },
+    { "js", "text/javascript; charset=utf-8" },
+    { "mjs", "text/javascript; charset=utf-8" },
+    { "json", "application/json" },
+    { "map", "application/json" },
+    { "txt", "text/plain; charset=utf-8" },
+    { "svg", "image/svg+xml" },
+    { "png", "image/png" },
+    { "ico", "image/x-icon" },
+    { "woff2", "font/woff2" },
+};
+
+static const char *type_of(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; dot && i < sizeof type_list / sizeof *type_list; i++)
+        if (strcmp(type_list[i].suffix, dot + 1) == 0)
+            return type_list[i].content_type;
+    return "application/octet-stream";
+}
+
+/* fd of DIR/a/b/c, or negative ERR_*. */
+static int open_path(const char *dir, const char *path, struct err *e)
+{
+    char name[80];
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), next;
+
+    if (at < 0)
+        return err_sys(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                       "the dashboard's directory can't be opened");
+    for (;;) {
+        size_t n = strcspn(path, "/");
+        if (n >= sizeof name)
+            break;
+        memcpy(name, path, n);
+        name[n] = 0;
+        if (!file_name_ok(name))
+            break;
+        next = path[n] ? openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                       : file_open_below(at, name, NULL);
+        if (next < 0)
+            break;
+        close(at);
+        at = next;
+        if (!path[n])
+            return at;
+        path += n + 1;
+    }
+    close(at);
+    return err_set(e, ERR_NOT_FOUND, "there is no such file in the dashboard");
+}
+
+static void send_file(const struct api *api, struct exchange *x, const char *path)
+{
+    struct err e = { 0 };
+    struct stat st;
+    int fd = -1;
+
+    if (!api->webui_dir)
+        err_set(&e, ERR_NOT_FOUND, "this server was started without a dashboard");
+    else
+        fd = open_path(api->webui_dir, path, &e);
+    if (fd >= 0 && fstat(fd, &st) < 0)
+        err_sys(&e, ERR_IO, "a file of the dashboard can't be read");
+    if (e.code) {
+        if (fd >= 0)
+            close(fd);
+        exchange_problem(x, &e);
+        return;
+    }
+    exchange_empty(x, 200);
+    snprintf(x->content_type, sizeof x->content_type, "%s", type_of(path));
+    snprintf(x->etag, sizeof x->etag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)st.st_ino,
+             (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_size);
+    exchange_header(x, "Cache-Control", "no-cache");
+    exchange_header(x, "Content-Security-Policy", "%s", POLICY);
+    exchange_header(x, "X-Content-Type-Options", "nosniff");
+    exchange_header(x, "Referrer-Policy", "no-referrer");
+    x->file = fd;
+    x->file_bytes = st.st_size;
+}
+
+void handle_webui_index(struct api *api, struct exchange *x)
+{
+    send_file(api, x, "index.html");
+}
+
+void handle_webui_file(struct api *api, struct exchange *x)
+{
+    send_file(api, x, x->param[0]);
+}
