@@ -97,25 +97,23 @@ void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t cou
     sums->zeros += zeros;
 }
 
-/* Error of one scale, and the Lloyd successor of it. */
-static double try_scale(const struct grid *g, int bits, const real *w, size_t count, double scale,
-                        double *next)
+static double scale_error(const struct grid *g, int bits, const real *w, size_t count, double scale)
 {
     struct grid_rule r = grid_rule(g, bits, (real)scale);
-    double error = 0, wk = 0, kk = 0;
+    double error = 0;
 
     for (size_t i = 0; i < count; i++) {
-        double k = (double)nearest(&r, w[i]), d = (double)w[i] - k * scale;
+        double d = (double)w[i] - (double)nearest(&r, w[i]) * scale;
         error += d * d;
-        wk += (double)w[i] * k;
-        kk += k * k;
     }
-    *next = kk > 0 && wk > 0 ? wk / kk : scale;
     return error;
 }
 
+/* The error as a function of the scale is nearly unimodal: a geometric scan finds the valley, thirds narrow
+ * it. */
 real grid_fit(const struct grid *g, int bits, const real *w, size_t count)
 {
+    const double ratio = 1.12;
     double sum = 0, top = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -125,21 +123,22 @@ real grid_fit(const struct grid *g, int bits, const real *w, size_t count)
     }
     if (!(sum > 0))
         return (real)1e-3; /* all zero: any scale is as good */
-    double best_error = -1, best = top, high = g->high(bits), next;
-    /* The clipping point lies between the mean and the maximum of |w|: eight starts, Lloyd from each. */
-    for (int start = 0; start < 8; start++) {
-        double clip = sum / (double)count + (top - sum / (double)count) * (start + 1) / 8.0;
-        double scale = bits == 1 ? sum / (double)count : clip / high;
-        for (int iteration = 0; iteration < 12; iteration++) {
-            double error = try_scale(g, bits, w, count, scale, &next);
-            if (best_error < 0 || error < best_error) {
-                best_error = error;
-                best = scale;
-            }
-            if (fabs(next - scale) < 1e-7 * scale)
-                break;
-            scale = next;
+    double high = g->high(bits), mean = sum / (double)count, best_error = INFINITY, best = top / high;
+    /* the clipping point is between half the mean and the maximum of |w| */
+    for (double scale = top / high; scale * high > mean / 2; scale /= ratio) {
+        double error = scale_error(g, bits, w, count, scale);
+        if (error < best_error) {
+            best_error = error;
+            best = scale;
         }
     }
-    return (real)best;
+    double low = best / ratio, up = best * ratio;
+    while (up - low > 1e-4 * best) {
+        double a = low + (up - low) / 3, b = up - (up - low) / 3;
+        if (scale_error(g, bits, w, count, a) < scale_error(g, bits, w, count, b))
+            up = b;
+        else
+            low = a;
+    }
+    return (real)((low + up) / 2);
 }

@@ -1,0 +1,174 @@
+/* Grids, their fit, and the MSQE coefficient, against closed forms and figures computed independently. */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "worker/quant/method.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define NORMALS 400000
+
+static real *normals(size_t count)
+{
+    real *x = mem_array(count, sizeof *x);
+    struct rng r = rng_at(7, 1, 0);
+
+    assert_non_null(x);
+    for (size_t i = 0; i < count; i++)
+        x[i] = (real)rng_normal(&r);
+    return x;
+}
+
+/* MSE-optimal steps of N(0,1) in units of sigma; the step d is the scale, or twice the scale where codes are
+ * odd. */
+static void test_fit_finds_the_known_optimal_steps(void **state)
+{
+    static const struct {
+        const char *grid;
+        int bits;
+        double step;
+    } known[] = {
+        { "midrise", 1, 1.5960 / 2 }, { "midrise", 2, 0.9955 }, { "midrise", 3, 0.5860 },
+        { "midrise", 4, 0.3350 },     { "twos", 2, 1.0485 },    { "twos", 3, 0.6020 },
+        { "twos", 4, 0.3385 },        { "sym", 2, 1.2240 },     { "sym", 3, 0.6510 },
+        { "sym", 4, 0.3535 },         { "sym", 1, 0.7979 },
+    };
+    real *x = normals(NORMALS);
+    (void)state;
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const struct grid *g = grid_find(known[i].grid);
+        double step = (double)grid_fit(g, known[i].bits, x, NORMALS) * (g->odd && known[i].bits > 1 ? 2 : 1);
+        if (fabs(step / known[i].step - 1) > 0.01)
+            fail_msg("%s %d bit: %.4f instead of %.4f", known[i].grid, known[i].bits, step, known[i].step);
+    }
+    free(x);
+}
+
+/* Every code is a level of the grid, and no other level is nearer. */
+static void test_codes_are_the_nearest_levels(void **state)
+{
+    (void)state;
+
+    for (const struct grid *const *p = grid_list; *p; p++)
+        for (int bits = 1; bits <= (*p)->bits_max; bits++) {
+            struct grid_rule r = grid_rule(*p, bits, (real)0.25);
+            int step = r.odd ? 2 : 1;
+            for (real w = -3; w < 3; w += (real)0.0173) {
+                int k = grid_code(&r, w);
+                assert_in_range(k - r.low, 0, r.high - r.low);
+                assert_int_equal((k - r.low) % step, 0);
+                double own = fabs((double)w - k * 0.25);
+                for (int other = r.low; other <= r.high; other += step)
+                    assert_true(own <= fabs((double)w - other * 0.25) + 1e-6);
+            }
+        }
+}
+
+static void test_half_goes_to_even_and_zero_to_plus_one(void **state)
+{
+    struct grid_rule sym = grid_rule(grid_find("sym"), 4, 1), one = grid_rule(grid_find("sym"), 1, 1);
+    struct grid_rule odd = grid_rule(grid_find("midrise"), 2, 1);
+    (void)state;
+
+    assert_int_equal(grid_code(&sym, (real)0.5), 0);
+    assert_int_equal(grid_code(&sym, (real)1.5), 2);
+    assert_int_equal(grid_code(&sym, (real)-2.5), -2);
+    assert_int_equal(grid_code(&sym, 100), 7);
+    assert_int_equal(grid_code(&one, 0), 1);
+    assert_int_equal(grid_code(&one, (real)-0.0001), -1);
+    assert_int_equal(grid_code(&odd, 0), 1);
+    assert_int_equal(grid_code(&odd, -9), -3);
+}
+
+/* Quantizing what is already on the grid changes nothing: the exporter's codes are those of training. */
+static void test_quantizing_twice_is_quantizing_once(void **state)
+{
+    enum { COUNT = 1000 };
+    real *x = normals(COUNT), q[COUNT], again[COUNT];
+    (void)state;
+
+    for (const struct grid *const *p = grid_list; *p; p++)
+        for (int bits = 1; bits <= (*p)->bits_max; bits++) {
+            struct grid_rule r = grid_rule(*p, bits, grid_fit(*p, bits, x, COUNT));
+            struct grid_sums s = { 0 }, twice = { 0 };
+            grid_quantize(&r, x, q, COUNT, &s);
+            grid_quantize(&r, q, again, COUNT, &twice);
+            assert_memory_equal(q, again, sizeof q);
+            assert_true(twice.error == 0);
+            for (int i = 0; i < COUNT; i++)
+                assert_true(q[i] == (real)grid_code(&r, q[i]) * r.scale);
+        }
+    free(x);
+}
+
+/* For fixed codes the closed-form scale never makes the error larger; alternating, it falls monotonically. */
+static void test_lloyd_step_never_increases_the_error(void **state)
+{
+    enum { COUNT = 5000 };
+    real *x = normals(COUNT), q[COUNT];
+    struct grid_rule r = grid_rule(grid_find("sym"), 3, (real)0.2);
+    double before = INFINITY;
+    (void)state;
+
+    for (int i = 0; i < 30; i++) {
+        struct grid_sums s = { 0 };
+        grid_quantize(&r, x, q, COUNT, &s);
+        assert_true(s.error <= before * (1 + 1e-6));
+        before = s.error;
+        r.scale = (real)(s.wk / s.kk);
+    }
+    free(x);
+}
+
+/* With the error held at R0 the coefficient settles at lambda / R0 (stationary point of alpha R - lambda log
+ * alpha). */
+static void test_coefficient_settles_at_lambda_over_error(void **state)
+{
+    double s[REGULARIZER_STATE] = { 0 };
+    struct quant q = { .total = 1000, .error = 1e-3 };
+    (void)state;
+
+    regularizer_msqe.begin(s, &q, 2.0, 20000);
+    for (int i = 0; i < 60000; i++)
+        regularizer_msqe.update(s, &q);
+    double alpha = regularizer_msqe.coefficient(s);
+    if (fabs(alpha / 2000 - 1) > 0.02)
+        fail_msg("alpha is %g instead of 2000", alpha);
+}
+
+static void test_coefficient_rises_while_the_error_falls_and_is_capped(void **state)
+{
+    double s[REGULARIZER_STATE] = { 0 }, last = 0;
+    struct quant q = { .total = 1000, .error = 0 };
+    (void)state;
+
+    regularizer_msqe.begin(s, &q, 1.0, 100);
+    for (int i = 0; i < 200; i++) {
+        regularizer_msqe.update(s, &q);
+        assert_true(regularizer_msqe.coefficient(s) >= last);
+        last = regularizer_msqe.coefficient(s);
+    }
+    assert_true(fabs(last / 1e8 - 1) < 1e-6);
+    /* the proximal strength 2 lr alpha / N */
+    assert_true(fabs(regularizer_msqe.pull(s, &q, 0.01) / (2 * 0.01 * 1e8 / 1000) - 1) < 1e-6);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fit_finds_the_known_optimal_steps),
+        cmocka_unit_test(test_codes_are_the_nearest_levels),
+        cmocka_unit_test(test_half_goes_to_even_and_zero_to_plus_one),
+        cmocka_unit_test(test_quantizing_twice_is_quantizing_once),
+        cmocka_unit_test(test_lloyd_step_never_increases_the_error),
+        cmocka_unit_test(test_coefficient_settles_at_lambda_over_error),
+        cmocka_unit_test(test_coefficient_rises_while_the_error_falls_and_is_capped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
