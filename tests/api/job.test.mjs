@@ -1,0 +1,181 @@
+// One real job from upload to artifacts, as a client sees it; and what the daemon says about it on the way.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startQuantd, api, waitState, dataDir, buildDir } from '../lib/quantd.mjs';
+
+const json = { 'content-type': 'application/json' };
+const data = dataDir();
+const skip = data ? false : 'SKIP: no real data';
+let daemon, scratch;
+
+before(async () => {
+  daemon = await startQuantd();
+  scratch = mkdtempSync(join(tmpdir(), 'quantd-job-'));
+});
+after(async () => {
+  await daemon?.stop();
+  rmSync(scratch, { recursive: true, force: true });
+});
+const get = (path) => api(daemon.url, 'GET', path);
+const submit = (spec, headers) => api(daemon.url, 'POST', '/v1/jobs', JSON.stringify(spec), { ...json, ...headers });
+async function finish(id) {
+  const job = await waitState(daemon.url, id, ['succeeded', 'failed', 'parked', 'cancelled'], 300000);
+  assert.equal(job.state, 'succeeded', job.reason);
+  return (await get(`/v1/jobs/${id}`)).body;
+}
+async function upload(kind, name, body, query = '') {
+  const answer = await api(daemon.url, 'POST', `/v1/${kind}?name=${name}${query}`, body, { 'content-type': 'application/octet-stream' });
+  assert.equal(answer.status, 201, JSON.stringify(answer.body));
+  return answer.body;
+}
+
+let trained;
+test('train from the zoo on built-in data', async () => {
+  const answer = await submit({ kind: 'train', model: 'zoo:lenet5', dataset: 'builtin:glyphs', name: 'first',
+    tags: ['t1'], train: { epochs: 2, learning_rate: 0.02 }, resources: { cpus: 2 } });
+  assert.equal(answer.status, 202, JSON.stringify(answer.body));
+  assert.equal(answer.headers.get('location'), `/v1/jobs/${answer.body.id}`);
+  trained = await finish(answer.body.id);
+  assert.ok(trained.result.value > 0.93, `top-1 ${trained.result.value}`);
+  assert.ok(Math.abs(trained.result.value - trained.result.trained_value) <= 0.001);
+});
+
+test('its artifacts: sizes, hashes, ranges, ETags', async () => {
+  const { items } = (await get(`/v1/jobs/${trained.id}/artifacts`)).body;
+  assert.deepEqual(items.map((i) => i.name).sort(), ['curves.csv', 'curves.svg', 'layers.csv', 'log.txt', 'model.onnx',
+    'model.qdz', 'report.html', 'result.json']);
+  for (const item of items) {
+    const response = await fetch(daemon.url + item.url);
+    assert.equal(response.status, 200);
+    const body = Buffer.from(await response.arrayBuffer());
+    assert.equal(body.length, item.bytes);
+    assert.equal(`sha256:${createHash('sha256').update(body).digest('hex')}`, item.sha256);
+    const again = await fetch(daemon.url + item.url, { headers: { 'if-none-match': response.headers.get('etag') } });
+    assert.equal(again.status, 304);
+  }
+  const model = items.find((i) => i.name === 'model.onnx');
+  const tail = await fetch(daemon.url + model.url, { headers: { range: 'bytes=-16' } });
+  assert.equal(tail.status, 206);
+  assert.equal(tail.headers.get('content-range'), `bytes ${model.bytes - 16}-${model.bytes - 1}/${model.bytes}`);
+});
+
+test('model.qdz decodes to the network of model.onnx', async () => {
+  const item = async (name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/artifacts/${name}`)).arrayBuffer());
+  writeFileSync(join(scratch, 'm.qdz'), await item('model.qdz'));
+  execFileSync(join(buildDir, 'quantd-worker'), ['decode', join(scratch, 'm.qdz'), '-o', join(scratch, 'm.onnx')]);
+  const direct = await upload('models', 'direct', await item('model.onnx'));
+  const decoded = await upload('models', 'decoded', readFileSync(join(scratch, 'm.onnx')));
+  assert.deepEqual(decoded.info.layers, direct.info.layers);
+  const evaluate = async (model) => (await finish((await submit({ kind: 'evaluate', model, dataset: 'builtin:glyphs' })).body.id)).result.correct;
+  assert.equal(await evaluate('decoded'), trained.result.correct);
+  assert.equal(await evaluate('direct'), trained.result.correct);
+});
+
+test('curves as JSON and CSV, thinned on request', async () => {
+  const { series } = (await get(`/v1/jobs/${trained.id}/metrics`)).body;
+  assert.ok(series.loss.steps.length > 50 && series.top1.values.length === 3);
+  assert.ok(series.loss.values.at(-1) < series.loss.values[0] / 2);
+  const few = (await get(`/v1/jobs/${trained.id}/metrics?series=loss&points=10`)).body.series;
+  assert.deepEqual(Object.keys(few), ['loss']);
+  assert.ok(few.loss.steps.length <= 10);
+  assert.equal(few.loss.steps.at(-1), series.loss.steps.at(-1));
+  const csv = await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/metrics?format=csv`)).text();
+  assert.match(csv, /^series,step,value\r?\nloss|^series,step,value\r?\n/);
+});
+
+test('the event stream starts again where it was left', async () => {
+  const read = async (headers) => {
+    const stop = new AbortController();
+    const response = await fetch(`${daemon.url}/v1/jobs/${trained.id}/events`, { headers, signal: stop.signal });
+    assert.match(response.headers.get('content-type'), /^text\/event-stream/);
+    const ids = [];
+    let text = '';
+    for await (const chunk of response.body) {
+      text += Buffer.from(chunk).toString();
+      if (/"state":\s*"succeeded"/.test(text)) break;
+    }
+    stop.abort();
+    for (const m of text.matchAll(/^id: (\d+)$/gm)) ids.push(Number(m[1]));
+    return ids;
+  };
+  const all = await read({});
+  assert.ok(all.length > 5);
+  assert.deepEqual(all, [...all].sort((a, b) => a - b));
+  const middle = all[all.length >> 1];
+  const rest = await read({ 'last-event-id': String(middle) });
+  assert.deepEqual(rest, all.filter((id) => id > middle));
+});
+
+test('quantize what was trained; the coefficient rises and the snap changes little', async () => {
+  const onnx = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/artifacts/model.onnx`)).arrayBuffer());
+  const model = await upload('models', 'trained', onnx);
+  assert.equal(model.info.parameters, 431080);
+  const answer = await submit({ kind: 'quantize', model: model.sha256, dataset: 'builtin:glyphs',
+    quantize: { weights: { bits: 2 } }, train: { epochs: 2 }, overrides: [{ match: 'conv2', weights: { bits: 3 } }],
+    resources: { cpus: 2 } });
+  assert.equal(answer.status, 202, JSON.stringify(answer.body));
+  const job = await finish(answer.body.id);
+  const layers = Object.fromEntries(job.result.layers.map((l) => [l.name, l]));
+  assert.deepEqual([8, 3, 2, 8], ['conv1', 'conv2', 'fc1', 'fc2'].map((n) => layers[n].weight_bits));
+  assert.ok(job.result.value > trained.result.value - 0.02, `${job.result.value} after ${trained.result.value}`);
+  assert.ok(Math.abs(job.result.snap.before - job.result.snap.after) <= 0.002);
+  assert.ok(job.result.file_bytes < job.result.float_bytes / 12);
+  const { series } = (await get(`/v1/jobs/${job.id}/metrics`)).body;
+  const alpha = series.coefficient.values;
+  assert.ok(alpha.at(-1) > 1e4 * alpha[0]);
+  assert.ok(series.error_in_steps.values.at(-1) < series.error_in_steps.values[0]);
+});
+
+test('the same key with another body is refused; with the same body it is the same job', async () => {
+  const spec = { kind: 'evaluate', model: 'zoo:lenet5', dataset: 'builtin:glyphs' };
+  const first = await submit(spec, { 'idempotency-key': 'k1' });
+  const second = await submit(spec, { 'idempotency-key': 'k1' });
+  assert.equal(second.body.id, first.body.id);
+  assert.equal((await submit({ ...spec, name: 'other' }, { 'idempotency-key': 'k1' })).status, 422);
+  await finish(first.body.id);
+});
+
+test('dry run: complete specification, nothing stored', async () => {
+  const before = (await get('/v1/jobs')).body.items.length;
+  const answer = await api(daemon.url, 'POST', '/v1/jobs?dry_run=1',
+    JSON.stringify({ kind: 'train', model: 'zoo:lenet5', dataset: 'builtin:glyphs' }), json);
+  assert.equal(answer.status, 200);
+  assert.equal(answer.body.spec.train.batch_size, 64);
+  assert.equal((await get('/v1/jobs')).body.items.length, before);
+});
+
+test('change, cancel, retry, delete', async () => {
+  const { body: job } = await submit({ kind: 'train', model: 'zoo:lenet5', dataset: 'builtin:glyphs',
+    not_before: '2099-01-01T00:00:00Z' });
+  assert.equal(job.state, 'scheduled');
+  const path = `/v1/jobs/${job.id}`;
+  const etag = (await get(path)).headers.get('etag');
+  const patch = (headers) => api(daemon.url, 'PATCH', path, JSON.stringify({ priority: 7, tags: ['a'] }), { ...json, ...headers });
+  assert.equal((await patch({ 'if-match': 'W/"999"' })).status, 412);
+  const changed = await patch({ 'if-match': etag });
+  assert.equal(changed.status, 200);
+  assert.equal(changed.body.priority, 7);
+  assert.equal((await api(daemon.url, 'DELETE', path)).status, 409);
+  assert.equal((await api(daemon.url, 'POST', `${path}/cancel`)).body.state, 'cancelled');
+  assert.equal((await api(daemon.url, 'POST', `${path}/cancel`)).status, 409);
+  assert.equal((await api(daemon.url, 'DELETE', path)).status, 204);
+  assert.equal((await get(path)).status, 404);
+});
+
+test('real models on real data, exactly', { skip }, async () => {
+  execFileSync('tar', ['cf', join(scratch, 'mnist.tar'), '-C', data, 'mnist']);
+  const set = await upload('datasets', 'mnist', readFileSync(join(scratch, 'mnist.tar')), '&format=idx');
+  assert.deepEqual([set.info.train, set.info.test, set.info.classes], [60000, 10000, 10]);
+  for (const [file, correct] of [['lenet5_mnist', 9930], ['lenet5_caffe_mnist', 9914]]) {
+    const model = await upload('models', file, readFileSync(join(data, 'models', `${file}.onnx`)));
+    assert.equal(model.info.parameters, 431080);
+    const job = await finish((await submit({ kind: 'evaluate', model: file, dataset: 'mnist' })).body.id);
+    assert.equal(job.result.correct, correct);
+    assert.equal(job.result.samples, 10000);
+  }
+});
