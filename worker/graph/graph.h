@@ -11,6 +11,7 @@
 #define WORKER_GRAPH_GRAPH_H
 
 #include "base/err.h"
+#include "worker/graph/names.h"
 #include "worker/real.h"
 
 #include <stdbool.h>
@@ -38,6 +39,13 @@ struct tensor {
     struct shape shape;
     void *data; /* owned */
 };
+
+size_t dtype_size(enum dtype t);                                        /* bytes of one element */
+struct tensor *tensor_new(enum dtype dtype, const struct shape *shape); /* zeros; NULL when out of memory */
+struct tensor *tensor_copy(const struct tensor *t);                     /* NULL when out of memory */
+void tensor_free(struct tensor *t);
+double tensor_number(const struct tensor *t, int64_t i);   /* element i, whatever the type */
+int64_t tensor_integer(const struct tensor *t, int64_t i); /* the same without rounding of big integers */
 
 enum value_kind {
     VALUE_INPUT, /* the sample fed in, lanes layout */
@@ -90,6 +98,7 @@ struct node {
     struct attr *attr; /* owned, as given */
     size_t attrs;
     void *state; /* made by op->setup, freed by op->teardown: parsed attributes and dimensions */
+    char *layer; /* owned; the layer's name, made by graph_layers */
 };
 
 struct graph {
@@ -106,17 +115,21 @@ struct graph {
     int output[NODE_OUTPUTS], outputs;
     real *param; /* owned; 64-byte aligned; every PARAM starts at a multiple of 16 elements */
     size_t param_count; /* length of the block, padding included */
+    size_t param_capacity;
+    struct names value_names, node_names;
+    bool finished; /* by graph_finish, and not edited since */
 };
 
 struct graph *graph_new(const char *name); /* NULL when out of memory */
 void graph_free(struct graph *g);
 int graph_clone(const struct graph *g, struct graph **copy, struct err *e); /* deep, finished like the original */
 
-/* Build. Names are copied; all return an index >= 0 or a negative ERR_*. */
+/* Build. Names are copied; all return an index >= 0 or a negative ERR_*. A name of a value that is taken is an
+ * error; a node whose name is empty or taken gets a number behind it. */
 int graph_add_input(struct graph *g, const char *name, const struct shape *sample, struct err *e);
 int graph_add_param(struct graph *g, const char *name, const struct shape *shape, bool trainable,
                     const float *init, struct err *e); /* init NULL: zeros */
-int graph_add_const(struct graph *g, const char *name, struct tensor *t, struct err *e); /* takes t */
+int graph_add_const(struct graph *g, const char *name, struct tensor *t, struct err *e); /* takes t, on failure too */
 int graph_add_value(struct graph *g, const char *name, struct err *e); /* an ACT to be produced */
 int graph_add_node(struct graph *g, const char *op, const char *name, const int *input, int inputs,
                    const int *output, int outputs, struct err *e);
@@ -129,12 +142,14 @@ int node_set_float(struct node *n, const char *name, double f);
 int node_set_string(struct node *n, const char *name, const char *s);
 int node_set_ints(struct node *n, const char *name, const int64_t *ints, size_t count);
 int node_set_floats(struct node *n, const char *name, const double *floats, size_t count);
+int node_set_tensor(struct node *n, const char *name, const struct tensor *t);
 const struct attr *node_attr(const struct node *n, const char *name); /* NULL when absent */
 int64_t node_int(const struct node *n, const char *name, int64_t fallback);
 double node_float(const struct node *n, const char *name, double fallback);
 
 /* Order topologically, check that everything is produced once, run every op->setup (shapes, attributes), drop
- * values and nodes that no output needs. May be called again after an edit: setups run anew.
+ * values and nodes that no output needs. May be called again after an edit: setups run anew. Nodes that are in
+ * order already keep it. Positions of values change only where something before them was dropped.
  * Errors: ERR_UNSUPPORTED or ERR_INVALID with place "node NAME (Op)". */
 int graph_finish(struct graph *g, struct err *e);
 

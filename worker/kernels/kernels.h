@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A 2-d convolution on one sample: (C,H,W) -> (O,OH,OW). A fully connected layer is the 1x1 case with H=W=1. */
 struct conv {
@@ -18,6 +19,13 @@ struct conv {
     int top, left, bottom, right; /* zero padding */
     int groups;
 };
+
+static inline uint64_t conv_macs(const struct conv *c)
+{
+    return (uint64_t)c->O * c->OH * c->OW * (c->C / c->groups) * c->KH * c->KW;
+}
+
+enum { KERNELS_OUTPUTS = 4 };
 
 struct kernels {
     const char *name; /* "generic" | "avx2" | "avx512" | "blas" */
@@ -30,7 +38,9 @@ struct kernels {
     /* dx += conv_transposed(dy, w) for blocks [lo, hi) */
     void (*conv_backward_data)(const struct conv *c, const real *dy, const real *w, real *dx, int lo, int hi,
                                void *scratch);
-    /* dw[o...] += sum over all blocks, for output channels [lo, hi); dbias likewise, may be NULL */
+    /* dw[o...] += sum over all blocks, for output channels [lo, hi); dbias likewise. Either may be NULL. lo is a
+     * multiple of KERNELS_OUTPUTS, hi is one or c->O: a library that sums in another order for another number
+     * of rows is then called with the same rows by any number of threads */
     void (*conv_backward_weight)(const struct conv *c, int blocks, const real *x, const real *dy, real *dw,
                                  real *dbias, int lo, int hi, void *scratch);
 };

@@ -22,7 +22,8 @@ struct step {
     int samples;         /* valid ones: the rest of the last block's lanes are zero and must not count in statistics */
     bool training;       /* batch statistics, dropout */
     uint64_t seed, tick; /* for counter-based randomness: job seed and step number */
-    real **x;            /* ACT/INPUT: [blocks][features][LANES]; PARAM: the weights to use (maybe quantized) */
+    real **x;            /* ACT/INPUT: [blocks][features][LANES]; PARAM: the weights to use (maybe quantized);
+                            CONST: its numbers as real */
     real **g;            /* gradients: same layouts; NULL where no gradient is wanted */
     void **kept;         /* per node: keep() bytes per block, from forward to backward */
     void **scratch;      /* per thread: the largest scratch() of all nodes, contents undefined */
@@ -34,14 +35,16 @@ struct op {
     const char *name; /* ONNX operator name; internal ones start with "Quantd" */
     int weight;       /* input index of the quantizable weight, -1 for none */
     int bias;         /* input index of its bias, -1 for none */
-    bool pass_shape_only; /* output is the input's memory under another shape (Flatten, Reshape, Identity) */
+    bool pass_shape_only; /* the output is the input under another shape (Flatten, Reshape, Identity): the executor
+                             shares the memory where it can, and runs forward (a copy) where it can't */
 
     /* Check inputs and attributes, set output shapes, build node->state. Unknown attributes are errors.
      * Errors: ERR_UNSUPPORTED / ERR_INVALID; text names the attribute, the caller adds the node. */
     int (*setup)(struct graph *g, struct node *n, struct err *e);
     void (*teardown)(struct node *n); /* frees n->state; may be NULL */
 
-    size_t (*scratch)(const struct graph *g, const struct node *n, int blocks); /* bytes per thread; NULL: 0 */
+    /* bytes per thread with these kernels; NULL: 0 */
+    size_t (*scratch)(const struct graph *g, const struct node *n, const struct kernels *k);
     size_t (*keep)(const struct graph *g, const struct node *n);                /* bytes per block; NULL: 0 */
     int (*items)(const struct graph *g, const struct node *n);                  /* for the reduce stages */
 
@@ -50,7 +53,7 @@ struct op {
     void (*backward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
 
-    /* What backward reads, so that the planner can let memory go: bit i = input i / output i. */
+    /* What backward and backward_reduce read, so that the planner can let memory go: bit i = input i / output i. */
     uint32_t backward_needs_inputs, backward_needs_outputs;
 
     uint64_t (*macs)(const struct graph *g, const struct node *n); /* per sample; NULL: 0 */

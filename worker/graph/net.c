@@ -1,0 +1,277 @@
+#include "worker/graph/net.h"
+
+#include "base/mem.h"
+#include "worker/graph/plan.h"
+#include "worker/kernels/kernels.h"
+#include "worker/op/op.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct net {
+    struct graph *graph;
+    struct plan plan;
+    struct pool *pool; /* borrowed; NULL: the caller's thread alone */
+    struct step step;  /* its pointer tables are owned */
+    char *arena, *scratch;
+    real *gradients, *constants;
+    real **watched; /* per value: own memory of a watched root, owned */
+    bool train;
+};
+
+/* One stage of one node, for the pool. */
+struct stage {
+    void (*fn)(const struct step *s, const struct node *n, int lo, int hi, int thread);
+    const struct step *step;
+    const struct node *node;
+};
+
+static void stage_part(void *arg, int lo, int hi, int thread)
+{
+    const struct stage *t = arg;
+    t->fn(t->step, t->node, lo, hi, thread);
+}
+
+static void run(struct net *n, pool_fn *fn, void *arg, int items)
+{
+    if (n->pool)
+        pool_run(n->pool, fn, arg, items);
+    else if (items > 0)
+        fn(arg, 0, items, 0);
+}
+
+int net_bytes(const struct graph *g, const struct net_options *o, size_t *bytes, struct err *e)
+{
+    struct plan plan;
+    int r = plan_make(g, o, &plan, e);
+    if (r < 0)
+        return r;
+    *bytes = plan.bytes;
+    plan_free(&plan);
+    return 0;
+}
+
+static int allocate(struct net *n, struct err *e)
+{
+    const struct plan *p = &n->plan;
+    size_t values = (size_t)n->graph->values;
+    n->step.x = mem_array(values, sizeof *n->step.x);
+    n->step.g = mem_array(values, sizeof *n->step.g);
+    n->step.kept = mem_array((size_t)n->graph->nodes, sizeof *n->step.kept);
+    n->step.scratch = mem_array((size_t)p->threads, sizeof *n->step.scratch);
+    n->watched = mem_array(values, sizeof *n->watched);
+    n->arena = mem_aligned(64, p->arena);
+    n->scratch = mem_aligned(64, p->scratch * (size_t)p->threads);
+    n->constants = mem_aligned(64, p->constants * sizeof(real));
+    n->gradients = mem_aligned(64, p->gradients * sizeof(real));
+    if (!n->step.x || !n->step.g || !n->step.kept || !n->step.scratch || !n->watched || !n->arena ||
+        !n->scratch || !n->constants || !n->gradients)
+        return err_set(e, ERR_NOMEM, "Out of memory: the network needs %zu bytes", p->bytes);
+    return 0;
+}
+
+/* Constants become real numbers once, so that operators see them as parameters. */
+static void convert_constants(struct net *n)
+{
+    real *to = n->constants;
+    for (int v = 0; v < n->graph->values; v++) {
+        const struct value *value = &n->graph->value[v];
+        if (value->kind != VALUE_CONST)
+            continue;
+        int64_t count = shape_count(&value->shape);
+        for (int64_t i = 0; i < count; i++)
+            to[i] = (real)tensor_number(value->constant, i);
+        n->step.x[v] = to;
+        to += (count + 15) / 16 * 16;
+    }
+}
+
+static void wire(struct net *n)
+{
+    const struct plan *p = &n->plan;
+    for (int v = 0; v < n->graph->values; v++) {
+        const struct value *value = &n->graph->value[v];
+        if (value->kind == VALUE_PARAM) {
+            n->step.x[v] = n->graph->param + value->offset;
+            if (p->wanted[v])
+                n->step.g[v] = n->gradients + value->offset;
+            continue;
+        }
+        if (p->x[v] != PLAN_NONE)
+            n->step.x[v] = (real *)(n->arena + p->x[v]);
+        if (p->g[v] != PLAN_NONE)
+            n->step.g[v] = (real *)(n->arena + p->g[v]);
+    }
+    for (int i = 0; i < n->graph->nodes; i++)
+        n->step.kept[i] = p->kept[i] == PLAN_NONE ? NULL : n->arena + p->kept[i];
+    for (int t = 0; t < p->threads; t++)
+        n->step.scratch[t] = n->scratch + (size_t)t * p->scratch;
+    convert_constants(n);
+}
+
+int net_new(struct graph *g, const struct net_options *o, struct net **net, struct err *e)
+{
+    assert(g->finished);
+    struct net *n = mem_alloc(sizeof *n);
+    if (!n)
+        return err_set(e, ERR_NOMEM, "Out of memory for the network");
+    n->graph = g;
+    n->pool = o->pool;
+    n->train = o->train;
+    n->step = (struct step){ .graph = g, .kernels = o->kernels ? o->kernels : kernels_best(), .seed = o->seed };
+    int r = plan_make(g, o, &n->plan, e);
+    if (r == 0 && o->limit && n->plan.bytes > o->limit)
+        r = err_set(e, ERR_MEMORY, "The network needs %zu bytes for batches of %d; the limit is %zu",
+                    n->plan.bytes, o->batch, o->limit);
+    if (r == 0)
+        r = allocate(n, e);
+    if (r < 0) {
+        net_free(n);
+        return r;
+    }
+    wire(n);
+    *net = n;
+    return 0;
+}
+
+void net_free(struct net *n)
+{
+    if (!n)
+        return;
+    for (int v = 0; n->watched && v < n->graph->values; v++)
+        free(n->watched[v]);
+    free(n->watched);
+    free(n->step.x);
+    free(n->step.g);
+    free(n->step.kept);
+    free(n->step.scratch);
+    free(n->arena);
+    free(n->scratch);
+    free(n->constants);
+    free(n->gradients);
+    plan_free(&n->plan);
+    free(n);
+}
+
+void net_set_weight(struct net *n, int value, const real *weight)
+{
+    const struct value *v = &n->graph->value[value];
+    assert(v->kind == VALUE_PARAM);
+    n->step.x[value] = weight ? (real *)weight : n->graph->param + v->offset;
+}
+
+real *net_input(struct net *n)
+{
+    return n->step.x[n->graph->input];
+}
+
+real *net_input_gradient(struct net *n)
+{
+    return n->step.g[n->graph->input];
+}
+
+int net_blocks(const struct net *n)
+{
+    return n->plan.blocks;
+}
+
+void net_forward(struct net *n, int samples, bool training, uint64_t tick)
+{
+    struct step *s = &n->step;
+    assert(samples >= 1 && samples <= n->plan.blocks * LANES && (n->train || !training));
+    s->samples = samples;
+    s->blocks = (samples + LANES - 1) / LANES;
+    s->training = training;
+    s->tick = tick;
+    for (int i = 0; i < n->graph->nodes; i++) {
+        const struct node *node = &n->graph->node[i];
+        const struct op *op = node->op;
+        if (plan_is_alias(&n->plan, node))
+            continue;
+        if (op->forward_reduce)
+            run(n, stage_part, &(struct stage){ op->forward_reduce, s, node }, op->items(n->graph, node));
+        run(n, stage_part, &(struct stage){ op->forward, s, node }, s->blocks);
+    }
+}
+
+const real *net_output(const struct net *n, int index)
+{
+    return n->step.x[n->graph->output[index]];
+}
+
+real *net_output_gradient(struct net *n, int index)
+{
+    return n->step.g[n->graph->output[index]];
+}
+
+/* Memory to set to zero, cut into equal parts. */
+struct zeroing {
+    real *at;
+    size_t part;
+};
+
+static void zero_part(void *arg, int lo, int hi, int thread)
+{
+    const struct zeroing *z = arg;
+    (void)thread;
+    memset(z->at + (size_t)lo * z->part, 0, (size_t)(hi - lo) * z->part * sizeof *z->at);
+}
+
+/* Gradients that this node's backward is the first to write. */
+static void zero_inputs(struct net *n, int i)
+{
+    const struct node *node = &n->graph->node[i];
+    for (int k = 0; k < node->inputs; k++) {
+        int v = node->input[k];
+        if (v < 0 || n->graph->value[v].kind == VALUE_PARAM || !n->step.g[v] ||
+            n->plan.first_writer[n->plan.root[v]] != i)
+            continue;
+        struct zeroing z = { n->step.g[v], (size_t)shape_count(&n->graph->value[v].shape) * LANES };
+        run(n, zero_part, &z, n->step.blocks);
+    }
+}
+
+void net_backward(struct net *n)
+{
+    assert(n->train && n->step.blocks);
+    run(n, zero_part, &(struct zeroing){ n->gradients, LANES }, (int)(n->plan.gradients / LANES));
+    for (int i = n->graph->nodes - 1; i >= 0; i--) {
+        const struct node *node = &n->graph->node[i];
+        const struct op *op = node->op;
+        if (!n->step.g[node->output[0]] || plan_is_alias(&n->plan, node))
+            continue;
+        zero_inputs(n, i);
+        if (op->backward_reduce)
+            run(n, stage_part, &(struct stage){ op->backward_reduce, &n->step, node },
+                op->items(n->graph, node));
+        if (op->backward)
+            run(n, stage_part, &(struct stage){ op->backward, &n->step, node }, n->step.blocks);
+    }
+}
+
+real *net_gradients(struct net *n)
+{
+    return n->gradients;
+}
+
+const real *net_value(const struct net *n, int value)
+{
+    int root = n->plan.root[value];
+    return n->plan.lasting[root] || n->watched[root] ? n->step.x[value] : NULL;
+}
+
+void net_watch(struct net *n, int value)
+{
+    int root = n->plan.root[value];
+    const struct value *v = &n->graph->value[root];
+    if (n->plan.x[root] == PLAN_NONE || n->plan.lasting[root] || n->watched[root])
+        return;
+    size_t bytes = (size_t)shape_count(&v->shape) * LANES * sizeof(real);
+    real *own = size_mul(bytes, (size_t)n->plan.blocks, &bytes) ? mem_aligned(64, bytes) : NULL;
+    if (!own)
+        return;
+    n->watched[root] = own;
+    for (int i = 0; i < n->graph->values; i++)
+        if (n->plan.root[i] == root)
+            n->step.x[i] = own;
+}

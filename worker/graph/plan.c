@@ -1,0 +1,321 @@
+#include "worker/graph/plan.h"
+
+#include "base/mem.h"
+#include "worker/graph/space.h"
+#include "worker/kernels/kernels.h"
+#include "worker/op/op.h"
+
+#include <stdlib.h>
+
+/* Something that needs `size` bytes from one time to another, both included. */
+struct piece {
+    size_t size, *offset;
+    int birth, death;
+    int next_born, next_dying; /* lists per time, -1 ends */
+};
+
+struct planner {
+    const struct graph *g;
+    const struct net_options *o;
+    struct plan *p;
+    int *last;   /* per root: last time its activation is read */
+    bool *ends;  /* per root: a graph output uses it */
+    struct piece *piece;
+    int pieces;
+};
+
+static int forward_time(int node)
+{
+    return node + 1;
+}
+
+static int backward_time(const struct graph *g, int node)
+{
+    return 2 * g->nodes + 1 - node;
+}
+
+static int end_time(const struct planner *w)
+{
+    return w->o->train ? 2 * w->g->nodes + 2 : w->g->nodes + 1;
+}
+
+static bool is_activation(const struct value *v)
+{
+    return v->kind == VALUE_INPUT || v->kind == VALUE_ACT;
+}
+
+static bool is_output(const struct graph *g, int v)
+{
+    for (int i = 0; i < g->outputs; i++)
+        if (g->output[i] == v)
+            return true;
+    return false;
+}
+
+bool plan_is_alias(const struct plan *p, const struct node *n)
+{
+    return n->op->pass_shape_only && p->root[n->output[0]] != n->output[0];
+}
+
+static int planner_init(struct planner *w, const struct graph *g, const struct net_options *o, struct plan *p,
+                        struct err *e)
+{
+    size_t values = (size_t)g->values, nodes = (size_t)g->nodes;
+    *w = (struct planner){ .g = g, .o = o, .p = p };
+    *p = (struct plan){ .blocks = (o->batch + LANES - 1) / LANES, .threads = o->pool ? pool_threads(o->pool) : 1 };
+    p->root = mem_array(values, sizeof *p->root);
+    p->wanted = mem_array(values, sizeof *p->wanted);
+    p->lasting = mem_array(values, sizeof *p->lasting);
+    p->x = mem_array(values, sizeof *p->x);
+    p->g = mem_array(values, sizeof *p->g);
+    p->kept = mem_array(nodes, sizeof *p->kept);
+    p->first_writer = mem_array(values, sizeof *p->first_writer);
+    w->last = mem_array(values, sizeof *w->last);
+    w->ends = mem_array(values, sizeof *w->ends);
+    w->piece = mem_array(2 * values + nodes, sizeof *w->piece);
+    if (!p->root || !p->wanted || !p->lasting || !p->x || !p->g || !p->kept || !p->first_writer || !w->last ||
+        !w->ends || !w->piece)
+        return err_set(e, ERR_NOMEM, "Out of memory for the plan of the network");
+    for (int v = 0; v < g->values; v++) {
+        p->root[v] = v;
+        p->x[v] = p->g[v] = PLAN_NONE;
+        p->first_writer[v] = -1;
+    }
+    for (int i = 0; i < g->nodes; i++)
+        p->kept[i] = PLAN_NONE;
+    return 0;
+}
+
+static void planner_deinit(struct planner *w)
+{
+    free(w->last);
+    free(w->ends);
+    free(w->piece);
+}
+
+/* A node that only changes the shape shares its input's memory, unless two graph outputs would meet there: the
+ * caller fills their gradients one by one. */
+static void find_roots(struct planner *w)
+{
+    const struct graph *g = w->g;
+    for (int i = 0; i < g->nodes; i++) {
+        const struct node *n = &g->node[i];
+        if (!n->op->pass_shape_only)
+            continue;
+        int root = w->p->root[n->input[0]], out = n->output[0];
+        if (is_output(g, root))
+            w->ends[root] = true;
+        if (is_output(g, out) && w->ends[root])
+            continue;
+        w->p->root[out] = root;
+        if (is_output(g, out))
+            w->ends[root] = true;
+    }
+    for (int i = 0; i < g->outputs; i++)
+        w->ends[w->p->root[g->output[i]]] = true;
+}
+
+/* Gradients are wanted of trainable parameters and of all that is computed from them. */
+static void find_wanted(struct planner *w)
+{
+    const struct graph *g = w->g;
+    if (!w->o->train)
+        return;
+    for (int v = 0; v < g->values; v++)
+        w->p->wanted[v] = (g->value[v].kind == VALUE_PARAM && g->value[v].trainable) ||
+                          (g->value[v].kind == VALUE_INPUT && w->o->input_gradient);
+    for (int i = 0; i < g->nodes; i++) {
+        const struct node *n = &g->node[i];
+        bool any = false;
+        for (int k = 0; k < n->inputs; k++)
+            any |= n->input[k] >= 0 && w->p->wanted[n->input[k]];
+        for (int k = 0; k < n->outputs; k++)
+            w->p->wanted[n->output[k]] = any;
+    }
+}
+
+static void read_at(struct planner *w, int v, int time)
+{
+    if (v < 0 || !is_activation(&w->g->value[v]))
+        return;
+    int root = w->p->root[v];
+    if (w->last[root] < time)
+        w->last[root] = time;
+}
+
+static void find_lives(struct planner *w)
+{
+    const struct graph *g = w->g;
+    for (int i = 0; i < g->nodes; i++) {
+        const struct node *n = &g->node[i];
+        for (int k = 0; k < n->outputs; k++)
+            read_at(w, n->output[k], w->o->train ? g->nodes + 1 : forward_time(i));
+        for (int k = 0; k < n->inputs; k++)
+            read_at(w, n->input[k], forward_time(i));
+        if (!w->p->wanted[n->output[0]] || plan_is_alias(w->p, n))
+            continue;
+        for (int k = 0; k < n->inputs; k++) {
+            if (n->op->backward_needs_inputs >> k & 1)
+                read_at(w, n->input[k], backward_time(g, i));
+            if (n->input[k] >= 0) /* nodes come in order: the last consumer stays */
+                w->p->first_writer[w->p->root[n->input[k]]] = i;
+        }
+        for (int k = 0; k < n->outputs; k++)
+            if (n->op->backward_needs_outputs >> k & 1)
+                read_at(w, n->output[k], backward_time(g, i));
+    }
+    read_at(w, g->input, end_time(w));
+    for (int v = 0; v < g->values; v++) {
+        if (w->ends[v]) {
+            read_at(w, v, end_time(w));
+            w->p->first_writer[v] = -1;
+        }
+        w->p->lasting[v] = w->last[v] >= g->nodes + 1;
+    }
+}
+
+static int add_piece(struct planner *w, size_t block_bytes, size_t *offset, int birth, int death)
+{
+    struct piece *q = &w->piece[w->pieces++];
+    *q = (struct piece){ .offset = offset, .birth = birth, .death = death };
+    return size_mul(block_bytes, (size_t)w->p->blocks, &q->size) ? 0 : ERR_TOO_LARGE;
+}
+
+/* When is the gradient of this root first written? -1: never. */
+static int gradient_birth(const struct planner *w, int v)
+{
+    if (!w->p->wanted[v])
+        return -1;
+    if (w->ends[v])
+        return w->g->nodes + 1;
+    int writer = w->p->first_writer[v];
+    return writer < 0 ? -1 : backward_time(w->g, writer);
+}
+
+static int add_pieces(struct planner *w)
+{
+    const struct graph *g = w->g;
+    int r = 0;
+    for (int v = 0; v < g->values && r == 0; v++) {
+        const struct value *value = &g->value[v];
+        if (!is_activation(value) || w->p->root[v] != v)
+            continue;
+        size_t bytes = (size_t)shape_count(&value->shape) * LANES * sizeof(real);
+        r = add_piece(w, bytes, &w->p->x[v], value->producer < 0 ? 0 : forward_time(value->producer), w->last[v]);
+        int birth = gradient_birth(w, v);
+        if (r == 0 && birth >= 0)
+            r = add_piece(w, bytes, &w->p->g[v], birth,
+                          value->producer < 0 ? end_time(w) : backward_time(g, value->producer));
+    }
+    for (int i = 0; i < g->nodes && r == 0 && w->o->train; i++) {
+        const struct node *n = &g->node[i];
+        size_t bytes = n->op->keep ? n->op->keep(g, n) : 0;
+        if (bytes)
+            r = add_piece(w, (bytes + 63) / 64 * 64, &w->p->kept[i], forward_time(i), backward_time(g, i));
+    }
+    return r;
+}
+
+/* Walk through the step's times: what is born takes room, then what dies gives its room back. */
+static int place_pieces(struct planner *w)
+{
+    struct space space = { 0 };
+    int times = end_time(w) + 1, r = 0;
+    int *born = mem_array((size_t)times, sizeof *born), *dying = mem_array((size_t)times, sizeof *dying);
+    if (!born || !dying)
+        r = ERR_NOMEM;
+    for (int t = 0; t < times && r == 0; t++)
+        born[t] = dying[t] = -1;
+    for (int i = w->pieces - 1; i >= 0 && r == 0; i--) {
+        struct piece *q = &w->piece[i];
+        q->next_born = born[q->birth];
+        born[q->birth] = i;
+        q->next_dying = dying[q->death];
+        dying[q->death] = i;
+    }
+    for (int t = 0; t < times && r == 0; t++) {
+        for (int i = born[t]; i >= 0 && r == 0; i = w->piece[i].next_born)
+            r = space_take(&space, w->piece[i].size, w->piece[i].offset);
+        for (int i = dying[t]; i >= 0 && r == 0; i = w->piece[i].next_dying)
+            r = space_give(&space, *w->piece[i].offset, w->piece[i].size);
+    }
+    w->p->arena = space.peak;
+    space_free(&space);
+    free(born);
+    free(dying);
+    return r;
+}
+
+static void share_with_roots(struct planner *w)
+{
+    struct plan *p = w->p;
+    for (int v = 0; v < w->g->values; v++) {
+        p->x[v] = p->x[p->root[v]];
+        p->g[v] = p->g[p->root[v]];
+    }
+}
+
+static void find_scratch(struct planner *w)
+{
+    const struct kernels *k = w->o->kernels ? w->o->kernels : kernels_best();
+    for (int i = 0; i < w->g->nodes; i++) {
+        const struct node *n = &w->g->node[i];
+        size_t bytes = n->op->scratch ? n->op->scratch(w->g, n, k) : 0;
+        if (bytes > w->p->scratch)
+            w->p->scratch = bytes;
+    }
+    w->p->scratch = (w->p->scratch + 63) / 64 * 64;
+    w->p->gradients = w->o->train ? w->g->param_count : 0;
+    for (int v = 0; v < w->g->values; v++)
+        if (w->g->value[v].kind == VALUE_CONST)
+            w->p->constants += ((size_t)shape_count(&w->g->value[v].shape) + 15) / 16 * 16;
+}
+
+static int add_bytes(size_t count, size_t size, size_t *sum)
+{
+    size_t bytes;
+    return size_mul(count, size, &bytes) && size_add(*sum, bytes, sum) ? 0 : ERR_TOO_LARGE;
+}
+
+int plan_make(const struct graph *g, const struct net_options *o, struct plan *p, struct err *e)
+{
+    struct planner w = { 0 };
+    *p = (struct plan){ 0 };
+    if (o->batch < 1 || o->batch > PLAN_BATCH)
+        return err_set(e, ERR_INVALID, "A batch of %d samples: 1 to %d are possible", o->batch, PLAN_BATCH);
+    int r = planner_init(&w, g, o, p, e);
+    if (r < 0)
+        goto out;
+    find_roots(&w);
+    find_wanted(&w);
+    find_lives(&w);
+    r = add_pieces(&w);
+    if (r == 0)
+        r = place_pieces(&w);
+    if (r < 0) {
+        err_set(e, r, r == ERR_NOMEM ? "Out of memory for the plan of the network" : "The network is too large");
+        goto out;
+    }
+    share_with_roots(&w);
+    find_scratch(&w);
+    if (add_bytes(p->arena, 1, &p->bytes) < 0 || add_bytes(p->scratch, (size_t)p->threads, &p->bytes) < 0 ||
+        add_bytes(p->constants + p->gradients, sizeof(real), &p->bytes) < 0)
+        r = err_set(e, ERR_TOO_LARGE, "The network is too large");
+out:
+    planner_deinit(&w);
+    if (r < 0)
+        plan_free(p);
+    return r;
+}
+
+void plan_free(struct plan *p)
+{
+    free(p->root);
+    free(p->wanted);
+    free(p->lasting);
+    free(p->x);
+    free(p->g);
+    free(p->kept);
+    free(p->first_writer);
+    *p = (struct plan){ 0 };
+}

@@ -1,0 +1,155 @@
+#include "worker/graph/pool.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Longer than the gap between two stages of a step, shorter than a neighbour would notice. */
+#define SPIN_NS 20000
+
+/* A word that one side changes and the other waits for. */
+struct signal {
+    _Alignas(64) _Atomic uint32_t word;
+    _Atomic uint32_t sleepers;
+};
+
+struct member {
+    struct pool *pool;
+    pthread_t thread;
+    int index;
+};
+
+struct pool {
+    struct signal start; /* generation: counts the runs */
+    struct signal rest;  /* members that have not finished this run */
+    pool_fn *fn;         /* of this run; NULL: leave */
+    void *arg;
+    int items, threads;
+    struct member *member; /* owned; [0] is the caller and has no thread */
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Wait until the word is no longer `old`: spin, then sleep. Sequentially consistent on both sides: either the
+ * sleeper is counted before the signaller looks, or futex sees the new word and returns at once. */
+static void signal_wait(struct signal *s, uint32_t old)
+{
+    int64_t until = 0;
+    for (int i = 1;; i++) {
+        if (atomic_load(&s->word) != old)
+            return;
+        relax();
+        if (i % 32)
+            continue;
+        int64_t now = clock_mono_ns();
+        if (!until)
+            until = now + SPIN_NS;
+        if (now > until)
+            break;
+    }
+    atomic_fetch_add(&s->sleepers, 1);
+    while (atomic_load(&s->word) == old)
+        syscall(SYS_futex, &s->word, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
+    atomic_fetch_sub(&s->sleepers, 1);
+}
+
+static void signal_wake(struct signal *s)
+{
+    if (atomic_load(&s->sleepers))
+        syscall(SYS_futex, &s->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void work(const struct pool *p, int index)
+{
+    int lo = (int)((int64_t)p->items * index / p->threads);
+    int hi = (int)((int64_t)p->items * (index + 1) / p->threads);
+    if (lo < hi)
+        p->fn(p->arg, lo, hi, index);
+}
+
+static void *member_main(void *arg)
+{
+    const struct member *m = arg;
+    struct pool *p = m->pool;
+    for (uint32_t generation = 0;; generation++) {
+        signal_wait(&p->start, generation);
+        if (!p->fn)
+            return NULL;
+        work(p, m->index);
+        if (atomic_fetch_sub(&p->rest.word, 1) == 1)
+            signal_wake(&p->rest);
+    }
+}
+
+static void run(struct pool *p, pool_fn *fn, void *arg, int items)
+{
+    p->fn = fn;
+    p->arg = arg;
+    p->items = items;
+    atomic_store(&p->rest.word, (uint32_t)p->threads - 1);
+    atomic_fetch_add(&p->start.word, 1);
+    signal_wake(&p->start);
+}
+
+void pool_run(struct pool *p, pool_fn *fn, void *arg, int items)
+{
+    if (items <= 0)
+        return;
+    if (p->threads == 1 || items == 1) {
+        fn(arg, 0, items, 0);
+        return;
+    }
+    run(p, fn, arg, items);
+    work(p, 0);
+    for (uint32_t rest; (rest = atomic_load(&p->rest.word)) != 0;)
+        signal_wait(&p->rest, rest);
+}
+
+struct pool *pool_new(int threads)
+{
+    struct pool *p = threads >= 1 ? mem_aligned(64, sizeof *p) : NULL;
+    if (!p)
+        return NULL;
+    p->member = mem_array((size_t)threads, sizeof *p->member);
+    p->threads = 1;
+    while (p->member && p->threads < threads) {
+        struct member *m = &p->member[p->threads];
+        *m = (struct member){ .pool = p, .index = p->threads };
+        if (pthread_create(&m->thread, NULL, member_main, m) != 0)
+            break;
+        p->threads++;
+    }
+    if (p->threads == threads && p->member)
+        return p;
+    pool_free(p);
+    return NULL;
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    run(p, NULL, NULL, 0);
+    for (int i = 1; i < p->threads; i++)
+        pthread_join(p->member[i].thread, NULL);
+    free(p->member);
+    free(p);
+}
+
+int pool_threads(const struct pool *p)
+{
+    return p->threads;
+}

@@ -1,0 +1,166 @@
+/* lanes_product.h - the engine under all three convolution kernels: small sums of (scalar times vector).
+ *
+ *      y[out][column] = start + sum over steps k of  w[out][k] * x[column][k]
+ *
+ * A column is one vector of lanes (a part of one pixel of 16 samples, or 16 weights in a weight gradient); the
+ * scalars are broadcast from memory. Where w and x of a step lie is said by a table of offsets, so one loop does
+ * any kernel size, stride, dilation and layout. A register tile of outs x columns keeps the multipliers busy.
+ * Every element is summed from step 0 upward in one accumulator, whatever tile it falls into: the result depends
+ * on nothing but the instruction set.
+ *
+ * Included by lanes_*.c only, and so compiled once per instruction set. */
+#ifndef WORKER_KERNELS_LANES_PRODUCT_H
+#define WORKER_KERNELS_LANES_PRODUCT_H
+
+#include "worker/real.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The machine's vector and the tile that fits its registers. */
+#if defined(__AVX512F__)
+enum { VEC_BYTES = 64, TILE_COLUMNS = 6 };
+#elif defined(__AVX2__)
+enum { VEC_BYTES = 32, TILE_COLUMNS = 3 };
+#else
+enum { VEC_BYTES = 16, TILE_COLUMNS = 2 };
+#endif
+enum {
+    VEC = VEC_BYTES / sizeof(real),
+    PARTS = LANES / VEC, /* vectors per pixel */
+    TALL_COLUMNS = TILE_COLUMNS / 2, /* up to so many columns a tile has eight outs instead of four */
+    CHUNK = 48 * PARTS               /* columns between two passes over the weights */
+};
+
+typedef real vec __attribute__((vector_size(VEC_BYTES), may_alias));
+typedef real vec_any __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias)); /* unaligned */
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Where the two factors of one step lie, in elements from the column's x and from the out's w. */
+struct product_step {
+    ptrdiff_t x, w;
+};
+
+struct product {
+    const struct product_step *step;
+    int steps, outs;
+    const real *w;
+    ptrdiff_t w_row, y_row; /* from one out to the next */
+    const real *bias;       /* per out, or NULL */
+    bool add;               /* start from what is in y */
+};
+
+struct columns {
+    int count;
+    const real *x[CHUNK];
+    real *y[CHUNK];
+};
+
+INLINE void tile(const struct product *p, const real *const *x, real *const *y, int out, const int O, const int P)
+{
+    const real *w[8], *in[TILE_COLUMNS];
+    vec sum[8][TILE_COLUMNS], v[TILE_COLUMNS];
+    UNROLL for (int j = 0; j < P; j++)
+        in[j] = x[j];
+    UNROLL for (int i = 0; i < O; i++) {
+        w[i] = p->w + (out + i) * p->w_row;
+        real start = p->bias ? p->bias[out + i] : 0;
+        UNROLL for (int j = 0; j < P; j++)
+            if (p->add)
+                sum[i][j] = *(const vec_any *)(y[j] + (out + i) * p->y_row);
+            else
+                sum[i][j] = (vec){ 0 } + start;
+    }
+    for (const struct product_step *s = p->step, *end = s + p->steps; s < end; s++) {
+        UNROLL for (int j = 0; j < P; j++)
+            v[j] = *(const vec *)(in[j] + s->x);
+        UNROLL for (int i = 0; i < O; i++) {
+            real scalar = w[i][s->w];
+            UNROLL for (int j = 0; j < P; j++)
+                sum[i][j] += scalar * v[j];
+        }
+    }
+    UNROLL for (int i = 0; i < O; i++)
+        UNROLL for (int j = 0; j < P; j++)
+            *(vec_any *)(y[j] + (out + i) * p->y_row) = sum[i][j];
+}
+
+typedef void tile_fn(const struct product *p, const real *const *x, real *const *y, int out);
+
+#define TILE(O, P)                                                                                           \
+    static void tile_##O##_##P(const struct product *p, const real *const *x, real *const *y, int out)       \
+    {                                                                                                        \
+        tile(p, x, y, out, O, P);                                                                            \
+    }
+#define TILES(P) TILE(1, P) TILE(2, P) TILE(4, P)
+#define TILE_ROW(P) { tile_1_##P, tile_2_##P, tile_4_##P, NULL }
+#define TILE_ROW_TALL(P) { tile_1_##P, tile_2_##P, tile_4_##P, tile_8_##P }
+
+TILES(1)
+TILES(2)
+TILE(8, 1)
+#if defined(__AVX512F__)
+TILE(8, 2)
+TILES(3)
+TILE(8, 3)
+TILES(4)
+TILES(5)
+TILES(6)
+#elif defined(__AVX2__)
+TILES(3)
+#endif
+
+/* By columns - 1 and by the logarithm of outs. */
+static tile_fn *const tile_table[TILE_COLUMNS][4] = {
+    TILE_ROW_TALL(1),
+#if defined(__AVX512F__)
+    TILE_ROW_TALL(2), TILE_ROW_TALL(3), TILE_ROW(4), TILE_ROW(5), TILE_ROW(6),
+#elif defined(__AVX2__)
+    TILE_ROW(2), TILE_ROW(3),
+#else
+    TILE_ROW(2),
+#endif
+};
+
+/* All columns times outs [out, out + 2^log), in tiles of nearly equal width. */
+INLINE void product_strip(const struct product *p, const struct columns *c, int out, int log)
+{
+    int tiles = (c->count + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    for (int t = 0; t < tiles; t++) {
+        int lo = c->count * t / tiles, hi = c->count * (t + 1) / tiles;
+        tile_table[hi - lo - 1][log](p, c->x + lo, c->y + lo, out);
+    }
+}
+
+/* Empties the columns. */
+static void product_run(const struct product *p, struct columns *c)
+{
+    int tallest = c->count <= TALL_COLUMNS ? 3 : 2;
+    for (int out = 0; c->count && out < p->outs;) {
+        int log = tallest;
+        while (1 << log > p->outs - out)
+            log--;
+        product_strip(p, c, out, log);
+        out += 1 << log;
+    }
+    c->count = 0;
+}
+
+/* Add the vectors of one pixel. */
+INLINE void product_pixel(const struct product *p, struct columns *c, const real *x, real *y)
+{
+    if (c->count + PARTS > CHUNK)
+        product_run(p, c);
+    for (int part = 0; part < PARTS; part++) {
+        c->x[c->count] = x + part * VEC;
+        c->y[c->count++] = y + part * VEC;
+    }
+}
+
+#endif
