@@ -184,8 +184,8 @@ lint: # formatting, direction of includes, READMEs
 demo: packages # build, start the daemon on loopback, run one real job on built-in data
 	@$(MAKE) --no-print-directory all
 	@sh tests/demo.sh
-bench: all
-	@sh tests/bench/run.sh
+reproduce: all # ROW=name: one long experiment of tests/reproduce through a daemon of its own
+	@node tests/reproduce/run.mjs $(ROW)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/quantd $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -199,5 +199,5 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/\1  \2/p' Makefile
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test unit unit-build fuzz fuzz-build packages lint demo bench install clean help FORCE
+.PHONY: all test unit unit-build fuzz fuzz-build packages lint demo reproduce install clean help FORCE
 .SECONDARY:

@@ -1,0 +1,80 @@
+// Run one row through a daemon of its own on loopback: node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3]
+// ROW is a file of this directory without .json. Prints a line per seed, the mean and standard deviation, and whether the
+// bar is reached (exit code 1 where it is not).
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir, availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startQuantd, api, waitState, dataDir } from '../lib/quantd.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const row = process.argv[2];
+const option = (name, fallback) => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? fallback : process.argv[at + 1];
+};
+if (!row) {
+  console.error('usage: node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3]');
+  process.exit(2);
+}
+const data = dataDir();
+if (!data) {
+  console.error('no real data: set QUANTD_DATA');
+  process.exit(2);
+}
+const spec = JSON.parse(readFileSync(join(here, `${row}.json`), 'utf8'));
+const cpus = Number(option('--cpus', availableParallelism()));
+const seeds = option('--seeds', spec.seeds.join(',')).split(',').map(Number);
+const scratch = mkdtempSync(join(tmpdir(), 'quantd-reproduce-'));
+const daemon = await startQuantd({ args: ['--slots', String(availableParallelism())] });
+const out = join(here, '../../build/reproduce', row);
+mkdirSync(out, { recursive: true });
+
+async function ask(method, path, body, headers = { 'content-type': 'application/octet-stream' }) {
+  const answer = await api(daemon.url, method, path, body, headers);
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${JSON.stringify(answer.body)}`);
+  return answer.body;
+}
+function archive(path) {
+  const full = join(data, path);
+  if (!statSync(full).isDirectory()) return readFileSync(full);
+  const file = join(scratch, 'data.tar');
+  execFileSync('tar', ['cf', file, '-C', dirname(full), path.split('/').at(-1)]);
+  return readFileSync(file);
+}
+
+try {
+  const model = spec.model.startsWith('zoo:') ? spec.model
+    : (await ask('POST', '/v1/models?name=model', readFileSync(join(data, spec.model)))).name;
+  await ask('POST', `/v1/datasets?name=data&format=${spec.dataset.format}`, archive(spec.dataset.path));
+  const values = [];
+  console.log(spec.title);
+  for (const seed of seeds) {
+    const job = { ...spec.job, model, dataset: 'data', train: { ...spec.job.train, seed }, resources: { cpus } };
+    const { id } = await ask('POST', '/v1/jobs', JSON.stringify(job), { 'content-type': 'application/json' });
+    const done = await waitState(daemon.url, id, ['succeeded', 'failed', 'parked', 'cancelled'], 24 * 3600e3);
+    if (done.state !== 'succeeded') throw new Error(`seed ${seed}: ${done.state}: ${done.reason}`);
+    const { result } = await ask('GET', `/v1/jobs/${id}`);
+    const { series } = await ask('GET', `/v1/jobs/${id}/metrics`);
+    const onnx = await fetch(`${daemon.url}/v1/jobs/${id}/artifacts/model.onnx`);
+    writeFileSync(join(out, `seed${seed}.onnx`), Buffer.from(await onnx.arrayBuffer()));
+    writeFileSync(join(out, `seed${seed}.result.json`), JSON.stringify(result, null, 2));
+    values.push(result.value);
+    console.log(`seed ${seed}: float ${pct(result.float_value)}  re-scored ${pct(result.value)}  snap ${pct(result.snap?.before)} -> ` +
+      `${pct(result.snap?.after)}  error ${series.error_in_steps?.values.at(-1).toExponential(2)} steps  coefficient ` +
+      `${series.coefficient?.values.at(-1).toExponential(2)}  ${result.file_bytes} B  ${result.wall_s.toFixed(0)} s`);
+  }
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, values.length - 1));
+  const reached = mean >= spec.bar.mean_top1;
+  console.log(`mean ${pct(mean)} +- ${(100 * deviation).toFixed(3)}  bar ${pct(spec.bar.mean_top1)}: ${reached ? 'reached' : 'MISSED'}`);
+  process.exitCode = reached ? 0 : 1;
+} finally {
+  await daemon.stop();
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+function pct(value) {
+  return value === undefined ? '-' : `${(100 * value).toFixed(2)} %`;
+}
