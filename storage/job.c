@@ -175,11 +175,12 @@ int job_add(struct db *db, const struct job_new *n, const char *key, const char 
 int job_list(struct db *db, const struct job_filter *f, struct job **list, int *count, struct err *e)
 {
     char text[1000];
-    snprintf(text, sizeof text,
-             "SELECT " JOB_COLUMNS " FROM job WHERE id < ?5%s%s%s%s ORDER BY id DESC LIMIT ?6",
-             f->state >= 0 ? " AND state = ?1" : "", f->kind ? " AND kind = ?2" : "",
-             f->owner ? " AND owner = ?3" : "",
-             f->tag ? " AND EXISTS (SELECT 1 FROM json_each(job.tags) WHERE value = ?4)" : "");
+    snprintf(
+        text, sizeof text, "SELECT " JOB_COLUMNS " FROM job WHERE id < ?5%s%s%s%s ORDER BY id DESC LIMIT ?6",
+        f->state >= 0 ? " AND state = ?1" : "", f->kind ? " AND kind = ?2" : "",
+        f->owner ? " AND owner = ?3" : "",
+        f->tag ? " AND EXISTS (SELECT 1 FROM json_each(iif(json_valid(tags), tags, '[]')) WHERE value = ?4)"
+               : "");
     struct sql q;
     sql_open(&q, db, text, SQL_TEXT(f->state >= 0 ? job_state_text((enum job_state)f->state) : NULL),
              SQL_TEXT(f->kind), SQL_TEXT(f->owner), SQL_TEXT(f->tag),

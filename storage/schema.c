@@ -34,7 +34,7 @@ const char *const schema_steps[] = {
     "    kind TEXT NOT NULL CHECK (length(kind) >= 1),"
     "    name TEXT NOT NULL,"
     "    owner TEXT NOT NULL,"
-    "    tags TEXT NOT NULL CHECK (json_valid(tags) AND json_type(tags) = 'array'),"
+    "    tags TEXT NOT NULL CHECK (tags GLOB '[[]*]'),"
     "    spec TEXT NOT NULL,"
     "    model_hash TEXT REFERENCES blob (hash),"
     "    dataset_hash TEXT REFERENCES blob (hash),"
