@@ -43,13 +43,10 @@ int document_parse(const char *text, size_t length, json_t **out, struct err *e)
 
 bool document_is_json(const char *content_type)
 {
-    static const char json[] = "application/json";
-    size_t n = sizeof json - 1;
+    size_t n = content_type ? strcspn(content_type, "; \t") : 0;
 
-    if (!content_type || strncasecmp(content_type, json, n) != 0)
-        return false;
-    content_type += n;
-    return *content_type == 0 || *content_type == ';' || *content_type == ' ';
+    return (n == 16 && strncasecmp(content_type, "application/json", n) == 0) ||
+           (n > 5 && strncasecmp(content_type + n - 5, "+json", 5) == 0);
 }
 
 int document_body(const struct exchange *x, json_t **out, struct err *e)

@@ -235,7 +235,7 @@ static void limit_apply(const struct walk *w, const char *method, const json_t *
                         const json_t *spec)
 {
     const char *star = strstr(pattern, "/*/");
-    char list_at[POINTER_MAX], at[POINTER_MAX];
+    char list_at[POINTER_MAX], at[2 * POINTER_MAX + 24];
     size_t i, count;
 
     if (!star) {
@@ -250,6 +250,20 @@ static void limit_apply(const struct walk *w, const char *method, const json_t *
     }
 }
 
+/* What a method can do to the whole network is also what it can do to one layer: a limit on
+ * "/quantize/weights/bits" holds for the members of "/overrides" as well. */
+static void limit_apply_overrides(const struct walk *w, const char *method, const json_t *limit,
+                                  const char *pattern, const json_t *spec)
+{
+    static const char section[] = "/quantize/";
+    char override[POINTER_MAX];
+
+    if (strncmp(pattern, section, sizeof section - 1) != 0)
+        return;
+    snprintf(override, sizeof override, "/overrides/*/%s", pattern + sizeof section - 1);
+    limit_apply(w, method, limit, override, spec);
+}
+
 static void method_check(const struct walk *w, const json_t *spec)
 {
     const json_t *methods = json_object_get(w->capabilities, "methods"), *m;
@@ -257,11 +271,16 @@ static void method_check(const struct walk *w, const json_t *spec)
     json_t *limit;
     size_t i;
 
-    if (!method)
-        return;
-    json_array_foreach(methods, i, m) if (strcmp(spec_text(m, "/name", ""), method) == 0)
+    json_array_foreach(methods, i, m)
+    {
+        if (!method || strcmp(spec_text(m, "/name", ""), method) != 0)
+            continue;
         json_object_foreach(json_object_get(m, "limits"), pattern, limit)
+        {
             limit_apply(w, method, limit, pattern, spec);
+            limit_apply_overrides(w, method, limit, pattern, spec);
+        }
+    }
 }
 
 /* The kind decides what else may be there; NULL when it is missing or wrong, which the passes will report. */

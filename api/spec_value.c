@@ -70,14 +70,18 @@ static size_t characters(const char *utf8)
 
 static bool string_ok(const json_t *parameter, const json_t *v, const char *pointer, struct spec_problems *p)
 {
-    int64_t most = spec_int(parameter, "/maxLength", LENGTH_MAX);
+    int64_t most = spec_int(parameter, "/maxLength", LENGTH_MAX), length;
 
     if (!json_is_string(v)) {
         spec_problem(p, pointer, "type", "must be a string");
         return false;
     }
-    if ((int64_t)characters(json_string_value(v)) > most) {
-        spec_problem(p, pointer, "range", "must not be longer than %lld characters", (long long)most);
+    length = (int64_t)characters(json_string_value(v));
+    if (length > most || length < spec_int(parameter, "/minLength", 0)) {
+        if (length > most)
+            spec_problem(p, pointer, "range", "must not be longer than %lld characters", (long long)most);
+        else
+            spec_problem(p, pointer, "range", "must not be empty");
         return false;
     }
     return true;
