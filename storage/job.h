@@ -115,6 +115,8 @@ int job_set_offset(struct db *db, int64_t id, int64_t offset, int64_t seq, struc
 /* The queue. Claim the next queued job that fits into free_cpus (priority, then age) and open an attempt for it.
  * *id is 0 when there is none. */
 int job_claim(struct db *db, int free_cpus, int64_t *id, struct err *e);
+/* Who is first in the queue by priority and age, whatever it needs; *id is 0 when the queue is empty. */
+int job_head(struct db *db, int64_t *id, struct err *e);
 int job_release_due(struct db *db, int64_t now_ms, int64_t *next_due_ms, struct err *e); /* scheduled -> queued */
 int job_active(struct db *db, struct job **list, int *count, struct err *e); /* starting, running, cancelling */
 

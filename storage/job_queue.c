@@ -100,6 +100,13 @@ int job_claim(struct db *db, int free_cpus, int64_t *id, struct err *e)
     return rc;
 }
 
+int job_head(struct db *db, int64_t *id, struct err *e)
+{
+    *id = 0;
+    int rc = sql_value(db, id, e, "SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, id LIMIT 1");
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int release(struct db *db, int64_t now_ms, int64_t *next_due_ms, struct err *e)
 {
     int64_t id = 0;
