@@ -29,8 +29,7 @@ struct events {
     char line[EVENT_LINE_MAX];
 };
 
-/* --- the end of a file that is there already
- * ---------------------------------------------------------------- */
+/* --- the end of a file that is there already --- */
 
 /* seq of one line without its newline; 0 when it has none. */
 static int64_t line_seq(const char *line, size_t length)
@@ -130,8 +129,7 @@ void events_close(struct events *ev)
     free(ev);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static json_t *line_new(const struct events *ev, const char *type)
 {

@@ -39,8 +39,7 @@
 #define SANITIZED 0
 #endif
 
-/* Newer than the oldest header this is built with; the kernel is asked for its version before they are used.
- */
+/* Newer than the oldest headers; the kernel is asked for its version before they are used. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
 #define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
 #endif
@@ -51,8 +50,7 @@
 #define LANDLOCK_ACCESS_FS_IOCTL_DEV (1ULL << 15)
 #endif
 
-/* --- rlimits ----------------------------------------------------------------------------------------------
- */
+/* --- rlimits --- */
 
 static int limit(int which, size_t bytes, const char *name, struct err *e)
 {
@@ -76,8 +74,7 @@ static int enter_rlimits(const struct sandbox *s, struct buf *summary, struct er
     return r;
 }
 
-/* --- privileges -------------------------------------------------------------------------------------------
- */
+/* --- privileges --- */
 
 static int enter_privileges(struct buf *summary, struct err *e)
 {
@@ -92,8 +89,7 @@ static int enter_privileges(struct buf *summary, struct err *e)
     return 0;
 }
 
-/* --- Landlock: no wrappers in libc, so by number
- * ------------------------------------------------------------ */
+/* --- Landlock: no wrappers in libc, so by number --- */
 
 #define LANDLOCK_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define LANDLOCK_WRITE                                                                                       \
@@ -165,11 +161,11 @@ static int enter_landlock(const struct sandbox *s, struct buf *summary, struct e
     return r;
 }
 
-/* --- seccomp: what is not named answers EPERM
- * --------------------------------------------------------------- */
+/* --- seccomp: what is not named answers EPERM --- */
 
 #define CALL(name) SCMP_SYS(name)
 
+/* clang-format off: by purpose */
 static const int calls_always[] = {
     /* bytes of open files */
     CALL(read),
@@ -250,11 +246,10 @@ static const int calls_always[] = {
 /* Where a slip is not thinkable, only an attack. */
 static const int calls_fatal[] = { CALL(execve), CALL(execveat), CALL(socket), CALL(socketpair),
                                    CALL(ptrace) };
-
 static const int calls_publish[] = { CALL(rename), CALL(renameat), CALL(renameat2), CALL(unlink),
                                      CALL(unlinkat) };
-
 static const int calls_browse[] = { CALL(getdents64), CALL(readlink), CALL(readlinkat) };
+/* clang-format on */
 
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 

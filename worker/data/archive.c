@@ -32,8 +32,7 @@ struct walk {
     uint8_t chunk[CHUNK];
 };
 
-/* --- errors ----------------------------------------------------------------------------------------------
- */
+/* --- errors --- */
 
 static int fail_archive(struct archive *a, struct err *e)
 {
@@ -52,8 +51,7 @@ static int fail_member(const struct walk *w, struct archive *a, struct err *e)
     return err_at(e, "%s offset %zu", shown, w->length);
 }
 
-/* --- bytes of the present member -------------------------------------------------------------------------
- */
+/* --- bytes of the present member --- */
 
 /* libarchive's reader callback of the inner archive: compressed bytes come out of the outer one. */
 static la_ssize_t inner_read(struct archive *a, void *cookie, const void **block)
@@ -103,14 +101,13 @@ static int make_room(struct walk *w, struct err *e)
     size_t capacity = w->capacity + w->capacity / 2 + CHUNK;
     uint8_t *data = mem_grow(w->data, capacity, 1);
     if (data == NULL)
-        return err_set(e, ERR_NOMEM, "no memory for %zu bytes of '%s'", capacity, w->member.name);
+        return err_set(e, ERR_NOMEM, "no memory for %zu bytes", capacity);
     w->data = data;
     w->capacity = capacity;
     return 0;
 }
 
-/* The next plain bytes, at most a chunk, behind w->data[w->length]; *got 0 at the end. Counts against the
- * limits. */
+/* The next plain bytes, at most a chunk, behind w->data[w->length]; *got 0 at the end. They count. */
 static int member_read(struct walk *w, size_t *got, struct err *e)
 {
     la_ssize_t n = (la_ssize_t)w->ahead;
@@ -140,8 +137,7 @@ static int member_read(struct walk *w, size_t *got, struct err *e)
     return 0;
 }
 
-/* --- one member ------------------------------------------------------------------------------------------
- */
+/* --- one member --- */
 
 /* At least `want` bytes into w->data, unless the member ends before. */
 static int read_up_to(struct walk *w, size_t want, struct err *e)
@@ -200,8 +196,7 @@ static int visit_member(struct walk *w, struct err *e)
     return r;
 }
 
-/* --- the walk --------------------------------------------------------------------------------------------
- */
+/* --- the walk --- */
 
 static const char *entry_name(struct archive_entry *entry)
 {

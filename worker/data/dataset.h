@@ -27,8 +27,7 @@ struct dataset {
     struct split split[SPLITS];
 };
 
-/* One reader of members of an archive. `members` is called for each regular file inside (already
- * decompressed). */
+/* One reader of members of an archive: `member` is called for each regular file that fits, decompressed. */
 struct dataset_format {
     const char *name, *title;
     /* How well a member's name and first bytes fit: 0 no .. 100 sure; used when format is "auto". */
@@ -40,16 +39,14 @@ struct dataset_format {
     int (*finish)(struct dataset *d, void **state, struct err *e);
 };
 
-extern const struct dataset_format
-    *const dataset_formats[]; /* NULL-terminated: idx, later cifar, npy, images */
+extern const struct dataset_format *const dataset_formats[]; /* NULL-terminated */
 
 struct dataset *dataset_new(void); /* empty, mean 0 and deviation 1; NULL when out of memory */
 
-/* Read a file: archive or bare member, plain or compressed. format NULL or "auto": guessed. limit:
- * decompressed bytes, all members together; memory stays below two and a half times that. Either split may
- * come out empty. Errors name member and offset: place "train-images-idx3-ubyte.gz offset 4". No member name
- * that is absolute or has
- * ".." passes, though nothing is ever written to disk. */
+/* Read a file: archive or bare member, plain or compressed. format NULL or "auto": guessed.
+ * limit: decompressed bytes, all members together; memory stays below two and a half times that.
+ * Either split may come out empty. No member name that is absolute or has ".." passes, though nothing is ever
+ * written to disk. Errors name member and offset: place "train-images-idx3-ubyte.gz offset 4". */
 int dataset_load(const char *path, const char *format, size_t limit, struct dataset **d, struct err *e);
 
 /* Drawn from a seed: "glyphs" (28x28x1, 10 digits). */

@@ -12,18 +12,17 @@
 
 enum { TRAIN = 20000, TEST = 4000, PIXELS = PEN_SIDE * PEN_SIDE, PIECES = 5 /* lines a curve is made of */ };
 
-#define STREAM ((uint64_t)0x676c7970 << 32) /* sample i of split k draws from stream STREAM + k * 2^31 + i   \
-                                             */
+/* Sample i of split k draws from stream STREAM + k * 2^31 + i. */
+#define STREAM ((uint64_t)0x676c7970 << 32)
 
 /* How this writer holds pen and paper. Lengths in pixels, angles as tangents. */
 struct hand {
     double height, width; /* of the box that the strokes are given in */
     double cosine, sine;  /* rotation */
-    double slant,
-        bend;      /* x moves by slant * v + bend * (v^2 - 1/4), v = -1/2 .. 1/2 from the box's top down */
-    double x, y;   /* centre */
-    double jitter; /* of control points, in units of the box (100) */
-    double taper;  /* how much the radius grows or shrinks along a stroke, as a share */
+    double slant, bend;   /* x moves by slant * v + bend * (v^2 - 1/4), v = -1/2 .. 1/2 downwards */
+    double x, y;          /* centre */
+    double jitter;        /* of control points, in units of the box (100) */
+    double taper;         /* how much the radius grows or shrinks along a stroke, as a share */
     struct pen pen;
 };
 

@@ -1,5 +1,4 @@
-/* list.h - the formats and built-in data sets themselves; everybody else goes through the lists in dataset.h.
- */
+/* list.h - the formats and built-in data sets by name; everybody else goes through the lists of dataset.h. */
 #ifndef WORKER_DATA_LIST_H
 #define WORKER_DATA_LIST_H
 

@@ -26,8 +26,7 @@ bool member_has(const char *base, const char *word); /* case does not matter */
  * component; -1 when the name says nothing. */
 int member_split(const char *name);
 
-/* "an IDX file of images", "a PNG image", ... or "a file of unknown kind": for errors about a wrong format.
- */
+/* "an IDX file of images", "a PNG image", ... "a file of unknown kind": for errors about a wrong format. */
 const char *member_kind(const uint8_t *head, size_t length);
 
 /* True when the bytes begin like gzip, bzip2, xz or zstd. */
