@@ -1,0 +1,132 @@
+#include "server/jobdir.h"
+
+#include "api/spec.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "storage/blob.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define UNFINISHED ".new-" /* jobs/.new-ID is not a job directory yet */
+
+void jobdir_path(const struct db *db, int64_t job, char out[JOBDIR_PATH])
+{
+    snprintf(out, JOBDIR_PATH, "%s/jobs/%" PRId64, db_dir(db), job);
+}
+
+/* An input given as a file becomes a hard link: no copy, and the blob may be swept without hurting the job. */
+static int link_input(const struct db *db, const char *dir, const json_t *input, const char *name, struct err *e)
+{
+    char from[1024], to[JOBDIR_PATH + 64];
+    unsigned char digest[HASH_BYTES];
+    const char *hash = spec_text(input, "/sha256", "");
+    if (!spec_at(input, "/path"))
+        return 0;
+    if (hash_parse(hash, digest))
+        return err_set(e, ERR_INTERNAL, "the specification names no blob for in/%s", name);
+    blob_path(db, hash, from, sizeof from);
+    snprintf(to, sizeof to, "%s/in/%s", dir, name);
+    if (link(from, to))
+        return err_sys(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "in/%s", name);
+    return 0;
+}
+
+static int write_spec(const char *dir, json_t *spec, struct err *e)
+{
+    char path[JOBDIR_PATH + 64];
+    char *text = json_dumps(spec, JSON_INDENT(2));
+    if (!text)
+        return err_set(e, ERR_NOMEM, "no memory for spec.json");
+    snprintf(path, sizeof path, "%s/spec.json", dir);
+    int rc = file_publish(path, text, strlen(text), 0600, e);
+    free(text);
+    return rc;
+}
+
+static int make_dir(const char *dir, const char *name, struct err *e)
+{
+    char path[JOBDIR_PATH + 64];
+    snprintf(path, sizeof path, "%s%s", dir, name);
+    return mkdir(path, 0700) ? err_sys(e, ERR_IO, "%s", path) : 0;
+}
+
+static int fill(const struct db *db, const char *dir, json_t *spec, struct err *e)
+{
+    int rc = make_dir(dir, "", e);
+    if (!rc)
+        rc = make_dir(dir, "/in", e);
+    if (!rc)
+        rc = make_dir(dir, "/out", e);
+    if (!rc)
+        rc = link_input(db, dir, spec_at(spec, "/inputs/model"), "model.onnx", e);
+    if (!rc)
+        rc = link_input(db, dir, spec_at(spec, "/inputs/dataset"), "dataset", e);
+    if (!rc)
+        rc = write_spec(dir, spec, e);
+    return rc;
+}
+
+static int publish(const struct db *db, const char *temp, const char *dir, struct err *e)
+{
+    char jobs[JOBDIR_PATH];
+    if (rename(temp, dir))
+        return err_sys(e, ERR_IO, "%s", dir);
+    snprintf(jobs, sizeof jobs, "%s/jobs", db_dir(db));
+    return file_sync_dir(jobs, e);
+}
+
+int jobdir_make(const struct db *db, const struct job *j, struct err *e)
+{
+    char dir[JOBDIR_PATH], temp[JOBDIR_PATH];
+    jobdir_path(db, j->id, dir);
+    if (file_exists(dir))
+        return 0;
+    json_t *spec = json_loads(j->spec, 0, NULL);
+    if (!spec || json_object_set_new(spec, "job", json_integer(j->id))) {
+        json_decref(spec);
+        return err_set(e, ERR_INTERNAL, "the stored specification cannot be read");
+    }
+    snprintf(temp, sizeof temp, "%s/jobs/" UNFINISHED "%" PRId64, db_dir(db), j->id);
+    int rc = file_remove_tree(temp, e);
+    if (!rc)
+        rc = fill(db, temp, spec, e);
+    if (!rc)
+        rc = publish(db, temp, dir, e);
+    if (rc)
+        file_remove_tree(temp, NULL);
+    json_decref(spec);
+    return rc;
+}
+
+void jobdir_trim(const char *dir)
+{
+    static const char *const names[] = { "checkpoint", "in" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[JOBDIR_PATH + 64];
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        file_remove_tree(path, NULL); /* only disk space is at stake */
+    }
+}
+
+void jobdir_sweep(const struct db *db)
+{
+    char path[JOBDIR_PATH + 300];
+    snprintf(path, sizeof path, "%s/jobs", db_dir(db));
+    DIR *d = opendir(path);
+    if (!d)
+        return;
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (strncmp(entry->d_name, UNFINISHED, sizeof UNFINISHED - 1) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/jobs/%s", db_dir(db), entry->d_name);
+        file_remove_tree(path, NULL);
+    }
+    closedir(d);
+}
