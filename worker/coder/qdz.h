@@ -7,15 +7,16 @@
 #include "worker/graph/graph.h"
 
 struct qdz_layer {
-    char name[64];
+    char name[64];                /* of the weight's value, cut off at 63 bytes */
     int64_t codes, payload_bytes; /* number of codes, coded bytes */
     double entropy_bits;          /* order-0, bits per code */
 };
 
-/* A graph whose parameters carry ->codes (floats are kept as they are) to a file, and back to a graph with the
- * same codes, floats and structure, so that onnx_export gives the same bytes. layers may be NULL (free it). */
-int qdz_encode(const struct graph *g, const struct coder *c, struct buf *out, struct qdz_layer **layers, int *count,
-               struct err *e);
+/* A graph whose parameters carry ->codes (floats are kept as they are) to a file, and back to a graph with
+ * the same codes, floats and structure, so that onnx_export gives the same bytes. The file is appended to
+ * out. layers (may be NULL; free it) gets an entry for each weight that has codes, in the order of values. */
+int qdz_encode(const struct graph *g, const struct coder *c, struct buf *out, struct qdz_layer **layers,
+               int *count, struct err *e);
 int qdz_decode(const void *data, size_t length, struct graph **g, struct err *e);
 
 #endif
