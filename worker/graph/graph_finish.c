@@ -246,7 +246,7 @@ static int setup_node(struct graph *g, struct node *n, struct err *e)
     node_reset(n);
     int r = n->op->setup(g, n, e);
     if (r < 0)
-        return r;
+        return e && e->code ? e->code : r;
     for (int i = 0; i < n->outputs; i++) {
         const struct value *v = &g->value[n->output[i]];
         int64_t count = shape_count(&v->shape);

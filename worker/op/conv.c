@@ -1,0 +1,110 @@
+/* conv.c - Conv: y[o] = bias[o] + sum over channels and taps of w[o] * x. Grouped and depthwise included. */
+#include "worker/kernels/kernels.h"
+#include "worker/op/setup.h"
+#include "worker/op/window.h"
+
+static int check_weight(const struct shape *w, const struct window *win, int64_t groups, struct err *e)
+{
+    char text[128];
+    shape_text(w, text, sizeof text);
+    if (groups < 1 || groups > win->C || win->C % groups || w->dim[0] % groups)
+        return err_set(e, ERR_INVALID, "'group' is %lld with %d channels and weights %s", (long long)groups, win->C,
+                       text);
+    if (w->dim[1] != win->C / groups)
+        return err_set(e, ERR_INVALID, "The weights %s do not fit %d channels in %lld groups", text, win->C,
+                       (long long)groups);
+    return 0;
+}
+
+static int setup(struct graph *g, struct node *n, struct err *e)
+{
+    static const char *const known[] = { "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", NULL };
+    int r = setup_attrs(n, known, e);
+    if (r == 0)
+        r = setup_arity(n, 2, 3, e);
+    if (r < 0)
+        return r;
+    const struct shape *x = setup_activation(g, n, 0, e), *w = x ? setup_param(g, n, 1, e) : NULL;
+    if (!w)
+        return ERR_UNSUPPORTED;
+    int64_t count = shape_count(w);
+    if (w->rank != 4 || count < 1 || count > 1 << 30)
+        return err_set(e, ERR_UNSUPPORTED, "Only weights of four dimensions and less than 2^30 elements");
+    struct window win = { .KH = (int)w->dim[2], .KW = (int)w->dim[3] };
+    r = window_setup(n, x, &win, e);
+    int64_t groups = node_int(n, "group", 1);
+    if (r == 0)
+        r = check_weight(w, &win, groups, e);
+    if (r == 0 && setup_has(n, 2))
+        r = setup_vector(g, n, 2, w->dim[0], e);
+    struct conv *c = r == 0 ? setup_state(n, sizeof *c, e) : NULL;
+    if (!c)
+        return r < 0 ? r : ERR_NOMEM;
+    *c = (struct conv){
+        .C = win.C, .H = win.H, .W = win.W, .O = (int)w->dim[0], .OH = win.OH, .OW = win.OW, .KH = win.KH,
+        .KW = win.KW, .stride_h = win.stride_h, .stride_w = win.stride_w, .dilation_h = win.dilation_h,
+        .dilation_w = win.dilation_w, .top = win.top, .left = win.left, .bottom = win.bottom, .right = win.right,
+        .groups = (int)groups,
+    };
+    setup_output(g, n, &(struct shape){ 3, { c->O, c->OH, c->OW } });
+    return 0;
+}
+
+static size_t scratch(const struct graph *g, const struct node *n, const struct kernels *k)
+{
+    (void)g;
+    return k->conv_scratch(n->state);
+}
+
+static int items(const struct graph *g, const struct node *n)
+{
+    const struct conv *c = n->state;
+    (void)g;
+    return (c->O + KERNELS_OUTPUTS - 1) / KERNELS_OUTPUTS;
+}
+
+static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    s->kernels->conv_forward(n->state, s->x[n->input[0]], s->x[n->input[1]],
+                             setup_has(n, 2) ? s->x[n->input[2]] : NULL, s->x[n->output[0]], lo, hi,
+                             s->scratch[thread]);
+}
+
+static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const struct conv *c = n->state;
+    real *dw = s->g[n->input[1]], *dbias = setup_has(n, 2) ? s->g[n->input[2]] : NULL;
+    int end = hi * KERNELS_OUTPUTS < c->O ? hi * KERNELS_OUTPUTS : c->O;
+    if (dw || dbias)
+        s->kernels->conv_backward_weight(c, s->blocks, s->x[n->input[0]], s->g[n->output[0]], dw, dbias,
+                                         lo * KERNELS_OUTPUTS, end, s->scratch[thread]);
+}
+
+static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    real *dx = s->g[n->input[0]];
+    if (dx)
+        s->kernels->conv_backward_data(n->state, s->g[n->output[0]], s->x[n->input[1]], dx, lo, hi,
+                                       s->scratch[thread]);
+}
+
+static uint64_t macs(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    return conv_macs(n->state);
+}
+
+const struct op op_conv = {
+    .name = "Conv",
+    .weight = 1,
+    .bias = 2,
+    .setup = setup,
+    .teardown = setup_teardown,
+    .scratch = scratch,
+    .items = items,
+    .forward = forward,
+    .backward_reduce = backward_reduce,
+    .backward = backward,
+    .backward_needs_inputs = 1,
+    .macs = macs,
+};
