@@ -143,6 +143,13 @@ static double number_of(const json_t *object, const char *name, double fallback)
     return json_is_number(v) ? json_number_value(v) : fallback;
 }
 
+/* 0 where the type does not have it and what is there was not checked. */
+static int64_t count_of(const json_t *object, const char *name)
+{
+    const json_t *v = json_object_get(object, name);
+    return count_ok(v) ? json_integer_value(v) : 0;
+}
+
 static void event_fill(struct worker_event *ev, json_t *object, enum worker_event_type type)
 {
     const char *series = json_string_value(json_object_get(object, "series"));
@@ -153,8 +160,8 @@ static void event_fill(struct worker_event *ev, json_t *object, enum worker_even
     ev->type = type;
     if (type == WORKER_EVENT_METRIC)
         memcpy(ev->series, series, strlen(series) + 1);
-    ev->step = json_integer_value(json_object_get(object, "step"));
-    ev->steps = json_integer_value(json_object_get(object, "steps"));
+    ev->step = count_of(object, "step");
+    ev->steps = count_of(object, "steps");
     ev->value = number_of(object, "value", 0);
     ev->eta_s = number_of(object, "eta_s", -1);
     ev->object = object;
@@ -162,7 +169,7 @@ static void event_fill(struct worker_event *ev, json_t *object, enum worker_even
 
 int worker_event_parse(const char *line, size_t length, struct worker_event *ev, struct err *e)
 {
-    enum worker_event_type type;
+    enum worker_event_type type = WORKER_EVENT_COUNT;
     json_error_t je;
     json_t *object;
     int rc;

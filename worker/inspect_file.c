@@ -6,7 +6,6 @@
 #include "worker/sandbox.h"
 
 #include <jansson.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +31,10 @@ static int inspect_model_file(const char *path, json_t **out, struct err *e)
 
 static int inspect_dataset_file(const char *path, const char *format, json_t **out, struct err *e)
 {
-    char where[4096], summary[160];
-
-    snprintf(where, sizeof where, "%s", path);
-    struct sandbox s = { .read_dir = dirname(where), .memory_bytes = MEMORY_BYTES };
+    char summary[160];
+    struct sandbox s = { .read_dir = path, .memory_bytes = MEMORY_BYTES }; /* this file and no other */
     int status = sandbox_enter(&s, summary, sizeof summary, e);
+
     return status ? status : inspect_dataset(path, format, out, e);
 }
 

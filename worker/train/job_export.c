@@ -136,12 +136,10 @@ static int hash_weights(struct job *j, struct err *e)
 
 int job_export(struct job *j, struct err *e)
 {
-    char out[4096];
     int status;
 
     events_phase(j->events, "export");
-    snprintf(out, sizeof out, "%s/out", j->dir);
-    if ((status = file_make_dirs(out, e)) || (status = hash_weights(j, e)) || (status = export_onnx(j, e)))
+    if ((status = hash_weights(j, e)) || (status = export_onnx(j, e)))
         return status;
     return export_qdz(j, e);
 }

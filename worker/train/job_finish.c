@@ -85,8 +85,6 @@ int job_finish(struct job *j, struct err *e)
 
     events_phase(j->events, "report");
     snprintf(out, sizeof out, "%s/out", j->dir);
-    if ((status = file_make_dirs(out, e)))
-        return status;
     result = make_result(j);
     text = result ? json_dumps(result, JSON_INDENT(2)) : NULL;
     if (!text) {

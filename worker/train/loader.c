@@ -41,8 +41,9 @@ static int choose(struct loader *l, int64_t total, bool tenth, bool rest, struct
 int loader_new(const struct dataset *d, enum loader_part part, bool training, bool nhwc, uint64_t seed,
                struct loader **out, struct err *e)
 {
-    bool has_test = d->split[SPLIT_TEST].count > 0;
-    bool split = training && !has_test;
+    bool both = d->split[SPLIT_TRAIN].count > 0 && d->split[SPLIT_TEST].count > 0;
+    bool split = training && !both; /* one split only: it serves as both */
+    int only = d->split[SPLIT_TRAIN].count > 0 ? SPLIT_TRAIN : SPLIT_TEST;
     struct loader *l = mem_alloc(sizeof *l);
 
     if (!l)
@@ -50,7 +51,7 @@ int loader_new(const struct dataset *d, enum loader_part part, bool training, bo
     l->dataset = d;
     l->seed = seed;
     l->nhwc = nhwc;
-    l->split = part == LOADER_TEST && has_test ? SPLIT_TEST : SPLIT_TRAIN;
+    l->split = !both ? only : part == LOADER_TEST ? SPLIT_TEST : SPLIT_TRAIN;
     int64_t total = d->split[l->split].count;
     int status = total > UINT32_MAX / 2
                      ? err_set(e, ERR_UNSUPPORTED, "more than 2^31 samples")
