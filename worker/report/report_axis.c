@@ -3,6 +3,10 @@
 
 #include <math.h>
 
+/* Beyond these a diverged job has no use for precision, and powers of ten overflow. */
+#define SMALLEST 1e-300
+#define LARGEST  1e300
+
 /* The smallest of 1, 2, 5, 10 times a power of ten that is not below x > 0. */
 static double nice_above(double x)
 {
@@ -13,8 +17,8 @@ static double nice_above(double x)
 
 static struct axis linear_axis(double low, double high, int wanted)
 {
-    if (!(high - low > 1e-12 * fmax(fabs(low), fabs(high)))) {
-        double margin = low == 0 ? 1 : 0.1 * fabs(low);
+    if (!(high - low > fmax(SMALLEST, 1e-12 * fmax(fabs(low), fabs(high))))) {
+        double margin = fabs(low) < SMALLEST ? 1 : 0.1 * fabs(low);
         low -= margin;
         high += margin;
     }
@@ -61,7 +65,9 @@ static struct axis log_axis(double low, double high, int wanted)
 
 struct axis axis_make(double low, double high, bool logarithmic, int wanted)
 {
-    if (logarithmic && low > 0)
+    low = fmin(fmax(low, -LARGEST), LARGEST);
+    high = fmin(fmax(high, -LARGEST), LARGEST);
+    if (logarithmic && low > SMALLEST)
         return log_axis(low, high, wanted);
     return linear_axis(low, high, wanted);
 }

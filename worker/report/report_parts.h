@@ -47,7 +47,7 @@ struct axis {
 };
 
 /* Round limits around [low, high] with about `wanted` ticks at 1, 2 or 5 times a power of ten. A logarithmic
- * axis becomes a linear one when low <= 0. */
+ * axis becomes a linear one when low is not positive. */
 struct axis axis_make(double low, double high, bool logarithmic, int wanted);
 double axis_place(const struct axis *a, double x); /* 0 at low, 1 at high */
 
