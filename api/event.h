@@ -25,14 +25,14 @@ enum worker_event_type { EVENT_TYPES(EVENT_ENUM) WORKER_EVENT_COUNT };
 #undef EVENT_ENUM
 
 struct worker_event {
-    int64_t seq;  /* 1.. per job, rising by one across attempts */
+    int64_t seq; /* 1.. per job, rising by one across attempts */
     int64_t time_ms;
     int attempt;
     enum worker_event_type type;
-    char series[48];   /* metric */
+    char series[48]; /* metric */
     int64_t step, steps;
     double value, eta_s; /* eta_s < 0: unknown */
-    json_t *object;    /* owned: the whole line */
+    json_t *object;      /* owned: the whole line */
 };
 
 const char *worker_event_text(enum worker_event_type t);

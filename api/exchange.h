@@ -1,9 +1,9 @@
-/* exchange.h - one request and its answer, seen without HTTP machinery. server/http.c makes an exchange, the handlers
- * of api/ fill in the answer. Loop thread only.
+/* exchange.h - one request and its answer, seen without HTTP machinery. server/http.c makes an exchange, the
+ * handlers of api/ fill in the answer. Loop thread only.
  *
- * Life: http.c looks up the route (headers known) -> receives the body as the route says (memory up to 1 MiB for JSON,
- * else a hashed file in DIR/tmp) -> handler(api, x). The handler answers at once, or calls exchange_park() and later
- * exchange_ready() (the connection is suspended in between). */
+ * Life: http.c looks up the route (headers known) -> receives the body as the route says (memory up to 1 MiB
+ * for JSON, else a hashed file in DIR/tmp) -> handler(api, x). The handler answers at once, or calls
+ * exchange_park() and later exchange_ready() (the connection is suspended in between). */
 #ifndef API_EXCHANGE_H
 #define API_EXCHANGE_H
 
@@ -18,7 +18,8 @@
 enum body_kind {
     BODY_NONE,
     BODY_JSON,  /* in memory, at most EXCHANGE_JSON_MAX, depth at most 64, no duplicate keys */
-    BODY_UPLOAD /* on disk, at most the configured upload limit; a JSON body {"blob": "sha256:..."} also goes here */
+    BODY_UPLOAD /* on disk, at most the configured upload limit; a JSON body {"blob": "sha256:..."} also goes
+                   here */
 };
 
 #define EXCHANGE_JSON_MAX ((size_t)1 << 20)
@@ -44,28 +45,30 @@ struct exchange {
     const struct route *route;
     char method[8];
     char path[512];
-    char param[3][80];        /* {id}, {name} of the route's pattern, percent-decoded, in order */
-    char user[64];            /* token's name; "" without accounts */
+    char param[3][80]; /* {id}, {name} of the route's pattern, percent-decoded, in order */
+    char user[64];     /* token's name; "" without accounts */
     char request_id[17];
-    void *http;               /* http.c's own */
-    const char *(*query)(const struct exchange *x, const char *key);  /* decoded; NULL when absent, "" for bare keys */
-    int (*query_each)(const struct exchange *x, int (*f)(void *arg, const char *key, const char *value), void *arg);
+    void *http; /* http.c's own */
+    const char *(*query)(const struct exchange *x,
+                         const char *key); /* decoded; NULL when absent, "" for bare keys */
+    int (*query_each)(const struct exchange *x, int (*f)(void *arg, const char *key, const char *value),
+                      void *arg);
     const char *(*header)(const struct exchange *x, const char *name); /* NULL when absent */
-    const char *body;         /* BODY_JSON: zero-terminated, else NULL */
+    const char *body; /* BODY_JSON: zero-terminated, else NULL */
     size_t body_length;
-    struct upload upload;     /* BODY_UPLOAD */
+    struct upload upload; /* BODY_UPLOAD */
 
     /* the answer */
-    int status;               /* 0 until answered */
+    int status; /* 0 until answered */
     char content_type[64];
-    struct buf out;           /* body in memory, unless file or stream */
+    struct buf out; /* body in memory, unless file or stream */
     struct {
         char name[32];
         char value[256];
     } add[8]; /* further headers */
     int adds;
-    char etag[80];            /* with quotes; "" none. http.c answers If-None-Match with 304 */
-    int file;                 /* open fd to send with ranges, -1: none; http.c closes it */
+    char etag[80]; /* with quotes; "" none. http.c answers If-None-Match with 304 */
+    int file;      /* open fd to send with ranges, -1: none; http.c closes it */
     int64_t file_bytes;
     bool is_stream;
     struct stream stream;

@@ -1,8 +1,9 @@
-/* spec.h - the job specification: validated against the capabilities, completed with every default, read by pointer.
+/* spec.h - the job specification: validated against the capabilities, completed with every default, read by
+ * pointer.
  *
- * The capabilities (`quantd-worker describe`, see worker/describe.c) list every parameter by JSON pointer with type,
- * range, default and the kinds that use it. Nothing about methods is known here: one source of truth. The worker
- * includes this file for the accessors. */
+ * The capabilities (`quantd-worker describe`, see worker/describe.c) list every parameter by JSON pointer
+ * with type, range, default and the kinds that use it. Nothing about methods is known here: one source of
+ * truth. The worker includes this file for the accessors. */
 #ifndef API_SPEC_H
 #define API_SPEC_H
 
@@ -28,9 +29,9 @@ void spec_problem(struct spec_problems *p, const char *pointer, const char *code
     __attribute__((format(printf, 4, 5)));
 
 /* Check `given` (any JSON value) against `capabilities` and return the complete specification in *spec (new
- * reference): every default filled in, keys in the order of the capabilities. Unknown keys, wrong types, values out
- * of range, values that the chosen method cannot do (capabilities "methods[].limits") are problems. Returns 0 or
- * ERR_INVALID with p filled. */
+ * reference): every default filled in, keys in the order of the capabilities. Unknown keys, wrong types,
+ * values out of range, values that the chosen method cannot do (capabilities "methods[].limits") are
+ * problems. Returns 0 or ERR_INVALID with p filled. */
 int spec_complete(const json_t *capabilities, const json_t *given, json_t **spec, struct spec_problems *p);
 
 /* Every override's "match" (shell pattern, fnmatch) must match a name in `layers` (array of {"name":...}). */

@@ -19,7 +19,7 @@ static void good_lines(void **state)
     static const char *const lines[] = {
         "{" HEAD ",\"t\":\"hello\"}",
         "{" HEAD ",\"t\":\"hello\",\"version\":\"0.1\",\"threads\":2,\"pid\":9,\"sandbox\":{\"landlock\":5},"
-                 "\"new\":[1]}",
+        "\"new\":[1]}",
         "{" HEAD ",\"t\":\"phase\",\"phase\":\"train\"}",
         "{" HEAD ",\"t\":\"progress\",\"step\":0,\"steps\":10,\"eta_s\":null}",
         "{" HEAD ",\"t\":\"metric\",\"series\":\"conv1/msqe_a.B-9\",\"step\":3,\"value\":-1e-3}",
@@ -100,7 +100,7 @@ static void bad_lines(void **state)
         "{" HEAD ",\"t\":\"metric\",\"series\":\"a,b\",\"step\":3,\"value\":1}",
         "{" HEAD ",\"t\":\"metric\",\"series\":\"\xc3\xa9\",\"step\":3,\"value\":1}",
         "{" HEAD ",\"t\":\"metric\",\"series\":\"123456789012345678901234567890123456789012345678\",\"step\":"
-                 "3,\"value\":1}",
+        "3,\"value\":1}",
         "{" HEAD ",\"t\":\"error\",\"text\":\"no\"}",
         "{" HEAD ",\"t\":\"log\",\"text\":7}",
         "{" HEAD ",\"t\":\"hello\",\"x\":[[[[[[[[[1]]]]]]]]]}",
