@@ -9,21 +9,46 @@
  * ERR_CORRUPT with place "offset N". */
 int pb_check(const void *data, size_t length, struct err *e);
 
-/* File content to a finished graph. Reads opset 7..21 (13, 21 and 25 when written by us). Quantized files (our own
- * export) come back with value->codes set and parameters dequantized; activation QuantizeLinear -> [Clip] ->
- * DequantizeLinear stay as nodes. Errors: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_INVALID; place "node NAME (Op)",
+/* File content to a finished graph. Reads opset 7..21 and brings every node to the form of opset 13
+ * (graph->opset is 13; HardSwish keeps that of 14). Quantized files (our own export) come back with
+ * value->codes set and parameters dequantized; activation QuantizeLinear -> [Clip] -> DequantizeLinear stay
+ * as nodes. Errors: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_INVALID, ERR_TOO_LARGE; place "node NAME (Op)",
  * "initializer NAME" or "offset N". */
 int onnx_import(const void *data, size_t length, struct graph **g, struct err *e);
+
+/* What a file may leave to its reader. */
+struct onnx_options {
+    enum {
+        ONNX_BATCH_FREE, /* the first axis is the batch: open or 1, anything else is an error */
+        ONNX_BATCH_ANY,  /* the first axis is the batch whatever its size */
+        ONNX_BATCH_NONE  /* no batch: the whole input is one sample (graph->batched false) */
+    } batch;
+    const struct shape *sample; /* of one sample, for inputs with open axes (super-resolution); may be NULL */
+};
+int onnx_import_with(const void *data, size_t length, const struct onnx_options *options, struct graph **g,
+                     struct err *e);
+
+/* What only the file knows, for `inspect`. */
+struct onnx_info {
+    int opset;
+    int64_t ir_version;
+    int rank; /* of the data input, batch included */
+    struct onnx_axis {
+        int64_t size;  /* -1: open */
+        char name[32]; /* of an open axis; "" when it has none */
+    } axis[GRAPH_RANK + 1];
+};
+int onnx_info(const void *data, size_t length, struct onnx_info *info, struct err *e);
 
 struct onnx_meta {
     const char *key, *value;
 };
 
-/* Graph to file content (free(*data)). PARAMs with ->codes become stored integers behind DequantizeLinear, bias
- * codes (bits 32) int32 behind DequantizeLinear; QuantdFakeQuant nodes become QuantizeLinear -> [Clip] ->
- * DequantizeLinear; the batch axis is free (named N) unless the source fixed it. Deterministic: same graph, same
- * bytes. opset: 13. */
-int onnx_export(const struct graph *g, const struct onnx_meta *meta, size_t metas, char **data, size_t *length,
-                struct err *e);
+/* Graph to file content (free(*data)). PARAMs with ->codes become stored integers behind DequantizeLinear,
+ * bias codes (bits 32) int32 behind DequantizeLinear; QuantdFakeQuant nodes become QuantizeLinear -> [Clip]
+ * -> DequantizeLinear; the batch axis is free (named N) unless the source fixed it. Deterministic: same
+ * graph, same bytes. opset 13 (14 where HardSwish demands it), IR 7. */
+int onnx_export(const struct graph *g, const struct onnx_meta *meta, size_t metas, char **data,
+                size_t *length, struct err *e);
 
 #endif

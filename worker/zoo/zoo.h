@@ -1,4 +1,5 @@
-/* zoo.h - architectures by name: `zoo:lenet5`, later `zoo:NAME@CxHxW/CLASSES`. One file per family, one list. */
+/* zoo.h - architectures by name: `zoo:lenet5`, later `zoo:NAME@CxHxW/CLASSES`. One file per family, one list.
+ */
 #ifndef WORKER_ZOO_ZOO_H
 #define WORKER_ZOO_ZOO_H
 
@@ -12,7 +13,7 @@ struct zoo {
     int (*build)(uint64_t seed, struct graph **g, struct err *e);
 };
 
-extern const struct zoo *const zoo_list[]; /* NULL-terminated */
+extern const struct zoo *const zoo_list[];    /* NULL-terminated */
 const struct zoo *zoo_find(const char *name); /* without the "zoo:" */
 
 #endif
