@@ -39,8 +39,11 @@ static int dump_chunk(const char *data, size_t length, void *out)
 
 void exchange_json(struct exchange *x, int status, json_t *body)
 {
+    /* 15 digits: what people wrote comes back as they wrote it, 0.9 and not 0.90000000000000002. */
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
+
     answer_begin(x, status, "application/json");
-    if (!body || json_dump_callback(body, dump_chunk, &x->out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 ||
+    if (!body || json_dump_callback(body, dump_chunk, &x->out, flags) != 0 ||
         buf_append(&x->out, "\n", 1) < 0)
         answer_failed(x);
     json_decref(body);

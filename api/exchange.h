@@ -78,7 +78,8 @@ struct exchange {
     void *arg;
 };
 
-/* Answers. JSON takes the reference. */
+/* Answers. JSON takes the reference. http.c adds nosniff, X-Request-Id, and Cache-Control where none was
+ * said. */
 void exchange_json(struct exchange *x, int status, json_t *body);
 void exchange_text(struct exchange *x, int status, const char *content_type, const char *text);
 void exchange_empty(struct exchange *x, int status);

@@ -59,7 +59,6 @@ int handle_send_blob(struct api *api, struct exchange *x, const char *hash, cons
     snprintf(x->content_type, sizeof x->content_type, "%s", content_type);
     snprintf(x->etag, sizeof x->etag, "\"%s\"", hash + strlen("sha256:"));
     exchange_header(x, "Cache-Control", "private, max-age=31536000, immutable");
-    exchange_header(x, "X-Content-Type-Options", "nosniff");
     x->file = fd;
     x->file_bytes = b.size;
     return 0;

@@ -158,7 +158,6 @@ void handle_job_log(struct api *api, struct exchange *x)
         err_set(&e, ERR_NOMEM, "out of memory");
         exchange_problem(x, &e);
     }
-    exchange_header(x, "X-Content-Type-Options", "nosniff");
 out:
     job_free(&j);
     buf_free(&b);

@@ -72,7 +72,7 @@ static json_t *points_json(const struct metric *list, int count)
 static void points_csv(const struct metric *list, int count, struct buf *b)
 {
     for (int i = 0; i < count; i++)
-        buf_printf(b, "%s,%" PRId64 ",%.17g\n", list[i].series, list[i].step, list[i].value);
+        buf_printf(b, "%s,%" PRId64 ",%.15g\n", list[i].series, list[i].step, list[i].value);
 }
 
 /* One series after the other. */

@@ -18,7 +18,7 @@ int stream_format(const struct event *ev, struct buf *b)
 
     data = json_pack("{s:I,s:I}", "job", (json_int_t)ev->job, "seq", (json_int_t)ev->seq);
     json_object_update_missing(data, stored);
-    text = data ? json_dumps(data, JSON_COMPACT) : NULL;
+    text = data ? json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     rc =
         text ? buf_printf(b, "id: %" PRId64 "\nevent: %s\ndata: %s\n\n", ev->seq, ev->type, text) : ERR_NOMEM;
     free(text);

@@ -96,7 +96,6 @@ static void send_file(const struct api *api, struct exchange *x, const char *pat
              (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_size);
     exchange_header(x, "Cache-Control", "no-cache");
     exchange_header(x, "Content-Security-Policy", "%s", POLICY);
-    exchange_header(x, "X-Content-Type-Options", "nosniff");
     exchange_header(x, "Referrer-Policy", "no-referrer");
     x->file = fd;
     x->file_bytes = st.st_size;
