@@ -57,12 +57,14 @@ async function run() {
   for (; step < steps; ) {
     await sleep(ms);
     step++;
-    fs.writeFileSync(checkpoint + ".tmp", String(step));
-    fs.renameSync(checkpoint + ".tmp", checkpoint);
     emit("progress", { step, steps, eta_s: ((steps - step) * ms) / 1000 });
     emit("metric", { series: "loss", step, value: 1 / step });
     for (let i = 0; i < number("noise", 0); i++) emit("log", { level: "info", text: `noise ${i}` });
-    if (step !== at) continue;
+    if (step !== at) {
+      fs.writeFileSync(checkpoint + ".tmp", String(step));
+      fs.renameSync(checkpoint + ".tmp", checkpoint);
+      continue;
+    }
     if ("torn" in words) fs.appendFileSync(file, '{"seq":99999,"t":"lo');
     if (ending === "segv") process.kill(process.pid, "SIGSEGV");
     if (ending === "again") process.exit(75);
