@@ -10,6 +10,7 @@ int64_t clock_mono_ns(void);
 int64_t clock_wall_ms(void);                            /* milliseconds since the epoch, UTC */
 double clock_cpu_s(void);                               /* CPU seconds of this process, all threads */
 void clock_text(int64_t wall_ms, char out[CLOCK_TEXT]); /* ISO 8601, UTC */
-int clock_parse(const char *text, int64_t *wall_ms);    /* the same form, with or without fraction; 0 or ERR_SYNTAX */
+int clock_parse(const char *text,
+                int64_t *wall_ms); /* the same form, with or without fraction; 0 or ERR_SYNTAX */
 
 #endif

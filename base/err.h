@@ -59,10 +59,10 @@ int err_wrap(struct err *e, const char *format, ...) __attribute__((format(print
 /* Say where, unless a deeper caller has said so already. Returns e->code. */
 int err_at(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-const char *err_name(int code);  /* "INVALID"; "UNKNOWN" for a number outside the map */
-int err_status(int code);        /* HTTP status; 500 for an unknown code */
-const char *err_type(int code);  /* "invalid" */
-const char *err_title(int code); /* "The input is not valid" */
+const char *err_name(int code);    /* "INVALID"; "UNKNOWN" for a number outside the map */
+int err_status(int code);          /* HTTP status; 500 for an unknown code */
+const char *err_type(int code);    /* "invalid" */
+const char *err_title(int code);   /* "The input is not valid" */
 int err_by_name(const char *name); /* the code for "INVALID"; ERR_INTERNAL when unknown */
 
 #endif

@@ -1,7 +1,8 @@
 /* file.h - files that are either whole or not there.
  *
  * Everything published goes: temporary name in the same directory (O_EXCL, 0600) -> write -> fdatasync ->
- * rename -> fsync of the directory. Paths below a directory are opened with O_NOFOLLOW and must not leave it. */
+ * rename -> fsync of the directory. Paths below a directory are opened with O_NOFOLLOW and must not leave it.
+ */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -25,16 +26,17 @@ int file_temp(const char *path, char *temp, size_t temp_size, int *fd, struct er
 int file_commit(int fd, const char *temp, const char *path, struct err *e); /* closes fd on every path */
 
 int file_sync_dir(const char *dir, struct err *e);
-int file_make_dirs(const char *path, struct err *e);  /* mkdir -p, 0700 for what is new */
+int file_make_dirs(const char *path, struct err *e);   /* mkdir -p, 0700 for what is new */
 int file_remove_tree(const char *path, struct err *e); /* missing is fine; never follows links */
-int64_t file_size(const char *path);                  /* negative ERR_* when missing */
+int64_t file_size(const char *path);                   /* negative ERR_* when missing */
 bool file_exists(const char *path);
-int64_t file_disk_free(const char *path);             /* bytes available, or negative ERR_* */
+int64_t file_disk_free(const char *path); /* bytes available, or negative ERR_* */
 
 /* Open NAME (one path component; no '/', not "." or "..") below dirfd for reading, never through a link. */
 int file_open_below(int dirfd, const char *name, struct err *e); /* fd >= 0 or negative ERR_* */
 /* As file_load, through file_open_below: for what a worker wrote. */
 int file_load_below(int dirfd, const char *name, size_t limit, char **data, size_t *length, struct err *e);
-bool file_name_ok(const char *name); /* one component, 1..255 bytes, [A-Za-z0-9._-], does not start with '.' */
+bool file_name_ok(
+    const char *name); /* one component, 1..255 bytes, [A-Za-z0-9._-], does not start with '.' */
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "base/err.h"
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define HASH_BYTES 32
 #define HASH_TEXT  (7 + 64 + 1) /* "sha256:" + 64 lower-case digits + zero */
@@ -23,7 +23,7 @@ void hash_text(const unsigned char digest[HASH_BYTES], char text[HASH_TEXT]);
 int hash_parse(const char *text, unsigned char digest[HASH_BYTES]); /* "sha256:<64 hex>"; 0 or ERR_SYNTAX */
 uint32_t hash_crc32(uint32_t crc, const void *data, size_t length); /* IEEE 802.3, start with 0 */
 
-int hash_random(void *out, size_t length); /* getrandom(2); 0 or ERR_IO */
+int hash_random(void *out, size_t length);                   /* getrandom(2); 0 or ERR_IO */
 int hash_equal(const void *a, const void *b, size_t length); /* constant time; 1 when equal */
 
 #endif

@@ -7,9 +7,9 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-void log_set_level(enum log_level level);      /* default LOG_INFO */
-int log_parse_level(const char *name);         /* "error" | "warn" | "info" | "debug"; -1 when unknown */
-void log_set_cap(size_t bytes);                /* stop after this many bytes with one last line; 0 = no cap */
+void log_set_level(enum log_level level); /* default LOG_INFO */
+int log_parse_level(const char *name);    /* "error" | "warn" | "info" | "debug"; -1 when unknown */
+void log_set_cap(size_t bytes);           /* stop after this many bytes with one last line; 0 = no cap */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)

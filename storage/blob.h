@@ -1,5 +1,5 @@
-/* blob.h - content-addressed files: DIR/blobs/ab/cdef..., read-only, counted by the rows that use them, collected by
- * a sweeper after a grace time. A blob is published as a file first, then as a row. */
+/* blob.h - content-addressed files: DIR/blobs/ab/cdef..., read-only, counted by the rows that use them,
+ * collected by a sweeper after a grace time. A blob is published as a file first, then as a row. */
 #ifndef STORAGE_BLOB_H
 #define STORAGE_BLOB_H
 
@@ -14,8 +14,8 @@ struct blob {
 /* Path of the file, whether it exists or not. */
 void blob_path(const struct db *db, const char *hash, char *out, size_t size);
 
-/* Adopt DIR/tmp/... (already hashed, size known, written by the caller) by rename and row. An equal blob that is
- * there already wins and the temporary file is removed. */
+/* Adopt DIR/tmp/... (already hashed, size known, written by the caller) by rename and row. An equal blob that
+ * is there already wins and the temporary file is removed. */
 int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t size, struct err *e);
 int blob_get(struct db *db, const char *hash, struct blob *b, struct err *e); /* ERR_NOT_FOUND */
 /* Remove unreferenced blobs older than grace_ms; returns how many. */

@@ -2,8 +2,8 @@
 #ifndef STORAGE_DATASET_H
 #define STORAGE_DATASET_H
 
-#include "storage/db.h"
 #include "base/hash.h"
+#include "storage/db.h"
 
 struct dataset {
     int64_t id;
@@ -23,6 +23,7 @@ int dataset_add(struct db *db, const char *name, const char *hash, const char *f
 int dataset_get(struct db *db, const char *ref, struct dataset *m, struct err *e);
 /* Newest first; ids below `before` (0: from the top); *count rows in *list (free each and the list). */
 int dataset_list(struct db *db, int64_t before, int limit, struct dataset **list, int *count, struct err *e);
-int dataset_delete(struct db *db, int64_t id, struct err *e); /* ERR_CONFLICT while an unfinished job uses its blob */
+int dataset_delete(struct db *db, int64_t id,
+                   struct err *e); /* ERR_CONFLICT while an unfinished job uses its blob */
 
 #endif

@@ -1,8 +1,9 @@
 /* db.h - the one SQLite connection: WAL, synchronous=FULL, foreign keys, STRICT tables, numbered migrations.
  *
- * Owned by the server's loop thread; no locks. Every write happens inside db_begin (BEGIN IMMEDIATE) ... db_commit;
- * the functions of job.h, blob.h... open their own transaction when none is open. Storage knows nothing of HTTP or
- * JSON: documents are opaque text. Text in rows returned to callers is owned by the row: free with the row's _free. */
+ * Owned by the server's loop thread; no locks. Every write happens inside db_begin (BEGIN IMMEDIATE) ...
+ * db_commit; the functions of job.h, blob.h... open their own transaction when none is open. Storage knows
+ * nothing of HTTP or JSON: documents are opaque text. Text in rows returned to callers is owned by the row:
+ * free with the row's _free. */
 #ifndef STORAGE_DB_H
 #define STORAGE_DB_H
 
@@ -23,9 +24,9 @@ int db_begin(struct db *db, struct err *e);
 int db_commit(struct db *db, struct err *e);
 void db_rollback(struct db *db);
 
-/* Offline consistency check for `quantd --check`: integrity_check, foreign keys, state invariants, every blob's size
- * and hash, blobs without row, rows without file, stray files in tmp/ and jobs/. Calls report for each finding;
- * returns the number of findings or a negative ERR_*. */
+/* Offline consistency check for `quantd --check`: integrity_check, foreign keys, state invariants, every
+ * blob's size and hash, blobs without row, rows without file, stray files in tmp/ and jobs/. Calls report for
+ * each finding; returns the number of findings or a negative ERR_*. */
 int db_check(const char *dir, void (*report)(void *arg, const char *line), void *arg, struct err *e);
 
 #endif

@@ -196,8 +196,8 @@ int job_count(struct db *db, enum job_state s, int64_t *count, struct err *e)
 int job_position(struct db *db, int64_t id, int64_t *ahead, struct err *e)
 {
     int rc = sql_value(db, ahead, e,
-                       "SELECT (SELECT count(*) FROM job WHERE state = 'queued'"
-                       " AND (priority > me.priority OR priority = me.priority AND id < me.id))"
+                       "SELECT (SELECT count(*) FROM job INDEXED BY job_queue WHERE state = 'queued'"
+                       " AND priority >= me.priority AND (priority > me.priority OR id < me.id))"
                        " FROM job AS me WHERE id = ?1",
                        SQL_INT(id));
     return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;

@@ -1,4 +1,8 @@
-/* job_queue.c - what moves jobs through the state table, and the queue that the scheduler draws from. */
+/* job_queue.c - what moves jobs through the state table, and the queue that the scheduler draws from.
+ *
+ * The partial indexes hold the queue in its order and only the few jobs at work. They are named in the
+ * queries, since the planner would otherwise take the index by state and sort all that is queued for each
+ * claim. */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "storage/event.h"
@@ -77,7 +81,8 @@ static int claim(struct db *db, int free_cpus, int64_t *id, struct err *e)
 {
     struct sql q;
     sql_open(&q, db,
-             "SELECT id FROM job WHERE state = 'queued' AND cpus <= ?1 ORDER BY priority DESC, id LIMIT 1",
+             "SELECT id FROM job INDEXED BY job_queue WHERE state = 'queued' AND cpus <= ?1"
+             " ORDER BY priority DESC, id LIMIT 1",
              SQL_INT(free_cpus));
     if (sql_next(&q))
         *id = sql_int64(&q, 0);
@@ -103,18 +108,25 @@ int job_claim(struct db *db, int free_cpus, int64_t *id, struct err *e)
 int job_head(struct db *db, int64_t *id, struct err *e)
 {
     *id = 0;
-    int rc = sql_value(db, id, e, "SELECT id FROM job WHERE state = 'queued' ORDER BY priority DESC, id LIMIT 1");
+    int rc = sql_value(db, id, e,
+                       "SELECT id FROM job INDEXED BY job_queue WHERE state = 'queued'"
+                       " ORDER BY priority DESC, id LIMIT 1");
     return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int find_due(struct db *db, int64_t now_ms, int64_t *id, struct err *e)
+{
+    return sql_value(db, id, e,
+                     "SELECT id FROM job INDEXED BY job_due WHERE state = 'scheduled' AND not_before_ms <= ?1"
+                     " ORDER BY not_before_ms LIMIT 1",
+                     SQL_INT(now_ms));
 }
 
 static int release(struct db *db, int64_t now_ms, int64_t *next_due_ms, struct err *e)
 {
     int64_t id = 0;
     int rc;
-    while (!(rc = sql_value(db, &id, e,
-                            "SELECT id FROM job WHERE state = 'scheduled' AND not_before_ms <= ?1"
-                            " ORDER BY not_before_ms LIMIT 1",
-                            SQL_INT(now_ms)))) {
+    while (!(rc = find_due(db, now_ms, &id, e))) {
         rc = move(db, id, JOB_EVENT_DUE, "", e);
         if (rc)
             return rc;
@@ -122,7 +134,8 @@ static int release(struct db *db, int64_t now_ms, int64_t *next_due_ms, struct e
     if (rc != ERR_NOT_FOUND)
         return rc;
     return sql_value(db, next_due_ms, e,
-                     "SELECT coalesce(min(not_before_ms), 0) FROM job WHERE state = 'scheduled'");
+                     "SELECT coalesce(min(not_before_ms), 0) FROM job INDEXED BY job_due"
+                     " WHERE state = 'scheduled'");
 }
 
 int job_release_due(struct db *db, int64_t now_ms, int64_t *next_due_ms, struct err *e)
@@ -136,7 +149,7 @@ int job_active(struct db *db, struct job **list, int *count, struct err *e)
 {
     struct sql q;
     sql_open(&q, db,
-             "SELECT " JOB_COLUMNS
-             " FROM job WHERE state IN ('starting', 'running', 'cancelling') ORDER BY id");
+             "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_active"
+             " WHERE state IN ('starting', 'running', 'cancelling') ORDER BY id");
     return job_read_all(&q, list, count, e);
 }

@@ -70,8 +70,8 @@ int metric_list(struct db *db, int64_t job, const char *series, int max_points, 
              " FROM series JOIN metric ON metric.series = series.id"
              " WHERE series.job = ?1 AND (?2 IS NULL OR series.name = ?2)"
              " WINDOW curve AS (PARTITION BY series.id ORDER BY step))"
-             " WHERE ?3 <= 0 OR total <= ?3 OR n = 0 OR n * (?3 - 1) / (total - 1) > (n - 1) * (?3 - 1) / "
-             "(total - 1)"
+             " WHERE ?3 <= 0 OR total <= ?3 OR n = 0"
+             "  OR n * (?3 - 1) / (total - 1) > (n - 1) * (?3 - 1) / (total - 1)"
              " ORDER BY id, step",
              SQL_INT(job), SQL_TEXT(series), SQL_INT(most));
     while (sql_next(&q)) {

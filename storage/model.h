@@ -2,8 +2,8 @@
 #ifndef STORAGE_MODEL_H
 #define STORAGE_MODEL_H
 
-#include "storage/db.h"
 #include "base/hash.h"
+#include "storage/db.h"
 
 struct model {
     int64_t id;
@@ -16,12 +16,13 @@ struct model {
 void model_free(struct model *m); /* frees what m owns, not m */
 /* Same name and same content: *m is the row that is there and *existed is true. Same name, other content:
  * ERR_CONFLICT. */
-int model_add(struct db *db, const char *name, const char *hash, const char *info, struct model *m, bool *existed,
-              struct err *e);
+int model_add(struct db *db, const char *name, const char *hash, const char *info, struct model *m,
+              bool *existed, struct err *e);
 /* ref: decimal id, "sha256:..." or name. ERR_NOT_FOUND. */
 int model_get(struct db *db, const char *ref, struct model *m, struct err *e);
 /* Newest first; ids below `before` (0: from the top); *count rows in *list (free each and the list). */
 int model_list(struct db *db, int64_t before, int limit, struct model **list, int *count, struct err *e);
-int model_delete(struct db *db, int64_t id, struct err *e); /* ERR_CONFLICT while an unfinished job uses its blob */
+int model_delete(struct db *db, int64_t id,
+                 struct err *e); /* ERR_CONFLICT while an unfinished job uses its blob */
 
 #endif

@@ -16,19 +16,23 @@ static void order(void **state)
     struct store *s = *state;
     int64_t low = store_add(s, -1, 1), old = store_add(s, 0, 1), big = store_add(s, 9, 4),
             young = store_add(s, 0, 1);
-    int64_t ahead;
+    int64_t ahead, head;
     const int64_t rank[] = { big, old, young, low };
     for (int i = 0; i < 4; i++) {
         assert_ok(s, job_position(s->db, rank[i], &ahead, &s->e));
         assert_int_equal(ahead, i);
     }
     assert_int_equal(job_position(s->db, 99, &ahead, &s->e), ERR_NOT_FOUND);
+    assert_ok(s, job_head(s->db, &head, &s->e));
+    assert_int_equal(head, big);
     assert_int_equal(claim(s, 2), old); /* big has the higher priority and does not fit */
     assert_int_equal(claim(s, 4), big);
     assert_int_equal(claim(s, 0), 0);
     assert_int_equal(claim(s, 1), young);
     assert_int_equal(claim(s, 1), low);
     assert_int_equal(claim(s, 1), 0);
+    assert_ok(s, job_head(s->db, &head, &s->e));
+    assert_int_equal(head, 0);
 }
 
 static void times_and_reasons(void **state)
