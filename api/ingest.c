@@ -21,11 +21,14 @@ struct ingest {
     const struct ingest_kind *kind;
     void *inspection;
     json_t *extra; /* owned; may be NULL */
+    bool fresh;    /* this upload made the blob: refused, it goes again */
     char name[INGEST_NAME], hash[HASH_TEXT];
 };
 
 static void ingest_free(struct ingest *in)
 {
+    if (in->fresh)
+        blob_discard(in->api->db, in->hash, NULL); /* stays when a row refers to it */
     json_decref(in->extra);
     free(in);
 }
@@ -110,6 +113,7 @@ static int ingest_blob(struct ingest *in, struct err *e)
         return rc;
     }
     memcpy(in->hash, u->hash, sizeof in->hash);
+    in->fresh = blob_get(in->api->db, in->hash, &b, NULL) == ERR_NOT_FOUND;
     rc = blob_adopt(in->api->db, u->path, u->hash, u->size, e);
     if (rc == 0)
         u->path[0] = 0;

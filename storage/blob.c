@@ -141,18 +141,19 @@ int blob_walk(const struct db *db, visit_fn *visit, void *arg, struct err *e)
 /* --- sweep ------------------------------------------------------------------------------------------------
  */
 
-static int forget_unused(struct db *db, int64_t before_ms, char (**hashes)[HASH_TEXT], int *count,
-                         struct err *e)
+/* Rows that nothing refers to, all of them or (only not "") one; their hashes are handed back. */
+static int forget_unused(struct db *db, int64_t before_ms, const char *only, char (**hashes)[HASH_TEXT],
+                         int *count, struct err *e)
 {
     struct sql q;
     sql_open(&q, db,
-             "DELETE FROM blob WHERE created_ms <= ?1"
+             "DELETE FROM blob WHERE created_ms <= ?1 AND (?2 = '' OR hash = ?2)"
              " AND NOT EXISTS (SELECT 1 FROM model WHERE model.hash = blob.hash)"
              " AND NOT EXISTS (SELECT 1 FROM dataset WHERE dataset.hash = blob.hash)"
              " AND NOT EXISTS (SELECT 1 FROM artifact WHERE artifact.hash = blob.hash)"
              " AND NOT EXISTS (SELECT 1 FROM job WHERE job.model_hash = blob.hash)"
              " AND NOT EXISTS (SELECT 1 FROM job WHERE job.dataset_hash = blob.hash) RETURNING hash",
-             SQL_INT(before_ms));
+             SQL_INT(before_ms), SQL_TEXT(only));
     while (sql_next(&q)) {
         char(*hash)[HASH_TEXT] = sql_push(&q, hashes, count, sizeof **hashes);
         if (hash)
@@ -184,22 +185,35 @@ static int sweep_orphan(void *arg, const char *path, const char *hash)
     return 0;
 }
 
-int blob_sweep(struct db *db, int64_t grace_ms, struct err *e)
+/* Row first, then file; returns how many files went. */
+static int remove_unused(struct db *db, int64_t before_ms, const char *only, struct err *e)
 {
     char(*hashes)[HASH_TEXT] = NULL, path[DB_PATH];
-    int count = 0;
-    struct sweep s = { .db = db, .before_ms = clock_wall_ms() - grace_ms, .e = e };
+    int count = 0, removed = 0;
     int rc = sql_begin(db, e);
     if (rc)
         return rc;
-    rc = sql_end(db, forget_unused(db, s.before_ms, &hashes, &count, e), e);
+    rc = sql_end(db, forget_unused(db, before_ms, only, &hashes, &count, e), e);
     for (int i = 0; !rc && i < count; i++) {
         blob_path(db, hashes[i], path, sizeof path);
-        if (unlink(path) == 0)
-            s.removed++;
+        removed += unlink(path) == 0;
     }
     free(hashes);
-    if (!rc)
-        rc = blob_walk(db, sweep_orphan, &s, e);
+    return rc ? rc : removed;
+}
+
+int blob_discard(struct db *db, const char *hash, struct err *e)
+{
+    int rc = remove_unused(db, INT64_MAX, hash, e);
+    return rc < 0 ? rc : 0;
+}
+
+int blob_sweep(struct db *db, int64_t grace_ms, struct err *e)
+{
+    struct sweep s = { .db = db, .before_ms = clock_wall_ms() - grace_ms, .e = e };
+    s.removed = remove_unused(db, s.before_ms, "", e);
+    if (s.removed < 0)
+        return s.removed;
+    int rc = blob_walk(db, sweep_orphan, &s, e);
     return rc ? rc : s.removed;
 }

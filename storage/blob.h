@@ -18,6 +18,8 @@ void blob_path(const struct db *db, const char *hash, char *out, size_t size);
  * is there already wins and the temporary file is removed. */
 int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t size, struct err *e);
 int blob_get(struct db *db, const char *hash, struct blob *b, struct err *e); /* ERR_NOT_FOUND */
+/* Remove this blob at once unless something refers to it: an upload that was refused leaves nothing. */
+int blob_discard(struct db *db, const char *hash, struct err *e);
 /* Remove unreferenced blobs older than grace_ms; returns how many. */
 int blob_sweep(struct db *db, int64_t grace_ms, struct err *e);
 

@@ -231,7 +231,7 @@ test('data set: label out of range', async () => {
   assertProblem(answer, 422, /label/);
 });
 test('data set: unknown format', async () => {
-  assertProblem(await post('/v1/datasets?name=bad&format=xyz', tar(four()), binary), 400, /format/);
+  assertProblem(await post('/v1/datasets?name=bad&format=xyz', tar(four()), binary), 422, /format/);
 });
 
 // --- ranges and blobs ------------------------------------------------------------------------------------------------
