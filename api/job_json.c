@@ -1,6 +1,7 @@
 /* job_json.c - a job's row as JSON. */
 #include "api/handle.h"
 #include "api/show.h"
+#include "api/spec.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,6 +65,25 @@ static int add_details(struct api *api, const struct job *j, json_t *job, struct
     return rc;
 }
 
+/* What a queue wants to show of the specification, which lists don't carry. null where the kind has no such thing. */
+static void add_summary(const struct job *j, json_t *job)
+{
+    static const struct {
+        const char *key, *pointer;
+    } shown[] = {
+        { "method", "/quantize/method" },
+        { "weight_bits", "/quantize/weights/bits" },
+        { "activation_bits", "/quantize/activations/bits" },
+    };
+    json_t *spec = stored_json(j->spec);
+
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        const json_t *value = spec_at(spec, shown[i].pointer);
+        json_object_set_new(job, shown[i].key, value ? json_deep_copy(value) : json_null());
+    }
+    json_decref(spec);
+}
+
 int job_json(struct api *api, const struct job *j, bool full, json_t **out, struct err *e)
 {
     int64_t ahead = 0;
@@ -86,6 +106,7 @@ int job_json(struct api *api, const struct job *j, bool full, json_t **out, stru
     json_object_set_new(job, "not_before", handle_time(j->not_before_ms));
     json_object_set_new(job, "progress", stored_json(j->progress));
     json_object_set_new(job, "result", stored_json(j->result));
+    add_summary(j, job);
     json_object_set_new(job, "links", links_json(j->id));
     rc = full ? add_details(api, j, job, e) : 0;
     if (rc < 0) {

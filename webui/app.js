@@ -1,6 +1,6 @@
 // The frame: header, router, connection light, and the token that a server with accounts asks for.
 import { html, render, useEffect, useRef, useState } from "./html.js";
-import { describe, onLocked, setToken } from "./api.js";
+import { describe, hasToken, onLocked, setToken } from "./api.js";
 import { Queue } from "./queue.js";
 import { Job } from "./job.js";
 import { NewJob } from "./form.js";
@@ -35,7 +35,7 @@ function Light({ status }) {
   return words[status] ? html`<span class=${`light ${status}`} role="status"><i aria-hidden="true"></i>${words[status]}</span>` : null;
 }
 
-function Unlock({ onDone }) {
+function Unlock({ again, onDone }) {
   const input = useRef(), box = useRef();
   useEffect(() => box.current.showModal(), []);
   const submit = (e) => {
@@ -47,6 +47,7 @@ function Unlock({ onDone }) {
     <form onSubmit=${submit}>
       <h2 id="unlock">A token, please</h2>
       <p class="quiet">This server has accounts. The token stays in this tab until it is closed. <code>quantd --add-token NAME</code> makes one.</p>
+      ${again && html`<p class="error" role="alert">That token was not accepted.</p>`}
       <div class="field"><label for="token">Token</label><input id="token" ref=${input} type="password" autocomplete="off" placeholder="qd_…" required /></div>
       <button class="primary wide" type="submit">Continue</button>
     </form>
@@ -63,7 +64,6 @@ function App() {
   useEffect(() => void describe().then((c) => setServer(c.server), () => {}), [round]);
   useEffect(() => {
     document.title = `${route ? route[1] : "Not found"} · quantd`;
-    setStatus("");
     scrollTo(0, 0);
   }, [path]);
   const skip = (e) => {
@@ -81,7 +81,7 @@ function App() {
     <main id="main" ref=${main} tabindex="-1" key=${round}>
       ${route ? route[2]({ query, match, onStatus: setStatus }) : html`<${Empty} title="There is no such page"><p><a href="#/">To the queue</a></p><//>`}
     </main>
-    ${locked && html`<${Unlock} onDone=${() => (setLocked(false), setRound((n) => n + 1))} />`}`;
+    ${locked && html`<${Unlock} again=${hasToken()} onDone=${() => (setLocked(false), setRound((n) => n + 1))} />`}`;
 }
 
 render(html`<${App} />`, document.getElementById("app"));

@@ -5,11 +5,18 @@ import { brief, bytes, count, moment, shape, since } from "./format.js";
 import { Card, Confirm, Copy, Save, Trouble } from "./parts.js";
 import { Upload } from "./upload.js";
 
+/** What an inspected upload has and a zoo entry does not: totals over its layers. */
+function sums(layers) {
+  const operators = {};
+  for (const l of layers) operators[l.op] = (operators[l.op] ?? 0) + 1;
+  return { operators, macs: layers.reduce((n, l) => n + (l.macs ?? 0), 0) };
+}
+
 const KINDS = {
   models: {
     title: "Models",
     use: "model",
-    builtin: (c) => c.zoo.map((z) => ({ ...z, reference: `zoo:${z.name}` })),
+    builtin: (c) => c.zoo.map((z) => ({ ...z, reference: `zoo:${z.name}`, ...sums(z.layers ?? []) })),
     columns: [
       ["Input", (i) => shape(i.shape ?? i.inputs?.[0]?.shape)],
       ["Parameters", (i) => count(i.parameters)],

@@ -89,10 +89,11 @@ function Chart({ chart, version }) {
     return () => dark.removeEventListener("change", f);
   }, []);
   useEffect(() => {
-    const width = () => Math.max(200, box.current.clientWidth);
-    plot.current = new uPlot(options(chart, log, width(), (...a) => latest.current(...a)), table(chart, log), box.current);
-    const observer = new ResizeObserver(() => plot.current.setSize({ width: width(), height: 170 }));
-    observer.observe(box.current);
+    const element = box.current;
+    const width = () => Math.max(200, element.clientWidth);
+    plot.current = new uPlot(options(chart, log, width(), (...a) => latest.current(...a)), table(chart, log), element);
+    const observer = new ResizeObserver(() => plot.current?.setSize({ width: width(), height: 170 }));
+    observer.observe(element);
     latest.current(null, null);
     return () => (observer.disconnect(), plot.current.destroy(), (plot.current = null));
   }, [shape, log, theme]);

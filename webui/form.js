@@ -156,7 +156,7 @@ function Form({ basis, query, reload }) {
     <form class="newjob" onSubmit=${submit} noValidate>
       <div>
         <${Kinds} kinds=${kinds} kind=${kind} set=${setKind} />
-        <section class="card section" aria-label="Inputs"><div class="fields">${main.map(field)}</div></section>
+        <section class="card section" aria-label="Inputs"><div class="fields inputs">${main.map(field)}</div></section>
         ${others.sort(([a], [b]) => used.includes(b) - used.includes(a)).map(fold)}
         ${further.length > 0 && fold(["further settings", further])}
       </div>

@@ -1,6 +1,6 @@
 // Numbers, times and jobs in the words that people read.
 
-const trim = (x, digits) => x.toFixed(digits).replace(/\.?0+$/, "");
+const trim = (x, digits) => x.toFixed(digits).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 
 export function bytes(n) {
   if (n == null) return "–";

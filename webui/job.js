@@ -14,7 +14,7 @@ const PHASES = { load: "Loading", train: "Training", snap: "Snapping weights to 
 /** The job, its series and its log lines, live. Mutable stores behind a version number: events come by the hundred. */
 function useJob(id, onStatus) {
   const [job, setJob] = useState(null), [problem, setProblem] = useState(null), [version, setVersion] = useState(0);
-  const series = useRef(new Map()), lines = useRef([]), live = useRef({});
+  const series = useRef(new Map()), logged = useRef(0), live = useRef({});
   const path = `/v1/jobs/${id}`;
 
   const load = async () => {
@@ -47,21 +47,22 @@ function useJob(id, onStatus) {
     metric: (d) => append(series.current, d.series, d.step, d.value),
     phase: (d) => (live.current.progress = { phase: d.phase, step: 0, steps: 0, eta_s: -1 }),
     progress: (d) => (live.current.progress = { ...live.current.progress, step: d.step, steps: d.steps, eta_s: d.eta_s }),
-    log: (d) => lines.current.push(d),
-    warning: (d) => lines.current.push({ level: "warning", ...d }),
+    log: () => logged.current++,
+    warning: () => logged.current++,
   };
 
   const over = job && isFinal(job.state);
   useEffect(() => (load(), loadSeries(), undefined), [id]);
   useEffect(() => {
     if (!job || over) return;
-    return follow(`${path}/events`, {
+    const stop = follow(`${path}/events`, {
       event: (type, data) => (apply[type]?.(data), redraw()),
       status: (s) => (onStatus(s), s === "live" && reload()),
     });
+    return () => (stop(), onStatus(""));
   }, [id, !job, over]);
   useEffect(() => over && void loadSeries(), [over]);
-  return { job, problem, setProblem, series: series.current, version, lines: lines.current, load };
+  return { job, problem, setProblem, series: series.current, version, logged: logged.current, load };
 }
 
 function Status({ job }) {
@@ -89,7 +90,7 @@ function Status({ job }) {
 }
 
 export function Job({ id, onStatus }) {
-  const { job, problem, setProblem, series, version, lines, load } = useJob(id, onStatus);
+  const { job, problem, setProblem, series, version, logged, load } = useJob(id, onStatus);
   const path = `/v1/jobs/${id}`;
   const act = (f) => async () => {
     try {
@@ -113,7 +114,7 @@ export function Job({ id, onStatus }) {
         <p class="quiet">${job.kind} ${method(job)} · ${job.spec?.model} on ${job.spec?.dataset} ${job.tags?.map((t) => html`<a class="tag" href=${`#/?tag=${encodeURIComponent(t)}`}>${t}</a> `)}</p>
       </div>
       <div class="side">
-        <${Copy} text=${command}>Copy as curl<//>
+        <${Copy} text=${command} kind="">Copy as curl<//>
         <a class="button" href=${`#/new?from=${id}`}>Use as template</a>
         ${canRetry(job.state) && html`<button type="button" class="primary" onClick=${act(() => post(`${path}/retry`))}>Retry</button>`}
         ${canCancel(job.state) && html`<${Confirm} sure="Really cancel?" onConfirm=${act(() => post(`${path}/cancel`))}>Cancel<//>`}
@@ -131,6 +132,6 @@ export function Job({ id, onStatus }) {
       ${isFinal(job.state) && html`<${Artifacts} id=${id} state=${job.state} onProblem=${setProblem} />`}
       <${Attempts} attempts=${job.attempts ?? []} />
     </div>
-    <${Log} id=${id} lines=${lines} version=${version} state=${job.state} />
+    <${Log} id=${id} logged=${logged} state=${job.state} />
     <${Specification} spec=${job.spec} command=${command} />`;
 }

@@ -84,7 +84,7 @@ export function Artifacts({ id, state, onProblem }) {
           (a) => html`<tr>
             <td><${Save} kind="" url=${a.url} name=${a.name} onProblem=${onProblem}>${a.name}<//><small>${WHAT[a.name] ?? ""}</small></td>
             <td class="num">${bytes(a.bytes)}</td>
-            <td class="num"><${Copy} text=${a.sha256} kind="plain">${"SHA-256"}<//></td>
+            <td class="num"><${Copy} text=${a.sha256}>Copy SHA-256<//></td>
           </tr>`,
         )}
       </tbody>

@@ -51,14 +51,14 @@ async function copy(text) {
   area.remove();
 }
 
-export function Copy({ text, children = "Copy", kind = "" }) {
+export function Copy({ text, children = "Copy", kind = "small" }) {
   const [done, setDone] = useState(false);
   useEffect(() => {
     if (!done) return;
     const t = setTimeout(() => setDone(false), 1500);
     return () => clearTimeout(t);
   }, [done]);
-  return html`<button type="button" class=${`small ${kind}`} onClick=${() => copy(typeof text === "function" ? text() : text).then(() => setDone(true), () => {})}>
+  return html`<button type="button" class=${kind} onClick=${() => copy(typeof text === "function" ? text() : text).then(() => setDone(true), () => {})}>
     ${done ? "Copied ✓" : children}
   </button>`;
 }

@@ -109,14 +109,13 @@ export function Queue({ query, onStatus }) {
   }, 200);
 
   useEffect(() => void load(), [path]);
-  useEffect(
-    () =>
-      follow("/v1/events", {
-        event: (type, data) => (type === "state" || type === "done" ? reload() : (pending.current.push({ type, data }), flush())),
-        status: (s) => (onStatus(s), s === "live" && reload()),
-      }),
-    [],
-  );
+  useEffect(() => {
+    const stop = follow("/v1/events", {
+      event: (type, data) => (type === "state" || type === "done" ? reload() : (pending.current.push({ type, data }), flush())),
+      status: (s) => (onStatus(s), s === "live" && reload()),
+    });
+    return () => (stop(), onStatus(""));
+  }, []);
 
   const choose = (id) => setChosen((c) => (c.includes(id) ? c.filter((x) => x !== id) : [...c, id].slice(-8)));
   const next = page?.next && new URL(page.next, location.origin).searchParams.get("cursor");
