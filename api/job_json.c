@@ -65,7 +65,8 @@ static int add_details(struct api *api, const struct job *j, json_t *job, struct
     return rc;
 }
 
-/* What a queue wants to show of the specification, which lists don't carry. null where the kind has no such thing. */
+/* What a queue wants to show of the specification, which lists don't carry. null where the kind has no such
+ * thing. */
 static void add_summary(const struct job *j, json_t *job)
 {
     static const struct {
