@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX  512
@@ -30,6 +31,7 @@ struct http {
     struct sse *sse;
     struct drains drains;
     struct live *first;
+    bool again; /* somebody wants another turn of the pump */
     bool closing;
 };
 
@@ -48,7 +50,27 @@ struct live {
 
 /* The library works only while we run it: when its epoll descriptor is readable, and when its timeout says so (its
  * sockets are edge-triggered, so work may be left without a new event). Never called from inside itself. */
-static void pump(struct http *h);
+static void on_timer(uv_timer_t *timer);
+
+/* From inside the pump, too: then it turns once more before it sets its timer. */
+static void pump_soon(struct http *h)
+{
+    h->again = true;
+    uv_timer_start(&h->timer, on_timer, 0, 0);
+}
+
+static void pump(struct http *h)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    h->again = false;
+    MHD_run(h->daemon);
+    if (h->again)
+        uv_timer_start(&h->timer, on_timer, 0, 0);
+    else if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
+        uv_timer_start(&h->timer, on_timer, ms, 0);
+    else
+        uv_timer_stop(&h->timer);
+}
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -60,21 +82,6 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     pump(poll->data);
-}
-
-static void pump(struct http *h)
-{
-    MHD_UNSIGNED_LONG_LONG ms;
-    MHD_run(h->daemon);
-    if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
-        uv_timer_start(&h->timer, on_timer, ms, 0);
-    else
-        uv_timer_stop(&h->timer);
-}
-
-static void pump_soon(struct http *h)
-{
-    uv_timer_start(&h->timer, on_timer, 0, 0);
 }
 
 static void live_suspend(struct live *l)
@@ -148,11 +155,19 @@ static const char *get_header(const struct exchange *x, const char *name)
 
 /* --- answers --------------------------------------------------------------------------------------------- */
 
+/* A suspended connection notices nothing, and a first write to a client that is gone still succeeds. */
+static bool peer_is_gone(const struct live *l)
+{
+    char byte;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(l->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
 {
     struct live *l = cls;
     (void)position;
-    if (l->http->closing)
+    if (l->http->closing || peer_is_gone(l))
         return MHD_CONTENT_READER_END_OF_STREAM;
     ssize_t n = sse_read(l->stream, out, size);
     if (n == 0)
