@@ -72,7 +72,7 @@ CLIENT_LIB := $(call obj,$(BASE_C) $(filter-out api/client/main.c,$(CLIENT_C)))
 
 PKG = $(shell pkg-config --libs $(1))
 SERVER_LIBS := -lmicrohttpd -ljansson -lsqlite3 -luv -lcrypto -lm -lpthread
-WORKER_LIBS := -ljansson -luv -lopenblas -lcrypto -larchive -lprotobuf-c -lseccomp -lbz2 -lz -lm -lpthread
+WORKER_LIBS := -ljansson -luv -lopenblas -lcrypto -larchive -lprotobuf-c -lseccomp -lbz2 -lpng -lz -lm -lpthread
 CLIENT_LIBS := -ljansson -lcurl -lcrypto -lm
 
 # --- programs --------------------------------------------------------------------------------------------

@@ -145,18 +145,19 @@ static void test_coefficient_settles_at_lambda_over_error(void **state)
 static void test_coefficient_rises_while_the_error_falls_and_is_capped(void **state)
 {
     double s[REGULARIZER_STATE] = { 0 }, last = 0;
-    struct quant q = { .total = 1000, .error = 0 };
+    struct quant q = { .total = 1000, .error = 1e-4 };
     (void)state;
 
     regularizer_msqe.begin(s, &q, 1.0, 100);
+    q.error = 0;
     for (int i = 0; i < 200; i++) {
         regularizer_msqe.update(s, &q);
         assert_true(regularizer_msqe.coefficient(s) >= last);
         last = regularizer_msqe.coefficient(s);
     }
     assert_true(fabs(last / 1e8 - 1) < 1e-6);
-    /* the proximal strength 2 lr alpha / N */
-    assert_true(fabs(regularizer_msqe.pull(s, &q, 0.01) / (2 * 0.01 * 1e8 / 1000) - 1) < 1e-6);
+    /* t = 2 eta alpha / N with eta = 8 R0 N / (2 steps) */
+    assert_true(fabs(regularizer_msqe.pull(s, &q) / (8 * 1e-4 * 1e8 / 100) - 1) < 1e-6);
 }
 
 int main(void)

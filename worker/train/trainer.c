@@ -170,8 +170,7 @@ static void update_all(struct trainer *t, double rate)
 
     if (t->quant) {
         quant_refit(t->quant);
-        /* the pull keeps the base rate: the schedule's decay would stop the very convergence that it is for */
-        double strength = r ? r->pull(t->at.regularizer, t->quant, t->settings.learning_rate) : 0;
+        double strength = r ? r->pull(t->at.regularizer, t->quant) : 0;
         pull = strength / (1 + strength);
     }
     struct update u = { .t = t, .pull = (real)pull };
