@@ -1,0 +1,232 @@
+/* The executor: the same bits for any number of threads, shared memory that nobody notices, honest figures. */
+#include "tests/unit/worker_nets.h"
+#include "worker/kernels/kernels.h"
+
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#ifdef __SANITIZE_ADDRESS__
+size_t __sanitizer_get_current_allocated_bytes(void); /* gcc 12 has no header for it */
+
+static size_t allocated(void)
+{
+    return __sanitizer_get_current_allocated_bytes();
+}
+#else
+static size_t allocated(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+#endif
+
+static struct net *net_for(struct graph *g, struct net_options o)
+{
+    struct err e = { 0 };
+    struct net *n;
+    if (!g->finished && graph_finish(g, &e) < 0)
+        fail_msg("%s (%s)", e.text, e.place);
+    if (net_new(g, &o, &n, &e) < 0)
+        fail_msg("%s", e.text);
+    return n;
+}
+
+/* Two steps with the running statistics reset before them; the gradients of the second, to be freed. */
+static real *gradients_with(struct graph *g, const struct kernels *k, int threads)
+{
+    struct pool *p = pool_new(threads);
+    struct net *n = net_for(g, (struct net_options){ .batch = 50, .train = true, .kernels = k, .pool = p, .seed = 9 });
+    size_t bytes = g->param_count * sizeof(real);
+    real *kept = mem_alloc(bytes), *result = mem_alloc(bytes);
+    memcpy(kept, g->param, bytes);
+    step_net(g, n, 50, 1);
+    step_net(g, n, 39, 2);
+    memcpy(result, net_gradients(n), bytes);
+    memcpy(g->param, kept, bytes);
+    free(kept);
+    net_free(n);
+    pool_free(p);
+    return result;
+}
+
+static void same_bits_with(struct graph *g)
+{
+    for (int i = 0; kernels_list[i]; i++) {
+        if (!kernels_list[i]->usable())
+            continue;
+        real *one = gradients_with(g, kernels_list[i], 1);
+        for (int threads = 2; threads <= 5; threads += threads == 3 ? 2 : 1) {
+            real *many = gradients_with(g, kernels_list[i], threads);
+            if (memcmp(one, many, g->param_count * sizeof *one))
+                fail_msg("%s with %s: %d threads give other bits than one", g->name, kernels_list[i]->name, threads);
+            free(many);
+        }
+        free(one);
+    }
+}
+
+static void same_bits_any_threads(void **state)
+{
+    struct graph *g = lenet(), *h = branches();
+    struct err e;
+    (void)state;
+    assert_int_equal(graph_finish(g, &e), 0);
+    assert_int_equal(graph_finish(h, &e), 0);
+    same_bits_with(g);
+    same_bits_with(h);
+    graph_free(g);
+    graph_free(h);
+}
+
+/* Evaluation reuses memory all the time; what comes out is what the roomy training net says. */
+static void reused_memory(void **state)
+{
+    struct graph *(*const build[])(void) = { lenet, branches };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct graph *g = build[i]();
+        struct net *roomy = net_for(g, (struct net_options){ .batch = 20, .train = true });
+        struct net *tight = net_for(g, (struct net_options){ .batch = 20 });
+        size_t features = features_of(g, g->input);
+        for (int step = 0; step < 2; step++) {
+            fill_lanes(net_input(roomy), features, 2, 20, 4);
+            if (step == 0) /* the input outlives the step */
+                fill_lanes(net_input(tight), features, 2, 20, 4);
+            net_forward(roomy, 20, false, 0);
+            net_forward(tight, 20, false, 0);
+            for (int k = 0; k < g->outputs; k++)
+                assert_memory_equal(net_output(roomy, k), net_output(tight, k),
+                                    2 * features_of(g, g->output[k]) * LANES * sizeof(real));
+        }
+        size_t big, small;
+        assert_int_equal(net_bytes(g, &(struct net_options){ .batch = 20, .train = true }, &big, NULL), 0);
+        assert_int_equal(net_bytes(g, &(struct net_options){ .batch = 20 }, &small, NULL), 0);
+        assert_true(small * 3 < big * 2);
+        net_free(roomy);
+        net_free(tight);
+        graph_free(g);
+    }
+}
+
+static void watched_values(void **state)
+{
+    struct graph *g = lenet();
+    (void)state;
+    struct net *n = net_for(g, (struct net_options){ .batch = 16 });
+    struct net *roomy = net_for(g, (struct net_options){ .batch = 16, .train = true });
+    int pool2 = graph_find_value(g, "pool2.out"), conv1 = graph_find_value(g, "conv1.out");
+    int flat = graph_find_value(g, "flat.out");
+    assert_null(net_value(n, pool2));
+    net_watch(n, flat); /* the same memory as pool2.out */
+    fill_lanes(net_input(n), 784, 1, 16, 4);
+    fill_lanes(net_input(roomy), 784, 1, 16, 4);
+    net_forward(n, 16, false, 0);
+    net_forward(roomy, 16, false, 0);
+    assert_null(net_value(n, conv1));
+    assert_non_null(net_value(roomy, conv1));
+    assert_ptr_equal(net_value(n, pool2), net_value(n, flat));
+    assert_memory_equal(net_value(n, pool2), net_value(roomy, pool2), 800 * LANES * sizeof(real));
+    assert_non_null(net_value(n, g->output[0]));
+    net_free(n);
+    net_free(roomy);
+    graph_free(g);
+}
+
+static void figure_is_what_is_allocated(void **state)
+{
+    struct graph *g = branches();
+    struct err e = { 0 };
+    size_t figure;
+    (void)state;
+    assert_int_equal(graph_finish(g, &e), 0);
+    struct pool *p = pool_new(2);
+    for (int train = 0; train < 2; train++) {
+        struct net_options o = { .batch = 300, .train = train, .pool = p };
+        assert_int_equal(net_bytes(g, &o, &figure, &e), 0);
+        size_t before = allocated();
+        struct net *n = net_for(g, o);
+        size_t used = allocated() - before, tables = 64 * (size_t)(g->values + g->nodes) + 8192;
+        if (used < figure || used > figure + tables)
+            fail_msg("the figure is %zu, allocated are %zu", figure, used);
+        net_free(n);
+        o.limit = figure - 1;
+        assert_int_equal(net_new(g, &o, &n, &e), ERR_MEMORY);
+        assert_non_null(strstr(e.text, "300"));
+        o.limit = figure;
+        n = net_for(g, o);
+        net_free(n);
+    }
+    pool_free(p);
+    graph_free(g);
+}
+
+/* A weight can be another array; nothing of the graph changes, and NULL goes back. */
+static void other_weights(void **state)
+{
+    struct graph *g = lenet();
+    (void)state;
+    struct net *n = net_for(g, (struct net_options){ .batch = 16 });
+    int w = graph_find_value(g, "fc2.weight"), b = graph_find_value(g, "fc2.bias");
+    real *zeros = mem_aligned(64, 5000 * sizeof *zeros);
+    fill_lanes(net_input(n), 784, 1, 16, 4);
+    net_forward(n, 16, false, 0);
+    real first = net_output(n, 0)[0];
+    net_set_weight(n, w, zeros);
+    net_forward(n, 16, false, 0);
+    for (int i = 0; i < 10; i++)
+        assert_true(net_output(n, 0)[i * LANES] == g->param[g->value[b].offset + (size_t)i]);
+    net_set_weight(n, w, NULL);
+    net_forward(n, 16, false, 0);
+    assert_true(net_output(n, 0)[0] == first);
+    free(zeros);
+    net_free(n);
+    graph_free(g);
+}
+
+/* A smaller batch in a large net is the same as in a small one. */
+static void smaller_batches(void **state)
+{
+    struct graph *g = lenet();
+    (void)state;
+    struct net *large = net_for(g, (struct net_options){ .batch = 64, .train = true });
+    struct net *small = net_for(g, (struct net_options){ .batch = 5, .train = true });
+    assert_int_equal(net_blocks(large), 4);
+    assert_int_equal(net_blocks(small), 1);
+    step_net(g, large, 64, 8); /* leaves its traces */
+    step_net(g, large, 5, 1);
+    step_net(g, small, 5, 1);
+    assert_memory_equal(net_gradients(large), net_gradients(small), g->param_count * sizeof(real));
+    net_free(large);
+    net_free(small);
+    graph_free(g);
+}
+
+static void bad_batches(void **state)
+{
+    struct graph *g = lenet();
+    struct err e = { 0 };
+    struct net *n;
+    (void)state;
+    assert_int_equal(graph_finish(g, &e), 0);
+    assert_int_equal(net_new(g, &(struct net_options){ .batch = 0 }, &n, &e), ERR_INVALID);
+    assert_int_equal(net_new(g, &(struct net_options){ .batch = 1 << 30 }, &n, &e), ERR_INVALID);
+    graph_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_any_threads),
+        cmocka_unit_test(reused_memory),
+        cmocka_unit_test(watched_values),
+        cmocka_unit_test(figure_is_what_is_allocated),
+        cmocka_unit_test(other_weights),
+        cmocka_unit_test(smaller_batches),
+        cmocka_unit_test(bad_batches),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
