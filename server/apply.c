@@ -71,9 +71,11 @@ static int on_metric(struct db *db, struct apply *a, const struct worker_event *
 
 static int (*const appliers[WORKER_EVENT_COUNT])(struct db *, struct apply *, const struct worker_event *,
                                                  struct err *) = {
-    [WORKER_EVENT_HELLO] = on_hello,       [WORKER_EVENT_PHASE] = on_phase,   [WORKER_EVENT_PROGRESS] = on_progress,
-    [WORKER_EVENT_METRIC] = on_metric,     [WORKER_EVENT_ARTIFACT] = on_row,  [WORKER_EVENT_LOG] = on_row,
-    [WORKER_EVENT_WARNING] = on_row,       [WORKER_EVENT_ERROR] = on_row,     [WORKER_EVENT_DONE] = on_row,
+    [WORKER_EVENT_HELLO] = on_hello,       [WORKER_EVENT_PHASE] = on_phase,
+    [WORKER_EVENT_PROGRESS] = on_progress, [WORKER_EVENT_METRIC] = on_metric,
+    [WORKER_EVENT_ARTIFACT] = on_row,      [WORKER_EVENT_LOG] = on_row,
+    [WORKER_EVENT_WARNING] = on_row,       [WORKER_EVENT_ERROR] = on_row,
+    [WORKER_EVENT_DONE] = on_row,
 };
 
 static int apply_line(struct db *db, struct apply *a, const char *line, size_t length, struct err *e)
@@ -122,7 +124,8 @@ static int show_progress(struct db *db, struct apply *a, struct err *e)
     return rc;
 }
 
-static int apply_all(struct db *db, struct apply *a, const char *text, size_t length, bool flush, struct err *e)
+static int apply_all(struct db *db, struct apply *a, const char *text, size_t length, bool flush,
+                     struct err *e)
 {
     int rc = 0;
     for (size_t at = 0; !rc && at < length;) {

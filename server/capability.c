@@ -45,7 +45,8 @@ static int ask(uv_loop_t *loop, const char *worker, struct answer *a, struct err
     if (a->timed_out)
         return err_set(e, ERR_TIMEOUT, "%s describe does not end", worker);
     if (a->exit_code || !a->text)
-        return err_set(e, ERR_IO, "%s describe failed (exit code %d, signal %d)", worker, a->exit_code, a->signal);
+        return err_set(e, ERR_IO, "%s describe failed (exit code %d, signal %d)", worker, a->exit_code,
+                       a->signal);
     return 0;
 }
 
@@ -74,8 +75,8 @@ static json_t *launcher_names(void)
     return names;
 }
 
-int capability_load(uv_loop_t *loop, const char *worker, const struct capability_server *server, json_t **capabilities,
-                    struct err *e)
+int capability_load(uv_loop_t *loop, const char *worker, const struct capability_server *server,
+                    json_t **capabilities, struct err *e)
 {
     struct answer a = { 0 };
     int rc = ask(loop, worker, &a, e);
@@ -84,8 +85,8 @@ int capability_load(uv_loop_t *loop, const char *worker, const struct capability
     free(a.text);
     if (rc)
         return rc;
-    json_t *about = json_pack("{s:s,s:I,s:I,s:o,s:b}", "version", QUANTD_VERSION, "slots", (json_int_t)server->slots,
-                              "upload_max", (json_int_t)server->upload_max, "launchers", launcher_names(), "accounts",
-                              server->accounts);
+    json_t *about = json_pack("{s:s,s:I,s:I,s:o,s:b}", "version", QUANTD_VERSION, "slots",
+                              (json_int_t)server->slots, "upload_max", (json_int_t)server->upload_max,
+                              "launchers", launcher_names(), "accounts", server->accounts);
     return json_object_set_new(*capabilities, "server", about) ? err_set(e, ERR_NOMEM, "no memory") : 0;
 }

@@ -13,9 +13,10 @@ struct capability_server {
     bool accounts;
 };
 
-/* Runs the loop until the worker has answered; nothing else may be on it yet. *capabilities is a new reference. */
-int capability_load(uv_loop_t *loop, const char *worker, const struct capability_server *server, json_t **capabilities,
-                    struct err *e);
+/* Runs the loop until the worker has answered; nothing else may be on it yet. *capabilities is a new
+ * reference. */
+int capability_load(uv_loop_t *loop, const char *worker, const struct capability_server *server,
+                    json_t **capabilities, struct err *e);
 /* The check of the worker's text, for tests. */
 int capability_parse(const char *text, json_t **capabilities, struct err *e);
 

@@ -1,5 +1,5 @@
-/* capture.h - run a program, keep what it prints: bounded output, bounded time, its own process group. For the worker's
- * short commands (`describe`, `inspect`). Loop thread only. */
+/* capture.h - run a program, keep what it prints: bounded output, bounded time, its own process group. For
+ * the worker's short commands (`describe`, `inspect`). Loop thread only. */
 #ifndef SERVER_CAPTURE_H
 #define SERVER_CAPTURE_H
 
@@ -13,7 +13,7 @@ struct capture;
 struct captured {
     const char *text; /* stdout, zero-terminated; valid during the call */
     size_t length;
-    int exit_code;    /* -1: killed */
+    int exit_code; /* -1: killed */
     int signal;
     bool timed_out, overflowed; /* why we killed it */
 };

@@ -27,12 +27,14 @@ static const struct option options[] = {
       FIELD(listen), 0, 0 },
     { "data", "DIR", "database, blobs and job directories", "quantd-data", KIND_TEXT, FIELD(data), 0, 0 },
     { "slots", "N", "cpus given to jobs; 0: all of this machine", "0", KIND_NUMBER, FIELD(slots), 0, 4096 },
-    { "worker", "PATH", "the worker program; default: quantd-worker beside quantd", "", KIND_TEXT, FIELD(worker),
-      0, 0 },
-    { "webui", "DIR", "the dashboard's files; default: searched near quantd", "", KIND_TEXT, FIELD(webui), 0, 0 },
-    { "upload-max", "BYTES", "largest upload", "8589934592", KIND_NUMBER, FIELD(upload_max), 1, (int64_t)1 << 50 },
-    { "disk-floor", "BYTES", "free space that uploads leave alone", "268435456", KIND_NUMBER, FIELD(disk_floor), 0,
+    { "worker", "PATH", "the worker program; default: quantd-worker beside quantd", "", KIND_TEXT,
+      FIELD(worker), 0, 0 },
+    { "webui", "DIR", "the dashboard's files; default: searched near quantd", "", KIND_TEXT, FIELD(webui), 0,
+      0 },
+    { "upload-max", "BYTES", "largest upload", "8589934592", KIND_NUMBER, FIELD(upload_max), 1,
       (int64_t)1 << 50 },
+    { "disk-floor", "BYTES", "free space that uploads leave alone", "268435456", KIND_NUMBER,
+      FIELD(disk_floor), 0, (int64_t)1 << 50 },
     { "grace", "SECONDS", "from SIGTERM to SIGKILL for a worker", "10", KIND_NUMBER, FIELD(grace), 0, 86400 },
     { "retry-delay", "SECONDS", "rest after workers lost in a row; doubles up to a minute", "1", KIND_NUMBER,
       FIELD(retry_delay), 0, 60 },
@@ -192,7 +194,8 @@ static const char *argument_value(const struct argument *a, int *used)
     return a->inline_value ? a->inline_value : a->next;
 }
 
-static int apply_command(struct invocation *inv, size_t row, const struct argument *a, int *used, struct err *e)
+static int apply_command(struct invocation *inv, size_t row, const struct argument *a, int *used,
+                         struct err *e)
 {
     *used = 1;
     inv->command = commands[row].command;
@@ -200,7 +203,8 @@ static int apply_command(struct invocation *inv, size_t row, const struct argume
         return a->inline_value ? err_set(e, ERR_INVALID, "--%s takes no value", a->name) : 0;
     const char *value = argument_value(a, used);
     if (!value || !*value || strlen(value) >= sizeof inv->token_name)
-        return err_set(e, ERR_INVALID, "--%s needs a name of 1 to %zu bytes", a->name, sizeof inv->token_name - 1);
+        return err_set(e, ERR_INVALID, "--%s needs a name of 1 to %zu bytes", a->name,
+                       sizeof inv->token_name - 1);
     memcpy(inv->token_name, value, strlen(value) + 1);
     return 0;
 }
@@ -249,8 +253,9 @@ void config_usage(FILE *to)
             fprintf(to, " (%s)", o->preset);
         fputc('\n', to);
     }
-    fprintf(to, "  --%-12s %-10s the same options as `key = value` lines; the command line wins\n", "config", "FILE");
+    fprintf(to, "  --%-12s %-10s the same options as `key = value` lines; the command line wins\n", "config",
+            "FILE");
     for (size_t i = 0; i < COMMAND_ROWS; i++)
-        fprintf(to, "  --%-12s %-10s %s\n", commands[i].name, commands[i].argument ? commands[i].argument : "",
-                commands[i].help);
+        fprintf(to, "  --%-12s %-10s %s\n", commands[i].name,
+                commands[i].argument ? commands[i].argument : "", commands[i].help);
 }

@@ -1,5 +1,6 @@
-/* config.h - what the daemon is told: defaults < file < command line. Strict: an unknown key or a value out of range is
- * an error that names the file's line or the option. Plain data, no I/O except reading the file. */
+/* config.h - what the daemon is told: defaults < file < command line. Strict: an unknown key or a value out
+ * of range is an error that names the file's line or the option. Plain data, no I/O except reading the file.
+ */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
@@ -16,14 +17,21 @@ struct config {
     char worker[CONFIG_TEXT]; /* "": quantd-worker beside quantd */
     char webui[CONFIG_TEXT];  /* "": searched near quantd */
     char log_level[CONFIG_TEXT];
-    int64_t slots;            /* cpus for jobs; 0: as many as there are */
-    int64_t upload_max;       /* bytes of one upload */
-    int64_t disk_floor;       /* bytes that uploads leave free */
-    int64_t grace;            /* seconds from TERM to KILL */
-    int64_t retry_delay;      /* seconds after the second lost worker in a row; doubles up to a minute; 0: none */
+    int64_t slots;       /* cpus for jobs; 0: as many as there are */
+    int64_t upload_max;  /* bytes of one upload */
+    int64_t disk_floor;  /* bytes that uploads leave free */
+    int64_t grace;       /* seconds from TERM to KILL */
+    int64_t retry_delay; /* seconds after the second lost worker in a row; doubles up to a minute; 0: none */
 };
 
-enum command { COMMAND_SERVE, COMMAND_CHECK, COMMAND_VERSION, COMMAND_HELP, COMMAND_ADD_TOKEN, COMMAND_REVOKE_TOKEN };
+enum command {
+    COMMAND_SERVE,
+    COMMAND_CHECK,
+    COMMAND_VERSION,
+    COMMAND_HELP,
+    COMMAND_ADD_TOKEN,
+    COMMAND_REVOKE_TOKEN
+};
 
 struct invocation {
     struct config config;

@@ -1,5 +1,6 @@
-/* drain.h - the end of a connection whose client is still sending what nobody wants to read. A plain close would answer
- * its bytes with a reset, and the reset can overtake our answer; so go on reading for a moment, into nothing. */
+/* drain.h - the end of a connection whose client is still sending what nobody wants to read. A plain close
+ * would answer its bytes with a reset, and the reset can overtake our answer; so go on reading for a moment,
+ * into nothing. */
 #ifndef SERVER_DRAIN_H
 #define SERVER_DRAIN_H
 

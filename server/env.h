@@ -1,4 +1,5 @@
-/* env.h - the environment of a worker: nothing but PATH, HOME, LANG and what is named QUANTD_* or OPENBLAS_*. */
+/* env.h - the environment of a worker: nothing but PATH, HOME, LANG and what is named QUANTD_* or OPENBLAS_*.
+ */
 #ifndef SERVER_ENV_H
 #define SERVER_ENV_H
 

@@ -1,5 +1,6 @@
-/* finish.c - the end of an attempt. Order: events to their end -> artifacts as blobs -> one transaction with artifacts,
- * result, attempt and state. A daemon killed in between does the same again; nothing before the transaction shows. */
+/* finish.c - the end of an attempt. Order: events to their end -> artifacts as blobs -> one transaction with
+ * artifacts, result, attempt and state. A daemon killed in between does the same again; nothing before the
+ * transaction shows. */
 #include "server/run.h"
 
 #include "base/clock.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_MS    5000  /* after the database or the disk said no */
+#define RETRY_MS    5000 /* after the database or the disk said no */
 #define REST_MAX_MS 60000
 
 static int64_t now_ms(void)
@@ -62,8 +63,8 @@ static void describe_stop(const struct run *r, char *text, size_t size)
 }
 
 /* Why, in words, for the job's reason. */
-static void describe(const struct run *r, const struct verdict *v, const struct ending *end, const struct outcome *o,
-                     char *text, size_t size)
+static void describe(const struct run *r, const struct verdict *v, const struct ending *end,
+                     const struct outcome *o, char *text, size_t size)
 {
     char last[500];
     describe_end(r, last, sizeof last);
@@ -138,7 +139,8 @@ static void settle(struct run *r, const struct verdict *v, int64_t rest)
 }
 
 /* h and result are NULL unless the work is done. */
-static int conclude(struct run *r, const struct outcome *o, struct harvest *h, const char *result, struct err *e)
+static int conclude(struct run *r, const struct outcome *o, struct harvest *h, const char *result,
+                    struct err *e)
 {
     struct db *db = r->owner->with.db;
     char reason[1200];
@@ -151,8 +153,9 @@ static int conclude(struct run *r, const struct outcome *o, struct harvest *h, c
     rc = count_losses(r, &losses, e);
     if (rc)
         return rc;
-    struct ending end = { r->exit_code, r->signal, cancelling ? STOP_CANCEL : r->cause, h != NULL, o->error,
-                          r->charged, r->max_attempts, losses };
+    struct ending end = { r->exit_code,    r->signal, cancelling ? STOP_CANCEL : r->cause,
+                          h != NULL,       o->error,  r->charged,
+                          r->max_attempts, losses };
     struct verdict v = verdict_of(&end);
     int64_t rest = rest_ms(r, &v, losses);
     describe(r, &v, &end, o, reason, sizeof reason);

@@ -21,8 +21,8 @@ struct follower {
     uv_fs_event_t watch;
     uv_timer_t timer;
     int fd, open_handles;
-    char *chunk;     /* owned, CHUNK bytes */
-    bool skipping;   /* inside a line that is too long */
+    char *chunk;   /* owned, CHUNK bytes */
+    bool skipping; /* inside a line that is too long */
     bool draining;
 };
 
@@ -115,7 +115,8 @@ static void step(struct follower *f, bool flush)
 static int open_events(const char *dir, char *path, size_t size, struct err *e)
 {
     snprintf(path, size, "%s/events.jsonl", dir);
-    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600); /* there before its worker: inotify needs it */
+    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                  0600); /* there before its worker: inotify needs it */
     return fd >= 0 ? fd : err_sys(e, ERR_IO, "%s", path);
 }
 

@@ -1,5 +1,5 @@
-/* guard.h - who may ask: bearer tokens when there are any, and without them a shield against other web pages in the
- * browser of somebody who runs quantd on loopback (foreign Origin, rebound host names). */
+/* guard.h - who may ask: bearer tokens when there are any, and without them a shield against other web pages
+ * in the browser of somebody who runs quantd on loopback (foreign Origin, rebound host names). */
 #ifndef SERVER_GUARD_H
 #define SERVER_GUARD_H
 

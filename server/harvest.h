@@ -1,5 +1,5 @@
-/* harvest.h - what a finished worker left: result.json checked, out/ linked into DIR/tmp and hashed in the thread pool.
- * Nothing is taken away from the job's directory, so it can be repeated. */
+/* harvest.h - what a finished worker left: result.json checked, out/ linked into DIR/tmp and hashed in the
+ * thread pool. Nothing is taken away from the job's directory, so it can be repeated. */
 #ifndef SERVER_HARVEST_H
 #define SERVER_HARVEST_H
 
@@ -27,7 +27,8 @@ int harvest_result(const char *dir, char **text, struct err *e);
 
 struct harvesting; /* one that is under way */
 
-/* done() gets the files, or an error, from the loop; *h is only lent, files not adopted by then are removed. */
+/* done() gets the files, or an error, from the loop; *h is only lent, files not adopted by then are removed.
+ */
 struct harvesting *harvest_start(uv_loop_t *loop, const char *dir, const char *tmp_dir,
                                  void (*done)(void *arg, struct harvest *h, const struct err *e), void *arg);
 void harvest_forget(struct harvesting *g); /* done() will not be called; NULL is fine */

@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "server/http_answer.h"
 #include "server/drain.h"
+#include "server/http_answer.h"
 #include "server/request.h"
 
 #include <errno.h>
@@ -46,10 +46,12 @@ struct live {
     bool begun, suspended, linger;
 };
 
-/* --- the pump -------------------------------------------------------------------------------------------- */
+/* --- the pump --------------------------------------------------------------------------------------------
+ */
 
-/* The library works only while we run it: when its epoll descriptor is readable, and when its timeout says so (its
- * sockets are edge-triggered, so work may be left without a new event). Never called from inside itself. */
+/* The library works only while we run it: when its epoll descriptor is readable, and when its timeout says so
+ * (its sockets are edge-triggered, so work may be left without a new event). Never called from inside itself.
+ */
 static void on_timer(uv_timer_t *timer);
 
 /* From inside the pump, too: then it turns once more before it sets its timer. */
@@ -112,15 +114,16 @@ static void on_ready(struct exchange *x)
     live_resume(x->http);
 }
 
-/* --- what an exchange may ask ---------------------------------------------------------------------------- */
+/* --- what an exchange may ask ----------------------------------------------------------------------------
+ */
 
 static const char *get_query(const struct exchange *x, const char *key)
 {
     const struct live *l = x->http;
     const char *value = NULL;
     size_t length = 0;
-    if (MHD_lookup_connection_value_n(l->connection, MHD_GET_ARGUMENT_KIND, key, strlen(key), &value, &length) !=
-        MHD_YES)
+    if (MHD_lookup_connection_value_n(l->connection, MHD_GET_ARGUMENT_KIND, key, strlen(key), &value,
+                                      &length) != MHD_YES)
         return NULL;
     return value ? value : "";
 }
@@ -139,7 +142,8 @@ static enum MHD_Result each_one(void *cls, enum MHD_ValueKind kind, const char *
     return each->result ? MHD_NO : MHD_YES;
 }
 
-static int each_query(const struct exchange *x, int (*f)(void *arg, const char *key, const char *value), void *arg)
+static int each_query(const struct exchange *x, int (*f)(void *arg, const char *key, const char *value),
+                      void *arg)
 {
     const struct live *l = x->http;
     struct each each = { f, arg, 0 };
@@ -153,13 +157,15 @@ static const char *get_header(const struct exchange *x, const char *name)
     return MHD_lookup_connection_value(l->connection, MHD_HEADER_KIND, name);
 }
 
-/* --- answers --------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------------------
+ */
 
 /* A suspended connection notices nothing, and a first write to a client that is gone still succeeds. */
 static bool peer_is_gone(const struct live *l)
 {
     char byte;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(l->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(l->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
@@ -254,14 +260,16 @@ static enum MHD_Result send_answer(struct live *l)
     MHD_destroy_response(response);
     if (status < 600)
         l->http->context.api->requests[status]++;
-    log_debug("request id=%s method=%s path=%s status=%u ms=%.1f user=%s", x->request_id, x->method, x->path, status,
-              (double)(clock_mono_ns() - l->r.started_ns) / 1e6, x->user);
+    log_debug("request id=%s method=%s path=%s status=%u ms=%.1f user=%s", x->request_id, x->method, x->path,
+              status, (double)(clock_mono_ns() - l->r.started_ns) / 1e6, x->user);
     return result;
 }
 
-/* --- requests -------------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------------------
+ */
 
-/* The first that is heard of a request: its raw target. Later the library decodes it, and "%2F" looks like "/". */
+/* The first that is heard of a request: its raw target. Later the library decodes it, and "%2F" looks like
+ * "/". */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct http *h = cls;
@@ -297,7 +305,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (!l)
         return;
     if (l->linger && !h->closing) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
         if (fd >= 0)
             drain_start(&h->drains, fd);
@@ -334,8 +343,9 @@ static enum MHD_Result body(struct live *l, const char *data, size_t *size)
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *data, size_t *size, void **con_cls)
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *size,
+                                  void **con_cls)
 {
     struct http *h = cls;
     struct live *l = *con_cls;
@@ -354,7 +364,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return MHD_YES;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------------------
+ */
 
 static void on_log(void *cls, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 static void on_log(void *cls, const char *format, va_list ap)
@@ -375,16 +386,18 @@ static void closed(uv_handle_t *handle)
 
 static int start_daemon(struct http *h, int fd, struct err *e)
 {
-    h->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_target, h, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                                 on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+                                 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                                 MHD_OPTION_URI_LOG_CALLBACK, on_target, h, MHD_OPTION_CONNECTION_LIMIT,
+                                 (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                 (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     return h->daemon ? 0 : err_set(e, ERR_INTERNAL, "libmicrohttpd does not start");
 }
 
-int http_new(uv_loop_t *loop, struct api *api, const struct listener *listener, struct http **http, struct err *e)
+int http_new(uv_loop_t *loop, struct api *api, const struct listener *listener, struct http **http,
+             struct err *e)
 {
     struct http *h = mem_alloc(sizeof *h);
     if (!h)

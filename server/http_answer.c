@@ -61,8 +61,8 @@ static void plan_file(struct exchange *x, struct answer *a)
         a->status = 206;
         a->offset = r.first;
         a->length = r.last - r.first + 1;
-        snprintf(a->content_range, sizeof a->content_range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, r.first, r.last,
-                 x->file_bytes);
+        snprintf(a->content_range, sizeof a->content_range, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, r.first,
+                 r.last, x->file_bytes);
     } else if (kind == RANGE_NONE) {
         snprintf(a->content_range, sizeof a->content_range, "bytes */%" PRId64, x->file_bytes);
         err_set(&e, ERR_RANGE, "the content has %" PRId64 " bytes", x->file_bytes);

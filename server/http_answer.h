@@ -1,5 +1,5 @@
-/* http_answer.h - from what a handler said to what goes over the wire: conditional requests, ranges, caching. Knows the
- * rules of RFC 9110, not the library that sends. */
+/* http_answer.h - from what a handler said to what goes over the wire: conditional requests, ranges, caching.
+ * Knows the rules of RFC 9110, not the library that sends. */
 #ifndef SERVER_HTTP_ANSWER_H
 #define SERVER_HTTP_ANSWER_H
 
@@ -10,7 +10,7 @@ enum answer_body { ANSWER_MEMORY, ANSWER_FILE, ANSWER_STREAM };
 struct answer {
     int status;
     enum answer_body body;
-    int64_t offset, length;    /* ANSWER_FILE: the part to send */
+    int64_t offset, length; /* ANSWER_FILE: the part to send */
     bool accept_ranges;
     char content_range[72];    /* "" none */
     const char *cache_control; /* NULL: the handler has said it */

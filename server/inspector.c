@@ -89,8 +89,8 @@ static void on_captured(void *arg, const struct captured *c)
 
 static int start(struct inspection *n, struct err *e)
 {
-    const char *args[] = { n->owner->worker, "inspect", n->kind, n->path, n->format[0] ? "--format" : NULL, n->format,
-                           NULL };
+    const char *args[] = { n->owner->worker, "inspect", n->kind, n->path, n->format[0] ? "--format" : NULL,
+                           n->format,        NULL };
     struct capturing with = { .loop = n->owner->loop,
                               .args = args,
                               .limit = OUTPUT_MAX,
@@ -114,8 +114,10 @@ static void start_some(uv_timer_t *timer)
     }
 }
 
-struct inspection *inspector_start(struct inspector *i, const char *kind, const char *path, const char *format,
-                                   void (*done)(void *cookie, const char *json, const struct err *e), void *cookie)
+struct inspection *inspector_start(struct inspector *i, const char *kind, const char *path,
+                                   const char *format,
+                                   void (*done)(void *cookie, const char *json, const struct err *e),
+                                   void *cookie)
 {
     int waiting = 0;
     struct inspection **last = &i->first;

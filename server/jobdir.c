@@ -21,8 +21,10 @@ void jobdir_path(const struct db *db, int64_t job, char out[JOBDIR_PATH])
     snprintf(out, JOBDIR_PATH, "%s/jobs/%" PRId64, db_dir(db), job);
 }
 
-/* An input given as a file becomes a hard link: no copy, and the blob may be swept without hurting the job. */
-static int link_input(const struct db *db, const char *dir, const json_t *input, const char *name, struct err *e)
+/* An input given as a file becomes a hard link: no copy, and the blob may be swept without hurting the job.
+ */
+static int link_input(const struct db *db, const char *dir, const json_t *input, const char *name,
+                      struct err *e)
 {
     char from[1024], to[JOBDIR_PATH + 64];
     unsigned char digest[HASH_BYTES];

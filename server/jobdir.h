@@ -1,5 +1,5 @@
-/* jobdir.h - DIR of a job: data/jobs/ID with spec.json, in/ (links to the input blobs) and out/. Made whole or not at
- * all; later attempts find it as the earlier ones left it. */
+/* jobdir.h - DIR of a job: data/jobs/ID with spec.json, in/ (links to the input blobs) and out/. Made whole
+ * or not at all; later attempts find it as the earlier ones left it. */
 #ifndef SERVER_JOBDIR_H
 #define SERVER_JOBDIR_H
 

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 struct joblock {
-    bool held;       /* some process holds it now */
-    int attempt;     /* 0: the content is not (yet) readable */
+    bool held;   /* some process holds it now */
+    int attempt; /* 0: the content is not (yet) readable */
     char token[33];
     char handle[64]; /* "pid:start", as the local launcher names it */
 };

@@ -1,5 +1,6 @@
-/* launcher.h - who runs the workers. One const struct of functions per way, one list: `local` spawns them here; a batch
- * system is another file and another line. A worker never depends on the daemon that launched it. Loop thread only. */
+/* launcher.h - who runs the workers. One const struct of functions per way, one list: `local` spawns them
+ * here; a batch system is another file and another line. A worker never depends on the daemon that launched
+ * it. Loop thread only. */
 #ifndef SERVER_LAUNCHER_H
 #define SERVER_LAUNCHER_H
 
@@ -31,13 +32,13 @@ struct launcher {
     int (*submit)(const struct launch *l, struct task **task, char handle[LAUNCHER_HANDLE], struct err *e);
     /* Take up a worker launched by an earlier daemon. ERR_NOT_FOUND: it is gone. */
     int (*recover)(const struct launch *l, const char *handle, struct task **task, struct err *e);
-    int (*poll)(struct task *t, struct usage *u);  /* 0, or ERR_NOT_FOUND when there is nothing to measure */
-    void (*cancel)(struct task *t, bool at_once);  /* ask it to checkpoint and go; or kill it */
-    void (*release)(struct task *t);               /* let go of it: after ended(), or leaving it to run; NULL is fine */
+    int (*poll)(struct task *t, struct usage *u); /* 0, or ERR_NOT_FOUND when there is nothing to measure */
+    void (*cancel)(struct task *t, bool at_once); /* ask it to checkpoint and go; or kill it */
+    void (*release)(struct task *t); /* let go of it: after ended(), or leaving it to run; NULL is fine */
 };
 
 extern const struct launcher launcher_local;
-extern const struct launcher *const launcher_list[]; /* NULL-terminated, the default first */
+extern const struct launcher *const launcher_list[];    /* NULL-terminated, the default first */
 const struct launcher *launcher_find(const char *name); /* NULL: unknown */
 
 #endif

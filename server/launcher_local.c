@@ -1,5 +1,6 @@
-/* launcher_local.c - workers as processes of this machine: detached, in a process group of their own, without a pipe to
- * us. Our children report their exit through SIGCHLD; workers of an earlier daemon are watched by a pidfd. */
+/* launcher_local.c - workers as processes of this machine: detached, in a process group of their own, without
+ * a pipe to us. Our children report their exit through SIGCHLD; workers of an earlier daemon are watched by a
+ * pidfd. */
 #include "server/launcher.h"
 
 #include "base/mem.h"
@@ -43,7 +44,8 @@ static void on_closed(uv_handle_t *handle)
     free(t);
 }
 
-/* What a worker may have started must not outlive it: it could still write to files that are about to be adopted. */
+/* What a worker may have started must not outlive it: it could still write to files that are about to be
+ * adopted. */
 static void task_gone(struct task *t, int exit_code, int signal)
 {
     t->gone = true;
@@ -69,8 +71,8 @@ static int spawn(struct task *t, const struct launch *l, int log, struct err *e)
     char attempt[16], threads[16];
     snprintf(attempt, sizeof attempt, "%d", l->attempt);
     snprintf(threads, sizeof threads, "%d", l->cpus);
-    const char *args[] = { l->worker,    "run",    l->dir,      "--attempt", attempt, "--token",
-                           l->token, "--threads", threads, NULL };
+    const char *args[] = { l->worker, "run",    l->dir,      "--attempt", attempt,
+                           "--token", l->token, "--threads", threads,     NULL };
     uv_stdio_container_t stdio[3] = { { .flags = UV_IGNORE },
                                       { .flags = UV_IGNORE },
                                       { .flags = UV_INHERIT_FD, .data.fd = log } };
@@ -92,7 +94,8 @@ static int spawn(struct task *t, const struct launch *l, int log, struct err *e)
     return rc ? err_set(e, ERR_IO, "cannot start %s: %s", l->worker, uv_strerror(rc)) : 0;
 }
 
-static int local_submit(const struct launch *l, struct task **task, char handle[LAUNCHER_HANDLE], struct err *e)
+static int local_submit(const struct launch *l, struct task **task, char handle[LAUNCHER_HANDLE],
+                        struct err *e)
 {
     int log = open_stderr(l->dir, e);
     if (log < 0)
@@ -147,7 +150,8 @@ static int local_poll(struct task *t, struct usage *u)
     return t->gone ? ERR_NOT_FOUND : procfs_usage(t->pid, u);
 }
 
-/* A child of ours keeps its pid until it is reaped, which sets gone; a recovered one might have lost it: look first. */
+/* A child of ours keeps its pid until it is reaped, which sets gone; a recovered one might have lost it: look
+ * first. */
 static void local_cancel(struct task *t, bool at_once)
 {
     if (t->gone || (t->pidfd >= 0 && procfs_start(t->pid) != t->start))

@@ -1,4 +1,5 @@
-/* listen.h - the listening socket: made by us so that any host name, IPv6 and a free port work and can be told. */
+/* listen.h - the listening socket: made by us so that any host name, IPv6 and a free port work and can be
+ * told. */
 #ifndef SERVER_LISTEN_H
 #define SERVER_LISTEN_H
 

@@ -84,12 +84,8 @@ static int help(const struct invocation *inv)
 }
 
 static int (*const commands[])(const struct invocation *inv) = {
-    [COMMAND_SERVE] = serve,
-    [COMMAND_CHECK] = check,
-    [COMMAND_VERSION] = version,
-    [COMMAND_HELP] = help,
-    [COMMAND_ADD_TOKEN] = add_token,
-    [COMMAND_REVOKE_TOKEN] = revoke_token,
+    [COMMAND_SERVE] = serve, [COMMAND_CHECK] = check,         [COMMAND_VERSION] = version,
+    [COMMAND_HELP] = help,   [COMMAND_ADD_TOKEN] = add_token, [COMMAND_REVOKE_TOKEN] = revoke_token,
 };
 
 int main(int argc, char **argv)

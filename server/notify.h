@@ -1,4 +1,5 @@
-/* notify.h - what a service manager wants to know: datagrams to $NOTIFY_SOCKET. Without the variable, nothing. */
+/* notify.h - what a service manager wants to know: datagrams to $NOTIFY_SOCKET. Without the variable,
+ * nothing. */
 #ifndef SERVER_NOTIFY_H
 #define SERVER_NOTIFY_H
 

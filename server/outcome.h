@@ -1,5 +1,6 @@
-/* outcome.h - what a worker said last: the tail of events.jsonl read for this attempt's `done` or `error`. Reading it
- * again gives the same answer, so a daemon that was killed half-way through finishing simply begins again. */
+/* outcome.h - what a worker said last: the tail of events.jsonl read for this attempt's `done` or `error`.
+ * Reading it again gives the same answer, so a daemon that was killed half-way through finishing simply
+ * begins again. */
 #ifndef SERVER_OUTCOME_H
 #define SERVER_OUTCOME_H
 

@@ -50,7 +50,8 @@ static int find_worker(struct config *c, struct err *e)
     char found[PLACE_TEXT];
     if (!c->worker[0]) {
         if (!search(beside, found) || strlen(found) >= CONFIG_TEXT)
-            return err_set(e, ERR_NOT_FOUND, "there is no quantd-worker beside quantd; say where with --worker");
+            return err_set(e, ERR_NOT_FOUND,
+                           "there is no quantd-worker beside quantd; say where with --worker");
         memcpy(c->worker, found, strlen(found) + 1);
     }
     int rc = make_absolute(c->worker, "the worker", e);

@@ -1,5 +1,5 @@
-/* place.h - where the pieces of an installation are, seen from the running program: beside it in a build tree, under
- * PREFIX when installed. */
+/* place.h - where the pieces of an installation are, seen from the running program: beside it in a build
+ * tree, under PREFIX when installed. */
 #ifndef SERVER_PLACE_H
 #define SERVER_PLACE_H
 
@@ -9,7 +9,8 @@
 
 #define PLACE_TEXT 1024
 
-/* Fill in worker, webui and slots where they were not given, and make data and worker absolute. data must exist. */
+/* Fill in worker, webui and slots where they were not given, and make data and worker absolute. data must
+ * exist. */
 int place_complete(struct config *c, struct err *e);
 /* Path of the OpenAPI description; false when it is nowhere. */
 bool place_openapi(char out[PLACE_TEXT]);

@@ -57,7 +57,8 @@ static int64_t status_kb(const char *status, const char *key)
 int procfs_usage(int64_t pid, struct usage *u)
 {
     char stat[1024], status[4096];
-    if (pid <= 0 || read_small(pid, "stat", stat, sizeof stat) || read_small(pid, "status", status, sizeof status))
+    if (pid <= 0 || read_small(pid, "stat", stat, sizeof stat) ||
+        read_small(pid, "status", status, sizeof status))
         return ERR_NOT_FOUND;
     const char *user = stat_field(stat, 14), *system = stat_field(stat, 15);
     if (!user || !system)
@@ -77,7 +78,8 @@ int procfs_pidfd(int64_t pid, int64_t start)
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
     if (fd < 0)
         return ERR_NOT_FOUND;
-    if (procfs_start(pid) == start) /* asked after the descriptor was made: it can't be somebody else's any more */
+    if (procfs_start(pid) ==
+        start) /* asked after the descriptor was made: it can't be somebody else's any more */
         return fd;
     close(fd);
     return ERR_NOT_FOUND;

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Digits at *p, advanced past them; numbers beyond int64_t stay at its largest. False when there is no digit. */
+/* Digits at *p, advanced past them; numbers beyond int64_t stay at its largest. False when there is no digit.
+ */
 static bool digits(const char **p, int64_t *out)
 {
     const char *start = *p;

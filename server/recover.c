@@ -20,7 +20,8 @@ static const char *live_handle(const char *dir, const struct attempt *a, struct 
     if (lock->held && lock->attempt == a->number && strcmp(lock->token, a->token) == 0)
         return lock->handle;
     if (lock->held && lock->attempt)
-        log_warn("job=%" PRId64 " is held by a worker of attempt %d, not %d", a->job, lock->attempt, a->number);
+        log_warn("job=%" PRId64 " is held by a worker of attempt %d, not %d", a->job, lock->attempt,
+                 a->number);
     return a->handle[0] ? a->handle : NULL; /* the launcher knows whether it lives */
 }
 

@@ -54,8 +54,9 @@ static int begin_upload(struct request *r, struct err *e)
     const struct api *api = r->context->api;
     struct sink_limits limits = { api->upload_max, api->disk_floor };
     if (r->length > api->upload_max)
-        return err_set(e, ERR_TOO_LARGE, "the upload of %" PRId64 " bytes is larger than the limit of %" PRId64,
-                       r->length, api->upload_max);
+        return err_set(e, ERR_TOO_LARGE,
+                       "the upload of %" PRId64 " bytes is larger than the limit of %" PRId64, r->length,
+                       api->upload_max);
     int64_t space = file_disk_free(r->context->tmp_dir);
     if (space >= 0 && space - (r->length > 0 ? r->length : 0) < api->disk_floor)
         return err_set(e, ERR_FULL, "the disk has no room for this upload");
@@ -143,7 +144,8 @@ int64_t request_body(struct request *r, const char *data, size_t length)
         return drop(r, length);
     int rc = buf_append(&r->body, data, length);
     if (rc) {
-        err_set(&e, rc, rc == ERR_TOO_LARGE ? "a JSON body may have at most %zu bytes" : "no memory for %zu bytes",
+        err_set(&e, rc,
+                rc == ERR_TOO_LARGE ? "a JSON body may have at most %zu bytes" : "no memory for %zu bytes",
                 EXCHANGE_JSON_MAX);
         refuse(r, &e);
     }

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RETRY_MS 5000                  /* after the database said no */
-#define FAR_MS   ((int64_t)86400000)   /* timers of more than a day are set anew */
+#define RETRY_MS 5000                /* after the database said no */
+#define FAR_MS   ((int64_t)86400000) /* timers of more than a day are set anew */
 
 struct scheduler {
     struct scheduling with;
@@ -54,8 +54,9 @@ static int say_why(struct scheduler *s, const struct job *head, int free_cpus, b
     if (head->cpus > s->with.slots)
         snprintf(why, sizeof why, "needs %d cpus, this server gives %d to jobs", head->cpus, s->with.slots);
     else
-        snprintf(why, sizeof why, "first in the queue, waits for %d free cpu%s: %d of %d are free%s", head->cpus,
-                 head->cpus == 1 ? "" : "s", free_cpus, s->with.slots, kept ? " and kept for it" : "");
+        snprintf(why, sizeof why, "first in the queue, waits for %d free cpu%s: %d of %d are free%s",
+                 head->cpus, head->cpus == 1 ? "" : "s", free_cpus, s->with.slots,
+                 kept ? " and kept for it" : "");
     return job_set_reason(s->with.db, head->id, why, e);
 }
 

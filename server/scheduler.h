@@ -1,5 +1,5 @@
-/* scheduler.h - gives free cpus to the queue: priority, then age; a job that fits may overtake one that does not, but
- * not for ever. Works when kicked and when a scheduled job falls due; otherwise it sleeps. */
+/* scheduler.h - gives free cpus to the queue: priority, then age; a job that fits may overtake one that does
+ * not, but not for ever. Works when kicked and when a scheduled job falls due; otherwise it sleeps. */
 #ifndef SERVER_SCHEDULER_H
 #define SERVER_SCHEDULER_H
 
@@ -14,10 +14,10 @@ struct scheduler;
 struct scheduling {
     uv_loop_t *loop;
     struct db *db;
-    int slots;                                /* cpus for jobs */
-    int (*used)(void *arg);                   /* cpus given away now */
-    void (*start)(void *arg, int64_t job);    /* it was claimed */
-    void (*changed)(void *arg);               /* states have changed */
+    int slots;                             /* cpus for jobs */
+    int (*used)(void *arg);                /* cpus given away now */
+    void (*start)(void *arg, int64_t job); /* it was claimed */
+    void (*changed)(void *arg);            /* states have changed */
     void *arg;
 };
 

@@ -17,7 +17,8 @@
 #define CLOSING_STEP_MS 20
 #define CLOSING_MAX_MS  3000 /* for requests that are being answered */
 
-/* --- closing --------------------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------------------------
+ */
 
 /* The order matters: requests first, they may hold inspections; the workers are let go of, not ended. */
 static void close_all(struct server *s)
@@ -55,7 +56,8 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_timer_start(&s->patience, on_patience, CLOSING_STEP_MS, CLOSING_STEP_MS);
 }
 
-/* --- wiring ---------------------------------------------------------------------------------------------- */
+/* --- wiring ----------------------------------------------------------------------------------------------
+ */
 
 static void on_changed(void *arg)
 {
@@ -93,10 +95,19 @@ static void init_handles(struct server *s)
 
 static int make_parts(struct server *s, struct err *e)
 {
-    struct supervising supervising = { .loop = &s->loop, .db = s->db, .config = &s->config, .changed = on_changed,
-                                       .freed = on_freed, .arg = s };
-    struct scheduling scheduling = { .loop = &s->loop, .db = s->db, .slots = (int)s->config.slots, .used = used_cpus,
-                                     .start = start_job, .changed = on_changed, .arg = s };
+    struct supervising supervising = { .loop = &s->loop,
+                                       .db = s->db,
+                                       .config = &s->config,
+                                       .changed = on_changed,
+                                       .freed = on_freed,
+                                       .arg = s };
+    struct scheduling scheduling = { .loop = &s->loop,
+                                     .db = s->db,
+                                     .slots = (int)s->config.slots,
+                                     .used = used_cpus,
+                                     .start = start_job,
+                                     .changed = on_changed,
+                                     .arg = s };
     s->inspector = inspector_new(&s->loop, s->config.worker);
     s->supervisor = supervisor_new(&supervising);
     s->scheduler = scheduler_new(&scheduling);
@@ -107,7 +118,8 @@ static int make_parts(struct server *s, struct err *e)
     return rc ? rc : http_new(&s->loop, &s->api, &s->listener, &s->http, e);
 }
 
-/* --- before the loop ------------------------------------------------------------------------------------- */
+/* --- before the loop -------------------------------------------------------------------------------------
+ */
 
 static int open_door(struct server *s, bool *accounts, struct err *e)
 {
@@ -143,8 +155,8 @@ static void announce(const struct server *s)
     printf("listening on %s\n", s->listener.url);
     fflush(stdout);
     notify_send("READY=1");
-    log_info("ready url=%s data=%s slots=%" PRId64 " worker=%s", s->listener.url, s->config.data, s->config.slots,
-             s->config.worker);
+    log_info("ready url=%s data=%s slots=%" PRId64 " worker=%s", s->listener.url, s->config.data,
+             s->config.slots, s->config.worker);
 }
 
 /* Let the handles of a start that failed, or of the end, be closed. */

@@ -29,7 +29,8 @@ struct server {
     int64_t closing_ms;
 };
 
-/* Serve until SIGTERM or SIGINT. 0, or why it could not start. s is zeroed by the caller and large: not on the stack. */
+/* Serve until SIGTERM or SIGINT. 0, or why it could not start. s is zeroed by the caller and large: not on
+ * the stack. */
 int server_run(struct server *s, const struct config *c, struct err *e);
 
 /* service.c: fills s->service, the handlers' way to the machinery. */

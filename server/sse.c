@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define HELLO        "retry: 2000\n\n" /* first on every stream: come back after two seconds */
-#define PING         ": ping\n\n"       /* so that a client that is gone is noticed */
+#define PING         ": ping\n\n"      /* so that a client that is gone is noticed */
 #define HEARTBEAT_MS 15000
 #define BATCH        64                /* rows per question to the database */
 #define TEXT_MAX     ((size_t)8 << 20) /* a batch of the longest events */
@@ -18,8 +18,8 @@ struct sse_stream {
     struct sse_stream *next;
     void *cookie;
     struct stream from;
-    int64_t scanned;  /* the table held nothing for us up to here */
-    struct buf text;  /* formatted, text.data[sent...] still to go */
+    int64_t scanned; /* the table held nothing for us up to here */
+    struct buf text; /* formatted, text.data[sent...] still to go */
     size_t sent;
     bool asleep;
 };
@@ -103,7 +103,8 @@ void sse_end_all(struct sse *s)
     }
 }
 
-int sse_open(struct sse *s, const struct stream *from, void *cookie, struct sse_stream **stream, struct err *e)
+int sse_open(struct sse *s, const struct stream *from, void *cookie, struct sse_stream **stream,
+             struct err *e)
 {
     if (s->count >= SSE_STREAMS_MAX || s->ending)
         return err_set(e, ERR_BUSY, "%d event streams are open already", s->count);

@@ -15,16 +15,17 @@
 #include <unistd.h>
 
 #define TICK_MS     1000
-#define POLL_TICKS  2           /* look at events.jsonl even if inotify is silent */
-#define STORE_TICKS 10          /* usage goes into the database */
-#define STDERR_MAX  (8L << 20)  /* a worker's stderr.log beyond this starts anew */
+#define POLL_TICKS  2          /* look at events.jsonl even if inotify is silent */
+#define STORE_TICKS 10         /* usage goes into the database */
+#define STDERR_MAX  (8L << 20) /* a worker's stderr.log beyond this starts anew */
 
 static int64_t now_ms(void)
 {
     return clock_mono_ns() / 1000000;
 }
 
-/* --- the list -------------------------------------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------------------------------------------
+ */
 
 static void run_free(struct run *r)
 {
@@ -80,7 +81,8 @@ int supervisor_cpus(const struct supervisor *s)
     return cpus;
 }
 
-/* --- the worker ------------------------------------------------------------------------------------------ */
+/* --- the worker ------------------------------------------------------------------------------------------
+ */
 
 static void on_applied(void *arg)
 {
@@ -114,7 +116,10 @@ static int follow(struct run *r, const struct job *j, int64_t best_step, struct 
         .loop = r->owner->with.loop,
         .db = r->owner->with.db,
         .dir = r->dir,
-        .from = { .job = r->job, .attempt = r->attempt, .offset = j->events_offset, .seq = j->events_seq,
+        .from = { .job = r->job,
+                  .attempt = r->attempt,
+                  .offset = j->events_offset,
+                  .seq = j->events_seq,
                   .best_step = best_step },
         .applied = on_applied,
         .drained = on_drained,
@@ -168,7 +173,8 @@ static int launch(struct run *r, const struct job *j, struct err *e)
     if (rc)
         return rc;
     gethostname(host, sizeof host - 1);
-    log_info("job=%" PRId64 " attempt=%d started launcher=%s handle=%s", r->job, r->attempt, r->launcher->name, handle);
+    log_info("job=%" PRId64 " attempt=%d started launcher=%s handle=%s", r->job, r->attempt,
+             r->launcher->name, handle);
     if (attempt_set_handle(r->owner->with.db, r->job, r->attempt, r->launcher->name, handle, host, e))
         log_error("job=%" PRId64 " %s", r->job, e->text); /* its lock will name it */
     return 0;
@@ -221,7 +227,8 @@ void supervisor_adopt(struct supervisor *s, const struct job *j, const struct at
         supervisor_stop(s, j->id);
 }
 
-/* --- limits ---------------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------------------
+ */
 
 static void stop(struct run *r, enum stop_cause cause, bool at_once)
 {
@@ -307,7 +314,8 @@ static void on_tick(uv_timer_t *timer)
     sweep(s);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------------------
+ */
 
 struct supervisor *supervisor_new(const struct supervising *with)
 {

@@ -9,6 +9,6 @@
 struct sweeper;
 
 struct sweeper *sweeper_new(uv_loop_t *loop, struct db *db); /* NULL: out of memory; the first time is now */
-void sweeper_close(struct sweeper *s);                       /* NULL is fine; the memory goes after the loop has run */
+void sweeper_close(struct sweeper *s); /* NULL is fine; the memory goes after the loop has run */
 
 #endif

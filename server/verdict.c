@@ -42,7 +42,8 @@ struct verdict verdict_of(const struct ending *e)
     if (e->done) /* whatever came after: the work is there */
         return (struct verdict){ JOB_EVENT_FINISH, "done", false };
     if (e->cause != STOP_NOTHING)
-        return (struct verdict){ cause_rows[e->cause].event, cause_rows[e->cause].end, cause_rows[e->cause].charged };
+        return (struct verdict){ cause_rows[e->cause].event, cause_rows[e->cause].end,
+                                 cause_rows[e->cause].charged };
     if (e->exit_code == EXIT_AGAIN)
         return lost(e, "stopped");
     if (e->error)
@@ -57,7 +58,8 @@ int verdict_losses(const struct attempt *list, int count)
     int64_t best = 0;
     int losses = 0;
     for (int i = 0; i < count; i++) {
-        bool was_lost = i == count - 1 || strcmp(list[i].end, "lost") == 0 || strcmp(list[i].end, "stopped") == 0;
+        bool was_lost =
+            i == count - 1 || strcmp(list[i].end, "lost") == 0 || strcmp(list[i].end, "stopped") == 0;
         bool risen = list[i].steps > best;
         if (risen)
             best = list[i].steps;
