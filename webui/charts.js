@@ -42,6 +42,12 @@ const table = (chart, log) =>
     }),
   );
 
+/** On a logarithmic axis of many decades only the powers of ten get lines. */
+const decades = (u, splits) => {
+  const many = splits.length > 30;
+  return splits.map((v) => (many && Math.abs(Math.log10(v) - Math.round(Math.log10(v))) > 1e-6 ? null : v));
+};
+
 function options(chart, log, width, onCursor) {
   const ink = css("--quiet"), rule = css("--rule");
   const axis = { stroke: ink, font: "11px system-ui, sans-serif", grid: { stroke: rule, width: 1 }, ticks: { show: false }, border: { show: false } };
@@ -56,7 +62,7 @@ function options(chart, log, width, onCursor) {
     scales: { x: { time: false }, y: log ? { distr: 3 } : { range: (u, a, b) => (a === b ? [a - (Math.abs(a) || 1) * 0.1, b + (Math.abs(b) || 1) * 0.1] : uPlot.rangeNum(a, b, 0.08, false)) } },
     axes: [
       { ...axis, size: 26, space: 60, values: (u, v) => v.map((x) => (x == null ? "" : number(x, 6))) },
-      { ...axis, size: 58, space: 28, values: (u, v) => v.map((x) => (x == null ? "" : (chart.tick ?? ((y) => number(y, 3)))(x))) },
+      { ...axis, size: 58, space: 28, grid: { ...axis.grid, ...(log ? { filter: decades } : {}) }, values: (u, v) => v.map((x) => (x == null ? "" : (chart.tick ?? ((y) => number(y, 3)))(x))) },
     ],
     series: [{}, ...chart.lines.map(line)],
     hooks: { setCursor: [(u) => onCursor(u.cursor.idxs, u.cursor.idx)] },

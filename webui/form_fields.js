@@ -28,14 +28,17 @@ function Widget({ p, id, raw, set, method, described, invalid, references }) {
 /** raw: what stands in the field (undefined: untouched); problems: of the server for this pointer. */
 export function Field({ p, pointer = p.pointer, raw, set, problems = [], method, references, children }) {
   const id = fieldId(pointer);
-  const hint = [p.help, range(p, method)].filter(Boolean).join(" · ");
+  const limits = range(p, method);
   return html`<div class=${`field type-${p.type} ${problems.length ? "wrong" : ""}`} data-pointer=${pointer}>
-    <label for=${id}>${p.title || pointer}${p.required && html` <abbr title="must be given">*</abbr>`}</label>
+    <div class="caption">
+      <label for=${id}>${p.title || pointer}${p.required && html` <abbr title="must be given">*</abbr>`}</label>
+      ${limits && html`<span class="range" id=${`${id}-range`}>${limits}</span>`}
+    </div>
     <div class="input">
-      <${Widget} p=${p} id=${id} raw=${raw} set=${set} method=${method} described=${`${id}-hint ${id}-error`} invalid=${problems.length > 0} references=${references} />
+      <${Widget} p=${p} id=${id} raw=${raw} set=${set} method=${method} described=${`${limits ? `${id}-range ` : ""}${id}-hint ${id}-error`} invalid=${problems.length > 0} references=${references} />
       ${p.unit && html`<span class="unit">${p.unit}</span>`}${children}
     </div>
-    <p class="hint" id=${`${id}-hint`}>${hint}</p>
+    <p class="hint" id=${`${id}-hint`}>${p.help}</p>
     <p class="error" id=${`${id}-error`} role="alert">${problems.map((e) => e.detail).join("; ")}</p>
   </div>`;
 }

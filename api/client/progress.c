@@ -55,7 +55,7 @@ static void draw(struct progress *p, bool now)
         return;
     p->drawn_ns = clock_mono_ns();
     figures(p, rest, sizeof rest);
-    snprintf(line, sizeof line, "%-6s [%.*s%.*s] %3.0f %%  %s", p->phase[0] ? p->phase : "wait", filled,
+    snprintf(line, sizeof line, "%-9s [%.*s%.*s] %3.0f %%  %s", p->phase[0] ? p->phase : "wait", filled,
              "========================", BAR - filled, "                        ", floor(100 * fraction(p)),
              p->steps ? rest : "");
     printf("\r\033[K%.*s", columns() - 1, line);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { startMock } from "../fake/mock-api.mjs";
-import { binDir } from "../lib/quantd.mjs";
+import { binDir, startQuantd } from "../lib/quantd.mjs";
 
 const PROGRAM = join(binDir, "quantctl");
 const BASIC = ["--kind", "quantize", "--model", "zoo:lenet5", "--dataset", "builtin:glyphs"];
@@ -186,4 +186,27 @@ test("lists follow their pages", async () => {
   for (let i = 0; i < 260; i++) mock.add({ state: "succeeded" });
   assert.equal((await quantctl(["jobs", "ls"])).out.trim().split("\n").length, 51);
   assert.equal(JSON.parse((await quantctl(["jobs", "ls", "--limit", "230", "--json"])).out).items.length, 230);
+});
+
+test("with the real server: submit, watch, log, artifacts, delete", { timeout: 120000 }, async () => {
+  const daemon = await startQuantd();
+  const env = { QUANTD_URL: daemon.url };
+  try {
+    const bad = await quantctl(["jobs", "submit", ...BASIC, "--set", "/quantize/weights/bits=9"], { env });
+    assert.equal(bad.code, 6);
+    assert.match(bad.err, /\/quantize\/weights\/bits: /);
+    const watched = await quantctl(["jobs", "submit", "--kind", "evaluate", "--model", "zoo:lenet5", "--dataset", "builtin:glyphs", "--watch"], { env });
+    assert.equal(watched.code, 0, watched.out + watched.err);
+    assert.match(watched.out, /job 1 succeeded in .*\n {2}top1 /);
+    assert.equal((await quantctl(["jobs", "log", "1"], { env })).code, 0);
+    const all = await quantctl(["artifacts", "get", "1", "-o", "real"], { env });
+    assert.equal(all.code, 0, all.err);
+    assert.equal(JSON.parse(await readFile(join(dir, "real", "result.json"), "utf8")).metric, "top1");
+    const refused = await quantctl(["models", "add", join(dir, "real", "result.json")], { env });
+    assert.equal(refused.code, 6, refused.out + refused.err + daemon.log());
+    assert.equal((await quantctl(["jobs", "rm", "1"], { env })).code, 0);
+    assert.equal((await quantctl(["jobs", "get", "1"], { env })).code, 6);
+  } finally {
+    await daemon.stop();
+  }
 });
