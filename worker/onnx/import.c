@@ -178,6 +178,14 @@ static int import_one(struct import *im, const Onnx__NodeProto *p, int index)
     return bad || done ? bad : import_node(im, p, index);
 }
 
+/* Weights lie in the graph by now: the copies read from the file go as soon as nobody else needs them. */
+static void release_inputs(struct import *im, const Onnx__NodeProto *p)
+{
+    for (size_t i = 0; i < p->n_input; ++i)
+        if (*p->input[i])
+            symbol_release(symbol_find(&im->symbols, p->input[i]));
+}
+
 static int import_nodes(struct import *im)
 {
     for (int i = 0; i < im->nodes; ++i) {
@@ -187,6 +195,7 @@ static int import_nodes(struct import *im)
             at_node(im, im->file->node[index], (size_t)index);
             return bad;
         }
+        release_inputs(im, im->file->node[index]);
     }
     return 0;
 }

@@ -19,7 +19,7 @@
 struct symbol {
     const char *name;               /* borrowed from the unpacked file */
     int producer;                   /* index of the node in the file, -1: none */
-    bool used;                      /* read by a living node or an output of the graph */
+    int readers;                    /* living nodes that have yet to be imported, and outputs of the graph */
     const Onnx__TensorProto *proto; /* initializer, decoded when first wanted */
     struct tensor *tensor;          /* owned; NULL: not known */
     struct value_codes *codes;      /* owned; the tensor is these integers times their scales */
@@ -53,13 +53,16 @@ struct symbol *symbol_find(const struct symbols *s, const char *name);
 struct symbol *symbol_add(struct symbols *s, const char *name);
 /* The tensor when it is known (decoding an initializer), else *t = NULL. Place: "initializer NAME". */
 int symbol_tensor(struct symbol *s, const struct tensor **t, struct err *e);
+/* One reader is done; after the last one a known tensor is let go. */
+void symbol_release(struct symbol *s);
+void symbol_codes_free(struct value_codes *c);
 
 /* import_tensor.c */
 int import_tensor(const Onnx__TensorProto *p, struct tensor **t, struct err *e);
 int import_dtype(int32_t code, enum dtype *dtype); /* of TensorProto.DataType; ERR_UNSUPPORTED */
 
 /* import_order.c: fill im->order with the nodes that the outputs need, makers before readers, else as in the
- * file. Marks symbols as used. Errors: a name nobody makes, a cycle. */
+ * file. Counts the readers of every symbol. Errors: a name nobody makes, a cycle. */
 int import_order(struct import *im);
 
 /* import_fold.c: *done when every output of the node is now known. */

@@ -15,7 +15,7 @@ static int find(struct import *im, const Onnx__ValueInfoProto **input)
     for (size_t i = 0; i < im->file->n_input; ++i) {
         const Onnx__ValueInfoProto *p = im->file->input[i];
         const struct symbol *s = symbol_find(&im->symbols, p->name);
-        if (s->proto || s->tensor || !s->used)
+        if (s->proto || s->tensor || s->readers == 0)
             continue;
         if (*input)
             return err_set(im->e, ERR_UNSUPPORTED,

@@ -51,7 +51,6 @@ static int visit(struct search *s, int root)
             err_set(s->im->e, ERR_INVALID, "Nothing makes its input '%s'", name);
             return at_node(s->im, top->node);
         }
-        symbol->used = true;
         const int maker = symbol->producer;
         if (maker < 0 || s->colour[maker] == BLACK)
             continue;
@@ -73,7 +72,6 @@ static int visit_outputs(struct search *s)
         struct symbol *symbol = symbol_find(&s->im->symbols, file->output[i]->name);
         if (!symbol)
             return err_set(s->im->e, ERR_INVALID, "Nothing makes the output '%s'", file->output[i]->name);
-        symbol->used = true;
         const int bad = symbol->producer >= 0 ? visit(s, symbol->producer) : 0;
         if (bad)
             return bad;
@@ -95,6 +93,19 @@ static int visit_in_order(struct search *s, int nodes)
     return 0;
 }
 
+static void count_readers(const struct search *s)
+{
+    const Onnx__GraphProto *file = s->im->file;
+    for (size_t i = 0; i < file->n_output; ++i)
+        ++symbol_find(&s->im->symbols, file->output[i]->name)->readers;
+    for (int i = 0; i < s->count; ++i) {
+        const Onnx__NodeProto *p = file->node[s->order[i]];
+        for (size_t k = 0; k < p->n_input; ++k)
+            if (*p->input[k])
+                ++symbol_find(&s->im->symbols, p->input[k])->readers;
+    }
+}
+
 int import_order(struct import *im)
 {
     const int nodes = (int)im->file->n_node;
@@ -107,6 +118,8 @@ int import_order(struct import *im)
         bad = visit_outputs(&s);
     if (!bad)
         bad = visit_in_order(&s, nodes);
+    if (!bad)
+        count_readers(&s);
     free(s.colour);
     free(s.stack);
     im->order = s.order;

@@ -4,8 +4,6 @@
 
 #include "base/mem.h"
 
-#include <stdlib.h>
-
 struct dequantize {
     const struct tensor *x, *scale, *zero; /* zero NULL: 0 */
     int axis;                              /* -1: one scale for all */
@@ -60,15 +58,6 @@ static int operands(struct import *im, const Onnx__NodeProto *p, struct dequanti
     return check_axis(im, p, d);
 }
 
-static void codes_free(struct value_codes *c)
-{
-    if (!c)
-        return;
-    free(c->scale);
-    free(c->code);
-    free(c);
-}
-
 static struct value_codes *codes_new(const struct dequantize *d)
 {
     struct value_codes *c = mem_alloc(sizeof *c);
@@ -81,7 +70,7 @@ static struct value_codes *codes_new(const struct dequantize *d)
     c->code = mem_array((size_t)constant_count(d->x), sizeof *c->code);
     if (c->scale && c->code)
         return c;
-    codes_free(c);
+    symbol_codes_free(c);
     return NULL;
 }
 
@@ -124,7 +113,7 @@ int import_dequantize(struct import *im, const Onnx__NodeProto *p, bool *done)
         bad = fill(im, &d, codes, real_numbers);
     if (bad) {
         tensor_free(real_numbers);
-        codes_free(codes);
+        symbol_codes_free(codes);
         return bad;
     }
     out->tensor = real_numbers;

@@ -17,7 +17,7 @@ int symbols_init(struct symbols *s, int capacity, struct err *e)
     return s->symbol && s->bucket ? 0 : err_set(e, ERR_NOMEM, "Out of memory for %d names", capacity);
 }
 
-static void codes_free(struct value_codes *c)
+void symbol_codes_free(struct value_codes *c)
 {
     if (!c)
         return;
@@ -30,7 +30,7 @@ void symbols_deinit(struct symbols *s)
 {
     for (int i = 0; i < s->count; ++i) {
         tensor_free(s->symbol[i].tensor);
-        codes_free(s->symbol[i].codes);
+        symbol_codes_free(s->symbol[i].codes);
     }
     free(s->symbol);
     free(s->bucket);
@@ -81,4 +81,13 @@ int symbol_tensor(struct symbol *s, const struct tensor **t, struct err *e)
     }
     *t = s->tensor;
     return bad;
+}
+
+void symbol_release(struct symbol *s)
+{
+    if (--s->readers > 0)
+        return;
+    tensor_free(s->tensor);
+    s->tensor = NULL;
+    s->proto = NULL;
 }
