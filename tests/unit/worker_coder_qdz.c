@@ -337,15 +337,14 @@ static void test_forgery(void **state)
     for (int c = 0; coder_list[c]; c++) {
         struct buf out = encode(g, coder_list[c]->name);
         char *data = malloc(out.length);
-        for (size_t i = 4; i + 4 < out.length; i++)
-            for (int round = 0; round < 3; round++) {
-                memcpy(data, out.data, out.length);
-                data[i] = (char)rng_u32(&r);
-                seal(data, out.length);
-                int rc = decode_exactly(data, out.length);
-                assert_true(rc == 0 || rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED || rc == ERR_INVALID ||
-                            rc == ERR_TOO_LARGE);
-            }
+        for (size_t i = 4; i + 4 < out.length; i++) {
+            memcpy(data, out.data, out.length);
+            data[i] = (char)rng_u32(&r);
+            seal(data, out.length);
+            int rc = decode_exactly(data, out.length);
+            assert_true(rc == 0 || rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED || rc == ERR_INVALID ||
+                        rc == ERR_TOO_LARGE);
+        }
         free(data);
         buf_free(&out);
     }
@@ -373,9 +372,9 @@ static void test_padding(void **state)
     (void)state;
     struct err e = { 0 };
     struct graph *g = graph_new("wide");
-    int x = ok(graph_add_input(g, "x", SHAPE(1, 1, 40000), &e), &e);
+    int x = ok(graph_add_input(g, "x", SHAPE(1, 1, 1000), &e), &e);
     x = add_node(g, "Flatten", "flatten", (int[]){ x }, 1);
-    int w = ok(graph_add_param(g, "fc.weight", SHAPE(1000, 40000), true, NULL, &e), &e);
+    int w = ok(graph_add_param(g, "fc.weight", SHAPE(1000, 1000), true, NULL, &e), &e);
     x = add_node(g, "Gemm", "fc", (int[]){ x, w }, 2);
     assert_int_equal(node_set_int(&g->node[1], "transB", 1), 0);
     g->output[g->outputs++] = x;
@@ -384,9 +383,9 @@ static void test_padding(void **state)
     v->codes = mem_alloc(sizeof *v->codes);
     *v->codes = (struct value_codes){ .bits = 1, .axis = -1, .channels = 1 };
     v->codes->scale = mem_array(1, sizeof(float));
-    v->codes->code = mem_array(40000000, sizeof(int32_t));
+    v->codes->code = mem_array(1000000, sizeof(int32_t));
     struct buf out = encode(g, "raw");
-    assert_int_equal(out.length, 40000000 / 65536 + 1);
+    assert_int_equal(out.length, 1000000 / 4096 + 1);
     assert_int_equal(decode_exactly(out.data, out.length), 0);
     buf_free(&out);
     graph_free(g);

@@ -17,7 +17,8 @@ struct code_block {
 struct coder {
     const char *name, *title;
     int (*encode)(const struct code_block *b, struct buf *out, struct err *e);
-    /* data holds exactly the encoder's bytes; anything else is ERR_CORRUPT, never more than rows*columns codes */
+    /* data holds exactly the encoder's bytes; anything else is ERR_CORRUPT, never more than rows*columns
+     * codes */
     int (*decode)(struct code_block *b, const uint8_t *data, size_t length, struct err *e);
 };
 

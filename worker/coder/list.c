@@ -1,4 +1,4 @@
-/* list.c - the coders that a job may name. Adding one is one file and one line here; qdz_param.c gives it the
+/* list.c - the coders that a job may name. Adding one is one file and one line here; param.c gives it the
  * number that files carry. */
 #include "worker/coder/coder_impl.h"
 

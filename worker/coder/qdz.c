@@ -20,7 +20,7 @@ enum { VERSION = 1, KIND_SKELETON = 0, TAIL = 4, SMALLEST = 6 + 2 + TAIL };
 /* A file may not stand for more parameters than this, nor for more than so many a byte of its length: what a
  * reader allocates is bounded by what it was given. The writer pads with zeros when that is too few. */
 #define PARAMETERS_MOST   ((uint64_t)1 << 30)
-#define PARAMETERS_A_BYTE 65536u
+#define PARAMETERS_A_BYTE 4096u
 
 static uint64_t parameters_allowed(size_t length)
 {

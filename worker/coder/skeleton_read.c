@@ -224,6 +224,8 @@ static int get_node(struct skeleton *s, struct err *e)
     int index = graph_add_node(s->g, s->text, s->name, input, inputs, output, outputs, e);
     if (index < 0)
         return index;
+    if (strcmp(s->g->node[index].name, s->name)) /* empty or taken: the graph has made another */
+        return damaged(s, e);
     uint64_t attrs = wire_number(&s->w, SKELETON_ATTRS);
     int rc = 0;
     for (uint64_t i = 0; !rc && !s->w.bad && i < attrs; i++)

@@ -11,7 +11,7 @@ enum { ORDERS = 6, SLOT_BITS = 16, SEEN_MOST = 30 };
 
 struct slot {
     uint16_t p; /* that the bit is 1, in 1/65536 */
-    uint8_t seen;
+    uint8_t seen, tag;
 };
 
 struct text {
@@ -23,11 +23,18 @@ struct text {
 
 enum direction { LEARN, ENCODE, DECODE };
 
-static uint32_t slot_index(uint64_t last, int order, uint32_t partial)
+/* The slot for a context of `order` bytes and the bits of this byte so far. One that was used for another
+ * context, as its tag tells, begins anew. */
+static struct slot *find_slot(struct text *t, int order, uint32_t partial)
 {
-    uint64_t context = order ? last << (64 - 8 * order) : 0;
+    uint64_t context = order ? t->last << (64 - 8 * order) : 0;
     uint64_t h = (context + partial + 1) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)((h ^ h >> 29) * 0xbf58476d1ce4e5b9u >> (64 - SLOT_BITS));
+    h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9u;
+    struct slot *s = &t->slot[order][h >> (64 - SLOT_BITS)];
+    uint8_t tag = (uint8_t)(h >> (56 - SLOT_BITS));
+    if (!s->seen || s->tag != tag)
+        *s = (struct slot){ .p = 32768, .tag = tag };
+    return s;
 }
 
 /* The mean of what the contexts say: the surer and the longer, the louder; one that is new says nothing. */
@@ -58,7 +65,7 @@ static uint8_t text_byte(struct text *t, enum direction direction, uint8_t byte)
     for (int i = 7; i >= 0; i--) {
         struct slot *slot[ORDERS];
         for (int order = 0; order < ORDERS; order++)
-            slot[order] = &t->slot[order][slot_index(t->last, order, partial)];
+            slot[order] = find_slot(t, order, partial);
         uint32_t p = predict(slot);
         bool bit = byte >> i & 1;
         if (direction == ENCODE)
@@ -78,9 +85,6 @@ static struct text *text_new(void)
     struct text *t = mem_alloc(sizeof *t);
     if (!t)
         return NULL;
-    for (int order = 0; order < ORDERS; order++)
-        for (size_t i = 0; i < 1u << SLOT_BITS; i++)
-            t->slot[order][i].p = 32768;
     for (size_t i = 0; i < text_typical_length; i++)
         text_byte(t, LEARN, (uint8_t)text_typical[i]);
     return t;
