@@ -147,7 +147,7 @@ int graph_add_input(struct graph *g, const char *name, const struct shape *sampl
 
 static int reserve_params(struct graph *g, size_t count, struct err *e)
 {
-    if (count <= g->param_capacity)
+    if (g->param && count <= g->param_capacity)
         return 0;
     size_t capacity = g->param_capacity ? g->param_capacity : 1024, bytes;
     while (capacity < count)
