@@ -43,15 +43,11 @@ struct live {
     struct live *next, **back;
     char *path;                /* owned: percent-encoded, without query */
     struct sse_stream *stream; /* owned */
-    bool begun, suspended, linger;
+    bool begun, suspended, draining;
 };
 
-/* --- the pump --------------------------------------------------------------------------------------------
- */
+/* --- the pump ------------------------------------------------------------------------------------- */
 
-/* The library works only while we run it: when its epoll descriptor is readable, and when its timeout says so
- * (its sockets are edge-triggered, so work may be left without a new event). Never called from inside itself.
- */
 static void on_timer(uv_timer_t *timer);
 
 /* From inside the pump, too: then it turns once more before it sets its timer. */
@@ -61,6 +57,9 @@ static void pump_soon(struct http *h)
     uv_timer_start(&h->timer, on_timer, 0, 0);
 }
 
+/* The library works only while we run it: when its epoll descriptor is readable, and when its timeout says so
+ * (its sockets are edge-triggered, so work may be left without a new event). Never called from inside itself.
+ */
 static void pump(struct http *h)
 {
     MHD_UNSIGNED_LONG_LONG ms;
@@ -114,8 +113,7 @@ static void on_ready(struct exchange *x)
     live_resume(x->http);
 }
 
-/* --- what an exchange may ask ----------------------------------------------------------------------------
- */
+/* --- what an exchange may ask --------------------------------------------------------------------- */
 
 static const char *get_query(const struct exchange *x, const char *key)
 {
@@ -157,8 +155,7 @@ static const char *get_header(const struct exchange *x, const char *name)
     return MHD_lookup_connection_value(l->connection, MHD_HEADER_KIND, name);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------
- */
+/* --- answers -------------------------------------------------------------------------------------- */
 
 /* A suspended connection notices nothing, and a first write to a client that is gone still succeeds. */
 static bool peer_is_gone(const struct live *l)
@@ -209,22 +206,9 @@ static struct MHD_Response *stream_response(struct live *l)
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, l, NULL);
 }
 
-static void add_headers(struct MHD_Response *response, const struct exchange *x, const struct answer *a)
+static void add_header(void *response, const char *name, const char *value)
 {
-    for (int i = 0; i < x->adds; i++)
-        MHD_add_response_header(response, x->add[i].name, x->add[i].value);
-    const char *const fixed[][2] = {
-        { "Content-Type", x->status == 304 ? "" : x->content_type },
-        { "ETag", x->etag },
-        { "Content-Range", a->content_range },
-        { "Accept-Ranges", a->accept_ranges ? "bytes" : "" },
-        { "Cache-Control", a->cache_control ? a->cache_control : "" },
-        { "X-Request-Id", x->request_id },
-        { "X-Content-Type-Options", "nosniff" },
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        if (fixed[i][1][0])
-            MHD_add_response_header(response, fixed[i][0], fixed[i][1]);
+    MHD_add_response_header(response, name, value);
 }
 
 static void open_stream(struct live *l)
@@ -253,9 +237,9 @@ static enum MHD_Result send_answer(struct live *l)
     if (!response)
         return MHD_NO;
     unsigned status = (unsigned)(a.body == ANSWER_STREAM ? x->status : a.status);
-    add_headers(response, x, &a);
-    if (l->linger)
-        MHD_add_response_header(response, "Connection", "close");
+    http_answer_headers(x, &a, add_header, response);
+    if (l->draining)
+        add_header(response, "Connection", "close");
     enum MHD_Result result = MHD_queue_response(l->connection, status, response);
     MHD_destroy_response(response);
     if (status < 600)
@@ -265,8 +249,7 @@ static enum MHD_Result send_answer(struct live *l)
     return result;
 }
 
-/* --- requests --------------------------------------------------------------------------------------------
- */
+/* --- requests ------------------------------------------------------------------------------------- */
 
 /* The first that is heard of a request: its raw target. Later the library decodes it, and "%2F" looks like
  * "/". */
@@ -304,7 +287,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     (void)why;
     if (!l)
         return;
-    if (l->linger && !h->closing) {
+    if (l->draining && !h->closing) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
@@ -328,7 +311,7 @@ static enum MHD_Result begin(struct live *l, const char *method)
     request_begin(&l->r, &l->http->context, l->path);
     if (!request_answer_now(&l->r))
         return MHD_YES;
-    l->linger = !l->r.expects;
+    l->draining = !l->r.expects;
     return send_answer(l);
 }
 
@@ -364,8 +347,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return MHD_YES;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------
- */
+/* --- life ----------------------------------------------------------------------------------------- */
 
 static void on_log(void *cls, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 static void on_log(void *cls, const char *format, va_list ap)

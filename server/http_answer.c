@@ -99,3 +99,22 @@ void http_answer_plan(struct exchange *x, struct answer *a)
     if (!says(x, "Cache-Control"))
         a->cache_control = a->status >= 400 || a->body == ANSWER_STREAM ? "no-store" : "no-cache";
 }
+
+void http_answer_headers(const struct exchange *x, const struct answer *a,
+                         void (*add)(void *to, const char *name, const char *value), void *to)
+{
+    const char *const fixed[][2] = {
+        { "Content-Type", x->status == 304 ? "" : x->content_type },
+        { "ETag", x->etag },
+        { "Content-Range", a->content_range },
+        { "Accept-Ranges", a->accept_ranges ? "bytes" : "" },
+        { "Cache-Control", a->cache_control ? a->cache_control : "" },
+        { "X-Request-Id", x->request_id },
+        { "X-Content-Type-Options", "nosniff" },
+    };
+    for (int i = 0; i < x->adds; i++)
+        add(to, x->add[i].name, x->add[i].value);
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        if (fixed[i][1][0])
+            add(to, fixed[i][0], fixed[i][1]);
+}

@@ -19,6 +19,10 @@ struct answer {
 /* May change x: a 304 or 416 drops the file. */
 void http_answer_plan(struct exchange *x, struct answer *a);
 
+/* Every header of the answer, the handler's own first. */
+void http_answer_headers(const struct exchange *x, const struct answer *a,
+                         void (*add)(void *to, const char *name, const char *value), void *to);
+
 /* Does an If-None-Match list hold this tag (weak comparison)? For tests. */
 bool http_answer_matches(const char *list, const char *etag);
 

@@ -17,8 +17,7 @@
 #define CLOSING_STEP_MS 20
 #define CLOSING_MAX_MS  3000 /* for requests that are being answered */
 
-/* --- closing ---------------------------------------------------------------------------------------------
- */
+/* --- closing -------------------------------------------------------------------------------------- */
 
 /* The order matters: requests first, they may hold inspections; the workers are let go of, not ended. */
 static void close_all(struct server *s)
@@ -56,8 +55,7 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_timer_start(&s->patience, on_patience, CLOSING_STEP_MS, CLOSING_STEP_MS);
 }
 
-/* --- wiring ----------------------------------------------------------------------------------------------
- */
+/* --- wiring --------------------------------------------------------------------------------------- */
 
 static void on_changed(void *arg)
 {
@@ -118,8 +116,7 @@ static int make_parts(struct server *s, struct err *e)
     return rc ? rc : http_new(&s->loop, &s->api, &s->listener, &s->http, e);
 }
 
-/* --- before the loop -------------------------------------------------------------------------------------
- */
+/* --- before the loop ------------------------------------------------------------------------------ */
 
 static int open_door(struct server *s, bool *accounts, struct err *e)
 {
@@ -177,9 +174,9 @@ int server_run(struct server *s, const struct config *c, struct err *e)
     if (rc)
         return rc;
     uv_loop_init(&s->loop);
-    rc = place_complete(&s->config, e);
+    rc = open_door(s, &accounts, e);
     if (!rc)
-        rc = open_door(s, &accounts, e);
+        rc = place_complete(&s->config, e);
     struct capability_server about = { s->config.slots, s->config.upload_max, accounts };
     if (!rc)
         rc = capability_load(&s->loop, s->config.worker, &about, &s->api.capabilities, e);

@@ -24,8 +24,7 @@ static int64_t now_ms(void)
     return clock_mono_ns() / 1000000;
 }
 
-/* --- the list --------------------------------------------------------------------------------------------
- */
+/* --- the list ------------------------------------------------------------------------------------- */
 
 static void run_free(struct run *r)
 {
@@ -81,8 +80,7 @@ int supervisor_cpus(const struct supervisor *s)
     return cpus;
 }
 
-/* --- the worker ------------------------------------------------------------------------------------------
- */
+/* --- the worker ----------------------------------------------------------------------------------- */
 
 static void on_applied(void *arg)
 {
@@ -227,8 +225,7 @@ void supervisor_adopt(struct supervisor *s, const struct job *j, const struct at
         supervisor_stop(s, j->id);
 }
 
-/* --- limits ----------------------------------------------------------------------------------------------
- */
+/* --- limits --------------------------------------------------------------------------------------- */
 
 static void stop(struct run *r, enum stop_cause cause, bool at_once)
 {
@@ -314,8 +311,7 @@ static void on_tick(uv_timer_t *timer)
     sweep(s);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------
- */
+/* --- life ----------------------------------------------------------------------------------------- */
 
 struct supervisor *supervisor_new(const struct supervising *with)
 {
