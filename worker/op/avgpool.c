@@ -50,39 +50,20 @@ static int setup_global(struct graph *g, struct node *n, struct err *e)
                            e);
 }
 
-/* One direction of one window: taps [lo, hi) lie inside, `counted` count in the divisor. */
-struct span {
-    int lo, hi, counted;
-};
-
-static struct span span_of(int out, int stride, int before, int after, int size, int kernel, int dilation)
-{
-    struct span s = { kernel, 0, 0 };
-    for (int k = 0; k < kernel; k++) {
-        int at = out * stride - before + k * dilation;
-        if (at >= 0 && at < size) {
-            s.lo = s.lo < k ? s.lo : k;
-            s.hi = k + 1;
-        }
-        s.counted += at < size + after;
-    }
-    return s;
-}
-
-/* Call `row` for every output pixel: the first input pixel inside, the spans and the factor 1 / pixels. */
-typedef void pixel_fn(const struct window *w, real *image, real *out, struct span v, struct span h, real factor);
+/* Called for every output pixel: where its window begins in the image (maybe outside), the spans of taps and the
+ * factor 1 / pixels. */
+typedef void pixel_fn(const struct window *w, real *corner, real *out, struct span v, struct span h, real factor);
 
 static void each_pixel(const struct average *a, real *image, real *out, pixel_fn *pixel)
 {
     const struct window *w = &a->w;
     for (int c = 0; c < w->C; c++, image += (ptrdiff_t)w->H * w->W * LANES)
         for (int oh = 0; oh < w->OH; oh++) {
-            struct span v = span_of(oh, w->stride_h, w->top, w->bottom, w->H, w->KH, w->dilation_h);
+            struct span v = window_rows(w, oh);
             for (int ow = 0; ow < w->OW; ow++, out += LANES) {
-                struct span h = span_of(ow, w->stride_w, w->left, w->right, w->W, w->KW, w->dilation_w);
-                int count = a->count_padding ? v.counted * h.counted : (v.hi - v.lo) * (h.hi - h.lo);
-                ptrdiff_t row = oh * w->stride_h - w->top, column = ow * w->stride_w - w->left;
-                pixel(w, image + (row * w->W + column) * LANES, out, v, h, count > 0 ? 1 / (real)count : 0);
+                struct span h = window_columns(w, ow);
+                int count = a->count_padding ? v.padded * h.padded : (v.hi - v.lo) * (h.hi - h.lo);
+                pixel(w, image + ((ptrdiff_t)v.at * w->W + h.at) * LANES, out, v, h, count > 0 ? 1 / (real)count : 0);
             }
         }
 }

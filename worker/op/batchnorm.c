@@ -183,12 +183,14 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
         real shift = k.sum_dy * part, slope = k.sum_product * part * k.scale;
         for (int b = lo; b < hi; b++) {
             size_t at = b * block + c * plane;
-            const real *x = s->x[n->input[X]] + at, *dy = s->g[n->output[0]] + at;
-            real *dx = s->g[n->input[X]] + at;
-            int valid = lanes_of(s, b);
+            const real *restrict x = s->x[n->input[X]] + at, *restrict dy = s->g[n->output[0]] + at;
+            real *restrict dx = s->g[n->input[X]] + at;
+            real lane_factor[LANES] = { 0 };
+            for (int l = 0; l < lanes_of(s, b); l++)
+                lane_factor[l] = factor;
             for (size_t i = 0; i < plane; i += LANES)
                 for (int l = 0; l < LANES; l++)
-                    dx[i + l] += l < valid ? factor * (dy[i + l] - shift - (x[i + l] - k.mean) * slope) : 0;
+                    dx[i + l] += lane_factor[l] * (dy[i + l] - shift - (x[i + l] - k.mean) * slope);
         }
     }
 }

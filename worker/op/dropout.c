@@ -65,7 +65,9 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     const real *dy = s->g[n->output[0]];
     real *dx = s->g[n->input[0]], factor[4] = { 1, 1, 1, 1 };
     (void)thread;
-    for (size_t at = lo * block; dx && at < hi * block; at += 4) {
+    if (!dx)
+        return;
+    for (size_t at = lo * block; at < hi * block; at += 4) {
         if (s->training)
             mask(s, n, at, factor);
         for (int i = 0; i < 4; i++)

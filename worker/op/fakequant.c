@@ -3,6 +3,7 @@
  * Gradients as in LSQ (Esser et al., arXiv 1902.08153, equations 3 and 5, without their scale factor):
  * dx = dy inside the range, else 0; ds += sum of dy * (rint(x / s) - x / s inside, low or high outside). In
  * evaluation it is, bit for bit, QuantizeLinear, Clip and DequantizeLinear with zero point 0. */
+#include "worker/op/round.h"
 #include "worker/op/setup.h"
 
 /* The step's gradient is summed over this many parts of the features, whatever the number of threads. */
@@ -42,7 +43,7 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
     real *restrict y = s->x[n->output[0]], step = s->x[n->input[1]][0];
     (void)thread;
     for (size_t i = lo * block; i < hi * block; i++) {
-        real r = real_rint(x[i] / step) + 0; /* + 0, the zero point: -0 becomes 0, as in the file */
+        real r = round_even(x[i] / step);
         r = r < q->low ? q->low : r;
         y[i] = (r > q->high ? q->high : r) * step;
     }
@@ -67,7 +68,7 @@ static double part_sum(const struct fakequant *q, const real *x, const real *dy,
     double total = 0;
     for (int i = 0; i < features; i++)
         for (int l = 0; l < LANES; l++) {
-            real r = x[i * LANES + l] / step, inside = real_rint(r) - r;
+            real r = x[i * LANES + l] / step, inside = round_even(r) - r;
             real slope = r < q->low ? q->low : r > q->high ? q->high : inside;
             sum[l] += dy[i * LANES + l] * slope;
         }
@@ -112,7 +113,9 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     (void)thread;
     if (lo == 0 && s->g[n->input[1]])
         add_parts(s, n);
-    for (size_t i = lo * block; dx && i < hi * block; i++) {
+    if (!dx)
+        return;
+    for (size_t i = lo * block; i < hi * block; i++) {
         real r = x[i] / step;
         dx[i] += r >= q->low && r <= q->high ? dy[i] : 0;
     }

@@ -28,40 +28,36 @@ static size_t keep(const struct graph *g, const struct node *n)
     return setup_block(g, n->output[0]) * sizeof(real_mask);
 }
 
-/* Where output pixel (oh, ow) begins in the padded image: input row and column, maybe outside. */
-struct corner {
-    int h, w;
-};
-
-static struct corner corner_of(const struct window *w, int oh, int ow)
+/* The offset in one channel's image of the pixel under tap (kh, kw). */
+static ptrdiff_t tap_offset(const struct window *w, struct span v, struct span h, int kh, int kw)
 {
-    return (struct corner){ oh * w->stride_h - w->top, ow * w->stride_w - w->left };
+    return ((ptrdiff_t)(v.at + kh * w->dilation_h) * w->W + h.at + kw * w->dilation_w) * LANES;
 }
 
-/* The offset of a tap's pixel in one channel's image, -1 in the padding. */
-static ptrdiff_t tap_offset(const struct window *w, struct corner at, int tap)
-{
-    int h = at.h + tap / w->KW * w->dilation_h, c = at.w + tap % w->KW * w->dilation_w;
-    return h >= 0 && h < w->H && c >= 0 && c < w->W ? ((ptrdiff_t)h * w->W + c) * LANES : -1;
-}
+/* A vector that every machine has: the compiler takes comparisons of wider ones apart, number by number. */
+typedef real pack __attribute__((vector_size(16), may_alias));
+typedef real_mask pack_mask __attribute__((vector_size(16), may_alias));
+enum { PACKS = LANES * sizeof(real) / sizeof(pack) };
 
-static void forward_pixel(const struct window *w, const real *image, struct corner at, real *y, real_mask *won)
+static void forward_pixel(const struct window *w, const real *image, struct span v, struct span h, real *y,
+                          real_mask *won)
 {
-    real best[LANES];
-    real_mask tap_of[LANES] = { 0 };
-    for (int l = 0; l < LANES; l++)
-        best[l] = (real)-INFINITY;
-    for (int tap = 0; tap < w->KH * w->KW; tap++) {
-        ptrdiff_t offset = tap_offset(w, at, tap);
-        if (offset < 0)
-            continue;
-        const real *x = image + offset;
-        for (int l = 0; l < LANES; l++) {
-            bool more = !(x[l] <= best[l]); /* a NaN wins and shows itself */
-            tap_of[l] = more ? tap : tap_of[l];
-            best[l] = more ? x[l] : best[l];
-        }
+    pack best[PACKS];
+    pack_mask tap_of[PACKS];
+    for (int i = 0; i < PACKS; i++) {
+        best[i] = (pack){ 0 } - (real)INFINITY;
+        tap_of[i] = (pack_mask){ 0 };
     }
+    for (int kh = v.lo; kh < v.hi; kh++)
+        for (int kw = h.lo; kw < h.hi; kw++) {
+            const pack *x = (const pack *)(image + tap_offset(w, v, h, kh, kw));
+            pack_mask tap = (pack_mask){ 0 } + (kh * w->KW + kw);
+            for (int i = 0; i < PACKS; i++) {
+                pack_mask less = x[i] <= best[i]; /* false for a NaN: it wins and shows itself */
+                best[i] = (pack)((less & (pack_mask)best[i]) | (~less & (pack_mask)x[i]));
+                tap_of[i] = (less & tap_of[i]) | (~less & tap);
+            }
+        }
     memcpy(y, best, sizeof best);
     if (won)
         memcpy(won, tap_of, sizeof tap_of);
@@ -78,25 +74,26 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
         real *y = s->x[n->output[0]] + b * out;
         real_mask *won = kept ? kept + b * out : NULL;
         for (int c = 0; c < w->C; c++, image += (ptrdiff_t)w->H * w->W * LANES)
-            for (int oh = 0; oh < w->OH; oh++)
+            for (int oh = 0; oh < w->OH; oh++) {
+                struct span v = window_rows(w, oh);
                 for (int ow = 0; ow < w->OW; ow++, y += LANES) {
-                    forward_pixel(w, image, corner_of(w, oh, ow), y, won);
+                    forward_pixel(w, image, v, window_columns(w, ow), y, won);
                     won = won ? won + LANES : NULL;
                 }
+            }
     }
 }
 
-static void backward_pixel(const struct window *w, real *image, struct corner at, const real *dy,
+static void backward_pixel(const struct window *w, real *image, struct span v, struct span h, const real *dy,
                            const real_mask *won)
 {
-    for (int tap = 0; tap < w->KH * w->KW; tap++) {
-        ptrdiff_t offset = tap_offset(w, at, tap);
-        if (offset < 0)
-            continue;
-        real *dx = image + offset;
-        for (int l = 0; l < LANES; l++)
-            dx[l] += won[l] == tap ? dy[l] : 0;
-    }
+    const lanes g = *(const lanes *)dy;
+    const lanes_mask tap_of = *(const lanes_mask *)won;
+    for (int kh = v.lo; kh < v.hi; kh++)
+        for (int kw = h.lo; kw < h.hi; kw++) {
+            lanes_mask hit = tap_of == (lanes_mask){ 0 } + (kh * w->KW + kw);
+            *(lanes *)(image + tap_offset(w, v, h, kh, kw)) += (lanes)(hit & (lanes_mask)g);
+        }
 }
 
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -112,9 +109,11 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
         const real *dy = s->g[n->output[0]] + b * out;
         const real_mask *won = kept + b * out;
         for (int c = 0; c < w->C; c++, image += (ptrdiff_t)w->H * w->W * LANES)
-            for (int oh = 0; oh < w->OH; oh++)
+            for (int oh = 0; oh < w->OH; oh++) {
+                struct span v = window_rows(w, oh);
                 for (int ow = 0; ow < w->OW; ow++, dy += LANES, won += LANES)
-                    backward_pixel(w, image, corner_of(w, oh, ow), dy, won);
+                    backward_pixel(w, image, v, window_columns(w, ow), dy, won);
+            }
     }
 }
 

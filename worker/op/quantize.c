@@ -4,6 +4,7 @@
  *
  * q stays a real number that holds the integer. Division is a true division and rounding is half to even, as in
  * ONNX and in QuantdFakeQuant. Backward is straight through: the slope of x / scale where nothing saturates. */
+#include "worker/op/round.h"
 #include "worker/op/setup.h"
 
 struct quantize {
@@ -56,7 +57,7 @@ static void quantize(const struct step *s, const struct node *n, int lo, int hi,
     real *restrict y = s->x[n->output[0]], scale = s->x[n->input[1]][0];
     (void)thread;
     for (size_t i = lo * block; i < hi * block; i++) {
-        real r = real_rint(x[i] / scale) + q->zero;
+        real r = round_even(x[i] / scale) + q->zero;
         r = r < q->low ? q->low : r;
         y[i] = r > q->high ? q->high : r;
     }
@@ -69,7 +70,9 @@ static void quantize_back(const struct step *s, const struct node *n, int lo, in
     const real *restrict x = s->x[n->input[0]], *restrict dy = s->g[n->output[0]];
     real *restrict dx = s->g[n->input[0]], scale = s->x[n->input[1]][0];
     (void)thread;
-    for (size_t i = lo * block; dx && i < hi * block; i++) {
+    if (!dx)
+        return;
+    for (size_t i = lo * block; i < hi * block; i++) {
         real r = x[i] / scale + q->zero;
         dx[i] += r >= q->low && r <= q->high ? dy[i] / scale : 0;
     }
@@ -92,7 +95,9 @@ static void dequantize_back(const struct step *s, const struct node *n, int lo, 
     const real *restrict dy = s->g[n->output[0]];
     real *restrict dx = s->g[n->input[0]], scale = s->x[n->input[1]][0];
     (void)thread;
-    for (size_t i = lo * block; dx && i < hi * block; i++)
+    if (!dx)
+        return;
+    for (size_t i = lo * block; i < hi * block; i++)
         dx[i] += dy[i] * scale;
 }
 

@@ -169,7 +169,9 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     const real *dy = s->g[n->output[0]];
     real *dx = s->g[n->input[0]];
     (void)thread;
-    for (size_t i = lo * block; dx && i < hi * block; i++)
+    if (!dx)
+        return;
+    for (size_t i = lo * block; i < hi * block; i++)
         dx[i] += dy[i];
 }
 

@@ -85,7 +85,9 @@ static int setup(struct graph *g, struct node *n, int most, const char *name_a, 
         real *restrict dx = s->g[n->input[0]];                                                               \
         const real a = ((const struct constants *)n->state)->a, b = ((const struct constants *)n->state)->b; \
         (void)a, (void)b, (void)thread;                                                                      \
-        for (size_t i = lo * block; dx && i < hi * block; i++) {                                             \
+        if (!dx)                                                                                             \
+            return;                                                                                          \
+        for (size_t i = lo * block; i < hi * block; i++) {                                                   \
             real x = in[needs##_INPUTS ? i : 0], y = out[needs##_OUTPUTS ? i : 0];                           \
             (void)x, (void)y;                                                                                \
             dx[i] += dy[i] * (real)(df);                                                                     \

@@ -123,3 +123,27 @@ int window_setup(const struct node *n, const struct shape *sample, struct window
                           dilation[1], h.before, v.before, h.after, v.after };
     return r;
 }
+
+static struct span span_of(int at, int size, int after, int kernel, int dilation)
+{
+    struct span s = { at, 0, kernel, kernel };
+    if (at >= 0 && at + (kernel - 1) * dilation < size)
+        return s;
+    while (s.lo < s.hi && at + s.lo * dilation < 0)
+        s.lo++;
+    while (s.hi > s.lo && at + (s.hi - 1) * dilation >= size)
+        s.hi--;
+    while (s.padded && at + (s.padded - 1) * dilation >= size + after)
+        s.padded--;
+    return s;
+}
+
+struct span window_rows(const struct window *w, int oh)
+{
+    return span_of(oh * w->stride_h - w->top, w->H, w->bottom, w->KH, w->dilation_h);
+}
+
+struct span window_columns(const struct window *w, int ow)
+{
+    return span_of(ow * w->stride_w - w->left, w->W, w->right, w->KW, w->dilation_w);
+}

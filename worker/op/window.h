@@ -14,4 +14,13 @@ struct window {
  * must agree). C, H and W of the input are given by the sample's shape. */
 int window_setup(const struct node *n, const struct shape *sample, struct window *w, struct err *e);
 
+/* One direction of one window: where it begins (maybe in the padding), its taps [lo, hi) that lie inside the image,
+ * and how many lie inside the padded image. */
+struct span {
+    int at, lo, hi, padded;
+};
+
+struct span window_rows(const struct window *w, int oh);
+struct span window_columns(const struct window *w, int ow);
+
 #endif
