@@ -5,6 +5,11 @@ VERSION := 0.1.0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
+# `make V=1` shows the whole commands.
+ifeq ($(V),)
+Q = @printf '  %s\n' '$(@:build/%=%)';
+endif
+
 # --- modes -----------------------------------------------------------------------------------------------
 BUILD := build/$(MODE)
 BIN := $(if $(filter release,$(MODE)),build,$(BUILD))
@@ -79,11 +84,11 @@ CLIENT_LIBS := -ljansson -lcurl -lcrypto -lm
 all: $(BIN)/quantd $(BIN)/quantd-worker $(BIN)/quantctl build/webui/.stamp
 
 $(BIN)/quantd: $(BUILD)/obj/server/main.o $(SERVER_LIB)
-	$(CC) $(OPT) $(LINK) -o $@ $^ $(SERVER_LIBS)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(SERVER_LIBS)
 $(BIN)/quantd-worker: $(BUILD)/obj/worker/main.o $(WORKER_LIB)
-	$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
 $(BIN)/quantctl: $(BUILD)/obj/api/client/main.o $(CLIENT_LIB)
-	$(CC) $(OPT) $(LINK) -o $@ $^ $(CLIENT_LIBS)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(CLIENT_LIBS)
 
 # A changed flag rebuilds everything of that mode.
 $(BUILD)/flags: FORCE | $(BUILD)/.packages
@@ -92,12 +97,12 @@ FORCE:
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(OPT) $(if $(filter worker/kernels/% worker/op/% worker/quant/%,$<),$(HOT)) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(BASE) $(OPT) $(if $(filter worker/kernels/% worker/op/% worker/quant/%,$<),$(HOT)) -MMD -MP -c -o $@ $<
 
 define LANES_RULE
 $(BUILD)/obj/worker/kernels/%.$(1).o: worker/kernels/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(BASE) $$(OPT) $$(HOT) $(FLAGS_$(1)) -ffp-contract=fast -DKERNEL_SET=$(1) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CC) $$(BASE) $$(OPT) $$(HOT) $(FLAGS_$(1)) -ffp-contract=fast -DKERNEL_SET=$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach s,$(SETS),$(eval $(call LANES_RULE,$(s))))
 
@@ -109,7 +114,7 @@ $(ONNX_PB).h: $(ONNX_PB).c
 $(call obj,$(wildcard worker/onnx/*.c)): | $(ONNX_PB).c
 $(BUILD)/obj/onnx.pb-c.o: $(ONNX_PB).c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -I$(GEN) $(OPT) -c -o $@ $<
+	$(Q)$(CC) -std=gnu17 -I$(GEN) $(OPT) -c -o $@ $<
 
 # Headers and tools that must be there, with the Debian package that has them.
 $(BUILD)/.packages: tests/packages.sh
@@ -134,10 +139,10 @@ T := $(BUILD)/tests
 
 $(UNIT_SERVER:%=$(T)/%): $(T)/%: $(BUILD)/obj/tests/unit/%.o $(SERVER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(OPT) $(LINK) -o $@ $^ $(SERVER_LIBS) -lcmocka
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(SERVER_LIBS) -lcmocka
 $(UNIT_WORKER:%=$(T)/%): $(T)/%: $(BUILD)/obj/tests/unit/%.o $(WORKER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS) -lcmocka
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS) -lcmocka
 
 # The gradient checks: graph, operators and kernels once more, in double precision.
 DOUBLE_C := $(BASE_C) $(wildcard worker/graph/*.c worker/op/*.c worker/quant/*.c) \
@@ -146,10 +151,10 @@ DOUBLE_O := $(patsubst %.c,$(BUILD)/double/%.o,$(DOUBLE_C)) \
             $(patsubst %.c,$(BUILD)/double/%.o,$(LANES_C) worker/kernels/list.c)
 $(BUILD)/double/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(OPT) -O2 -DQUANTD_DOUBLE -DKERNEL_SET=generic -Wno-conversion -Wno-double-promotion -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(BASE) $(OPT) -O2 -DQUANTD_DOUBLE -DKERNEL_SET=generic -Wno-conversion -Wno-double-promotion -MMD -MP -c -o $@ $<
 $(UNIT_DOUBLE:%=$(T)/%): $(T)/%: $(BUILD)/double/tests/unit/%.o $(DOUBLE_O)
 	@mkdir -p $(@D)
-	$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS) -lcmocka
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS) -lcmocka
 
 ifeq ($(MODE),fuzz)
 FUZZ_MAIN := -fsanitize=fuzzer
@@ -159,10 +164,16 @@ $(FUZZ:%=$(T)/fuzz_%): $(FUZZ_MAIN)
 endif
 $(FUZZ_SERVER:%=$(T)/fuzz_%): $(T)/fuzz_%: $(BUILD)/obj/tests/fuzz/%.o $(SERVER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(OPT) $(LINK) -o $@ $(filter-out $(FUZZ_MAIN),$^) $(FUZZ_MAIN) $(SERVER_LIBS)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $(filter-out $(FUZZ_MAIN),$^) $(FUZZ_MAIN) $(SERVER_LIBS)
 $(FUZZ_WORKER:%=$(T)/fuzz_%): $(T)/fuzz_%: $(BUILD)/obj/tests/fuzz/%.o $(WORKER_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(OPT) $(LINK) -o $@ $(filter-out $(FUZZ_MAIN),$^) $(FUZZ_MAIN) $(WORKER_LIBS)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $(filter-out $(FUZZ_MAIN),$^) $(FUZZ_MAIN) $(WORKER_LIBS)
+
+# Benchmarks: programs on the worker's objects, built for release.
+BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
+$(BENCH:%=build/bench/%): build/bench/%: $(BUILD)/obj/tests/bench/%.o $(WORKER_LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
 
 unit-build: $(UNIT:%=$(T)/%) $(FUZZ:%=$(T)/fuzz_%)
 unit: # the unit tests and the replay of the fuzz corpora, under ASan and UBSan unless MODE says otherwise
