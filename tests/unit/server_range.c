@@ -65,8 +65,7 @@ static void tags(void **state)
     assert_false(http_answer_matches(", ,", "\"a\""));
 }
 
-/* --- plans: an exchange whose request headers come from a small table ------------------------------------
- */
+/* --- plans: an exchange whose request headers come from a small table ----------------------------- */
 
 static const char *given[4][2];
 
