@@ -317,6 +317,17 @@ static void inputs_that_are_not_read(void **state)
         bad(&m, cases[i].code, "", cases[i].text);
     }
     struct model m;
+    struct buf sequence, type, port;
+    model_start(&m); /* a sequence: in the unpacked file its type shares memory with a tensor's */
+    buf_init(&sequence, 0), buf_init(&type, 0), buf_init(&port, 0);
+    pb_put_message(&type, 4, &sequence);
+    pb_put_text(&port, 1, "input");
+    pb_put_message(&port, 2, &type);
+    pb_put_message(&m.graph, 11, &port);
+    model_output(&m, "output", -1, 4);
+    model_node(&m, "Relu", "r", "input -> output", NULL);
+    bad(&m, ERR_INVALID, "", "no shape");
+
     model_start(&m);
     model_input(&m, "a", -1, 4);
     model_input(&m, "b", -1, 4);

@@ -99,6 +99,19 @@ void constant_view(const struct tensor *in, int64_t start, const int64_t *stride
     }
 }
 
+/* Zeros cost nothing, not even memory before it is touched; others double from one. */
+void constant_fill(struct tensor *t, const struct tensor *one)
+{
+    static const char zeros[sizeof(int64_t)];
+    const size_t size = dtype_size(t->dtype), bytes = (size_t)constant_count(t) * size;
+    char *to = t->data;
+    if (bytes == 0 || memcmp(one->data, zeros, size) == 0)
+        return;
+    memcpy(to, one->data, size);
+    for (size_t done = size; done < bytes; done *= 2)
+        memcpy(to + done, to, done < bytes - done ? done : bytes - done);
+}
+
 int constant_ints(const int64_t *values, size_t count, struct tensor **t, struct err *e)
 {
     const struct shape shape = { .rank = 1, .dim = { (int64_t)count } };

@@ -21,6 +21,9 @@ void constant_strides(const struct shape *s, int64_t stride[GRAPH_RANK]);
  * Same dtype; out has its shape already. */
 void constant_view(const struct tensor *in, int64_t start, const int64_t *stride, struct tensor *out);
 
+/* Every element of t, which is all zero still, as the first of `one`. */
+void constant_fill(struct tensor *t, const struct tensor *one);
+
 /* A 1-d int64 array, a float scalar. */
 int constant_ints(const int64_t *values, size_t count, struct tensor **t, struct err *e);
 int constant_float(float value, struct tensor **t, struct err *e);

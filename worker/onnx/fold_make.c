@@ -74,7 +74,7 @@ int fold_constant_of_shape(struct fold_call *c)
     if (!bad)
         bad = fold_new(c, fill->dtype, &shape);
     if (!bad)
-        constant_view(fill, 0, (const int64_t[GRAPH_RANK]){ 0 }, c->out);
+        constant_fill(c->out, fill);
     tensor_free(fill);
     return bad;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Of all elements that folding may make for one file: the largest real network needs half of it. */
-#define FOLDED ((int64_t)1 << 28)
+#define FOLD_LIMIT ((int64_t)1 << 28)
 
 static const struct fold {
     const char *op;
@@ -43,8 +43,9 @@ static const struct fold *fold_of(const char *op)
 
 int fold_new(struct fold_call *c, enum dtype dtype, const struct shape *shape)
 {
+    const int64_t wish = c->im->options->fold_limit, limit = wish ? wish : FOLD_LIMIT;
     const int64_t count = shape_count(shape);
-    if (count < 0 || count > FOLDED - c->im->folded)
+    if (count < 0 || count > limit - c->im->folded)
         return err_set(c->im->e, ERR_TOO_LARGE, "The constants computed in this file are too large");
     c->im->folded += count;
     return constant_new(dtype, shape, &c->out, c->im->e);

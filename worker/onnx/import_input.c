@@ -30,7 +30,8 @@ static int find(struct import *im, const Onnx__ValueInfoProto **input)
  */
 static int declared(struct import *im, const Onnx__ValueInfoProto *p, struct onnx_axis axis[BATCH_AND_SAMPLE])
 {
-    const Onnx__TypeProto__Tensor *type = p->type ? p->type->tensor_type : NULL;
+    const bool tensor = p->type && p->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE; /* a union */
+    const Onnx__TypeProto__Tensor *type = tensor ? p->type->tensor_type : NULL;
     if (!type || !type->shape || type->shape->n_dim < 1)
         return err_set(im->e, ERR_INVALID, "The input '%s' has no shape", p->name);
     if (type->elem_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT)

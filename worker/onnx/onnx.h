@@ -24,6 +24,7 @@ struct onnx_options {
         ONNX_BATCH_NONE  /* no batch: the whole input is one sample (graph->batched false) */
     } batch;
     const struct shape *sample; /* of one sample, for inputs with open axes (super-resolution); may be NULL */
+    int64_t fold_limit;         /* elements that constants computed while reading may have in all; 0: 2^28 */
 };
 int onnx_import_with(const void *data, size_t length, const struct onnx_options *options, struct graph **g,
                      struct err *e);
