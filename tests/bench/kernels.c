@@ -1,9 +1,9 @@
-/* kernels.c - GFLOP/s of every kernel set of this CPU on the layers that matter, one core, beside the measured
- * peak of fused multiply-add. Usage: kernels [seconds per figure]. Figures are the best of many repeats; machines
- * differ and neighbours disturb, so compare ratios within one run. */
+/* kernels.c - GFLOP/s of every kernel set of this CPU on the layers that matter, one core, beside the
+ * measured peak of fused multiply-add. Usage: kernels [seconds per figure]. Figures are the best of many
+ * repeats; machines differ and neighbours disturb, so compare ratios within one run. */
+#include "worker/kernels/kernels.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "worker/kernels/kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,9 @@ struct layer {
 };
 
 #define CONV(C, H, W, O, K, P)                                                                               \
-    { C, H, W, O, (H) + 2 * (P) - (K) + 1, (W) + 2 * (P) - (K) + 1, K, K, 1, 1, 1, 1, P, P, P, P, 1 }
+    {                                                                                                        \
+        C, H, W, O, (H) + 2 * (P) - (K) + 1, (W) + 2 * (P) - (K) + 1, K, K, 1, 1, 1, 1, P, P, P, P, 1        \
+    }
 
 static const struct layer layers[] = {
     { "lenet conv1 b64", CONV(1, 28, 28, 20, 5, 0), 4 },
@@ -32,10 +34,10 @@ static const struct layer layers[] = {
 static void chains(long rounds)
 {
     for (long r = 0; r < rounds; r++)
-        __asm__ volatile(CHAIN(0) CHAIN(1) CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8) CHAIN(9)
-                             CHAIN(10) CHAIN(11) CHAIN(12) CHAIN(13) CHAIN(14) CHAIN(15)::
-                                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                                   "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        __asm__ volatile(CHAIN(0) CHAIN(1) CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8)
+                             CHAIN(9) CHAIN(10) CHAIN(11) CHAIN(12) CHAIN(13) CHAIN(14) CHAIN(15)::
+                                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                                   "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
 static double peak_gflops(double seconds)
@@ -102,13 +104,19 @@ static void measure(const struct layer *l, const struct kernels *k, double secon
     size_t in = (size_t)l->blocks * l->c.C * l->c.H * l->c.W * LANES;
     size_t out = (size_t)l->blocks * l->c.O * l->c.OH * l->c.OW * LANES;
     size_t weights = (size_t)l->c.O * l->c.C * l->c.KH * l->c.KW;
-    struct run r = { l, k, fill(in), fill(out), fill(weights), fill(weights), fill(in),
+    struct run r = { l,
+                     k,
+                     fill(in),
+                     fill(out),
+                     fill(weights),
+                     fill(weights),
+                     fill(in),
                      mem_aligned(64, k->conv_scratch(&l->c)) };
     if (r.x && r.y && r.w && r.dw && r.dx && r.scratch) {
         double f = gflops(&r, forward, seconds), d = gflops(&r, backward_data, seconds);
         double w = gflops(&r, backward_weight, seconds);
-        printf("%-20s %-8s forward %6.1f (%.2f)  data %6.1f (%.2f)  weight %6.1f (%.2f)\n", l->name, k->name, f,
-               f / peak, d, d / peak, w, w / peak);
+        printf("%-20s %-8s forward %6.1f (%.2f)  data %6.1f (%.2f)  weight %6.1f (%.2f)\n", l->name, k->name,
+               f, f / peak, d, d / peak, w, w / peak);
     }
     free(r.x);
     free(r.y);

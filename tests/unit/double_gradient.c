@@ -1,6 +1,7 @@
-/* Gradients of every operator against central differences, in double precision. One row of the table is one small
- * network: x -> node -> y, with the loss sum r * y for fixed random r. The test fails for an operator without a row.
- * QuantizeLinear, DequantizeLinear and QuantdFakeQuant are not differentiable: worker_op_quantize.c. */
+/* Gradients of every operator against central differences, in double precision. One row of the table is one
+ * small network: x -> node -> y, with the loss sum r * y for fixed random r. The test fails for an operator
+ * without a row. QuantizeLinear, DequantizeLinear and QuantdFakeQuant are not differentiable:
+ * worker_op_quantize.c. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/graph/net.h"
@@ -25,27 +26,52 @@ struct ints {
 struct row {
     const char *op;
     struct shape in;
-    const char *second; /* operator that makes a second computed input from x; NULL: none */
+    const char *second;    /* operator that makes a second computed input from x; NULL: none */
     struct shape param[4]; /* parameters behind it, up to the first without dimensions; all positive */
     struct ints consts[4]; /* constant inputs behind them */
     struct ints ints[5];   /* attributes: lists, */
-    struct { const char *name; int64_t value; } integer[3];
-    struct { const char *name; double value; } real[2];
+    struct {
+        const char *name;
+        int64_t value;
+    } integer[3];
+    struct {
+        const char *name;
+        double value;
+    } real[2];
     const char *auto_pad;
-    int opset;       /* 0: 13 */
-    bool frozen;     /* forward without training */
+    int opset;        /* 0: 13 */
+    bool frozen;      /* forward without training */
     bool param_first; /* the parameter is the first input */
 };
 
-#define S(...) { sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } }
-#define L(name, ...) { name, sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } }
+#define S(...)                                                                                               \
+    {                                                                                                        \
+        sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t),                                                \
+        {                                                                                                    \
+            __VA_ARGS__                                                                                      \
+        }                                                                                                    \
+    }
+#define L(name, ...)                                                                                         \
+    {                                                                                                        \
+        name, sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t),                                          \
+        {                                                                                                    \
+            __VA_ARGS__                                                                                      \
+        }                                                                                                    \
+    }
 #define C(...) L(NULL, __VA_ARGS__)
 
 static const struct row table[] = {
     { .op = "Conv", .in = S(3, 5, 4), .param = { S(6, 3, 3, 3), S(6) }, .ints = { L("pads", 1, 1, 1, 1) } },
-    { .op = "Conv", .in = S(4, 6, 5), .param = { S(6, 2, 3, 2) }, .ints = { L("strides", 2, 1), L("dilations", 1, 2) },
+    { .op = "Conv",
+      .in = S(4, 6, 5),
+      .param = { S(6, 2, 3, 2) },
+      .ints = { L("strides", 2, 1), L("dilations", 1, 2) },
       .integer = { { "group", 2 } } },
-    { .op = "Conv", .in = S(3, 5, 5), .param = { S(3, 1, 3, 3), S(3) }, .auto_pad = "SAME_UPPER", .integer = { { "group", 3 } },
+    { .op = "Conv",
+      .in = S(3, 5, 5),
+      .param = { S(3, 1, 3, 3), S(3) },
+      .auto_pad = "SAME_UPPER",
+      .integer = { { "group", 3 } },
       .ints = { L("strides", 2, 2) } },
     { .op = "Conv", .in = S(2, 3, 3), .param = { S(5, 2, 3, 3), S(5) } },
     { .op = "Gemm", .in = S(7), .param = { S(5, 7), S(5) }, .integer = { { "transB", 1 } } },
@@ -53,13 +79,20 @@ static const struct row table[] = {
     { .op = "MatMul", .in = S(9), .param = { S(9, 4) } },
     { .op = "MatMul", .in = S(3, 5), .param = { S(5, 4) } },
     { .op = "MaxPool", .in = S(2, 6, 6), .ints = { L("kernel_shape", 2, 2), L("strides", 2, 2) } },
-    { .op = "MaxPool", .in = S(2, 5, 5), .ints = { L("kernel_shape", 3, 3), L("strides", 2, 2), L("pads", 1, 0, 1, 0) },
+    { .op = "MaxPool",
+      .in = S(2, 5, 5),
+      .ints = { L("kernel_shape", 3, 3), L("strides", 2, 2), L("pads", 1, 0, 1, 0) },
       .integer = { { "ceil_mode", 1 } } },
     { .op = "MaxPool", .in = S(1, 6, 5), .ints = { L("kernel_shape", 2, 2), L("dilations", 2, 3) } },
     { .op = "AveragePool", .in = S(2, 5, 5), .ints = { L("kernel_shape", 3, 3), L("pads", 1, 1, 1, 1) } },
-    { .op = "AveragePool", .in = S(2, 5, 5), .ints = { L("kernel_shape", 3, 2), L("strides", 2, 2), L("pads", 1, 1, 1, 1) },
+    { .op = "AveragePool",
+      .in = S(2, 5, 5),
+      .ints = { L("kernel_shape", 3, 2), L("strides", 2, 2), L("pads", 1, 1, 1, 1) },
       .integer = { { "count_include_pad", 1 }, { "ceil_mode", 1 } } },
-    { .op = "AveragePool", .in = S(1, 6, 6), .ints = { L("kernel_shape", 3, 3), L("strides", 2, 2) }, .auto_pad = "SAME_LOWER" },
+    { .op = "AveragePool",
+      .in = S(1, 6, 6),
+      .ints = { L("kernel_shape", 3, 3), L("strides", 2, 2) },
+      .auto_pad = "SAME_LOWER" },
     { .op = "GlobalAveragePool", .in = S(3, 3, 4) },
     { .op = "Relu", .in = S(5, 3) },
     { .op = "LeakyRelu", .in = S(5, 3), .real = { { "alpha", 0.3 } } },
@@ -96,18 +129,30 @@ static const struct row table[] = {
     { .op = "Unsqueeze", .in = S(3, 2), .consts = { C(1, -1) } },
     { .op = "Transpose", .in = S(2, 3, 4), .ints = { L("perm", 0, 3, 1, 2) } },
     { .op = "Slice", .in = S(4, 5), .consts = { C(3, 1), C(0, 5), C(1, 2), C(-2, 3) } },
-    { .op = "Slice", .in = S(4, 5, 3), .ints = { L("starts", 0, -2), L("ends", 9, -1), L("axes", 3, 1) }, .opset = 9 },
-    { .op = "Pad", .in = S(2, 3), .ints = { L("pads", 0, 1, 0, 0, 2, 1) }, .real = { { "value", 0.5 } }, .opset = 10 },
+    { .op = "Slice",
+      .in = S(4, 5, 3),
+      .ints = { L("starts", 0, -2), L("ends", 9, -1), L("axes", 3, 1) },
+      .opset = 9 },
+    { .op = "Pad",
+      .in = S(2, 3),
+      .ints = { L("pads", 0, 1, 0, 0, 2, 1) },
+      .real = { { "value", 0.5 } },
+      .opset = 10 },
     { .op = "Pad", .in = S(2, 3), .consts = { C(0, 0, 2, 0, 1, 1) } },
     { .op = "Concat", .in = S(2, 3), .second = "Tanh", .integer = { { "axis", 1 } } },
     { .op = "Concat", .in = S(2, 3), .second = "Tanh", .integer = { { "axis", -1 } } },
     { .op = "ReduceMean", .in = S(3, 4, 2), .ints = { L("axes", 2, -1) } },
-    { .op = "ReduceMean", .in = S(3, 4, 2), .consts = { C(1) }, .integer = { { "keepdims", 0 } }, .opset = 18 },
+    { .op = "ReduceMean",
+      .in = S(3, 4, 2),
+      .consts = { C(1) },
+      .integer = { { "keepdims", 0 } },
+      .opset = 18 },
 };
 
-static const char *const defined_elsewhere[] = { "QuantizeLinear", "DequantizeLinear", "QuantdFakeQuant", NULL };
+static const char *const defined_elsewhere[] = { "QuantizeLinear", "DequantizeLinear", "QuantdFakeQuant",
+                                                 NULL };
 
-/* --- one row's network ------------------------------------------------------------------------------------- */
+/* --- one row's network --- */
 
 static void must(int r, const struct err *e, const struct row *t)
 {
@@ -179,7 +224,7 @@ static struct graph *build(const struct row *t, struct rng *r)
     return g;
 }
 
-/* --- loss and differences ---------------------------------------------------------------------------------- */
+/* --- loss and differences --- */
 
 struct check {
     const struct row *t;
@@ -243,7 +288,7 @@ static void check_params(struct check *c)
         const struct value *value = &c->g->value[v];
         if (value->kind != VALUE_PARAM)
             continue;
-        /* in training, BatchNormalization's statistics (inputs 4 and 5) only take what the batch gives them */
+        /* in training, BatchNormalization's statistics (inputs 4 and 5) only take what the batch gives */
         bool statistic = !strcmp(c->t->op, "BatchNormalization") && value->name[1] >= '2';
         for (int64_t i = 0; i < shape_count(&value->shape) && !statistic; i++)
             compare(c, c->g->param + value->offset + i, gradient[value->offset + i], value->name, (size_t)i);

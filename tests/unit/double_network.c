@@ -1,5 +1,5 @@
-/* Gradients of a whole network with branches, shared memory and two outputs against central differences: what the
- * planner puts in one place must never be alive twice. */
+/* Gradients of a whole network with branches, shared memory and two outputs against central differences: what
+ * the planner puts in one place must never be alive twice. */
 #include "tests/unit/worker_nets.h"
 
 #include <setjmp.h>
@@ -33,7 +33,8 @@ static void against_differences(void **state)
     const double h = 1e-5;
     (void)state;
     assert_int_equal(graph_finish(g, &e), 0);
-    assert_int_equal(net_new(g, &(struct net_options){ .batch = SAMPLES, .train = true, .seed = 1 }, &n, &e), 0);
+    assert_int_equal(net_new(g, &(struct net_options){ .batch = SAMPLES, .train = true, .seed = 1 }, &n, &e),
+                     0);
     step_net(g, n, SAMPLES, 1);
     real *gradient = mem_array(g->param_count, sizeof *gradient);
     memcpy(gradient, net_gradients(n), g->param_count * sizeof *gradient);
@@ -50,7 +51,8 @@ static void against_differences(void **state)
             *at = kept;
             double numeric = (above - below) / (2 * h), exact = gradient[value->offset + i];
             if (!(fabs(exact - numeric) <= 1e-6 * (fabs(exact) + fabs(numeric)) + 1e-7))
-                fail_msg("%s[%zu]: gradient %.10g, the difference says %.10g", value->name, i, exact, numeric);
+                fail_msg("%s[%zu]: gradient %.10g, the difference says %.10g", value->name, i, exact,
+                         numeric);
         }
     }
     free(gradient);

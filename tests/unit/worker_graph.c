@@ -111,7 +111,7 @@ static void insert_for_some(void **state)
     graph_free(g);
 }
 
-/* --- mistakes ---------------------------------------------------------------------------------------------- */
+/* --- mistakes --- */
 
 static void expect(struct graph *g, int code, const char *place, const char *text)
 {
@@ -188,7 +188,8 @@ static void mistakes_in_a_node(void **state)
     expect(g, ERR_INVALID, "node fc (Gemm)", "Flatten");
 
     g = with_input(&x);
-    g->output[g->outputs++] = add_join(g, "Concat", "both", x, add_layer(g, "GlobalAveragePool", "gap", x, NULL));
+    g->output[g->outputs++] =
+        add_join(g, "Concat", "both", x, add_layer(g, "GlobalAveragePool", "gap", x, NULL));
     expect(g, ERR_INVALID, "node both (Concat)", "2x1x1");
 
     g = with_input(&x);
@@ -223,8 +224,9 @@ static void mistakes_while_building(void **state)
     assert_true(graph_add_node(g, "Relu", "act", &x, 1, &y, 1, &e) >= 0);
     assert_int_equal(graph_add_node(g, "Relu", "again", &x, 1, &y, 1, &e), ERR_INVALID);
     assert_int_equal(graph_add_node(g, "Relu", "far", (int[]){ 99 }, 1, &y, 1, &e), ERR_INTERNAL);
-    assert_int_equal(graph_add_param(g, "huge", &(struct shape){ 3, { 1 << 20, 1 << 20, 9 } }, true, NULL, &e),
-                     ERR_TOO_LARGE);
+    assert_int_equal(
+        graph_add_param(g, "huge", &(struct shape){ 3, { 1 << 20, 1 << 20, 9 } }, true, NULL, &e),
+        ERR_TOO_LARGE);
     /* names of nodes are made unique instead */
     int z = graph_add_value(g, "z", &e);
     int n = graph_add_node(g, "Relu", "act", &x, 1, &z, 1, &e);

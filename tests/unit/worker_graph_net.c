@@ -1,4 +1,4 @@
-/* The executor: the same bits for any number of threads, shared memory that nobody notices, honest figures. */
+/* The executor: the same bits for any number of threads, shared memory that nobody sees, honest figures. */
 #include "tests/unit/worker_nets.h"
 #include "worker/kernels/kernels.h"
 
@@ -39,7 +39,8 @@ static struct net *net_for(struct graph *g, struct net_options o)
 static real *gradients_with(struct graph *g, const struct kernels *k, int threads)
 {
     struct pool *p = pool_new(threads);
-    struct net *n = net_for(g, (struct net_options){ .batch = 50, .train = true, .kernels = k, .pool = p, .seed = 9 });
+    struct net *n =
+        net_for(g, (struct net_options){ .batch = 50, .train = true, .kernels = k, .pool = p, .seed = 9 });
     size_t bytes = g->param_count * sizeof(real);
     real *kept = mem_alloc(bytes), *result = mem_alloc(bytes);
     memcpy(kept, g->param, bytes);
@@ -62,7 +63,8 @@ static void same_bits_with(struct graph *g)
         for (int threads = 2; threads <= 5; threads += threads == 3 ? 2 : 1) {
             real *many = gradients_with(g, kernels_list[i], threads);
             if (memcmp(one, many, g->param_count * sizeof *one))
-                fail_msg("%s with %s: %d threads give other bits than one", g->name, kernels_list[i]->name, threads);
+                fail_msg("%s with %s: %d threads give other bits than one", g->name, kernels_list[i]->name,
+                         threads);
             free(many);
         }
         free(one);
@@ -220,12 +222,9 @@ static void bad_batches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bits_any_threads),
-        cmocka_unit_test(reused_memory),
-        cmocka_unit_test(watched_values),
-        cmocka_unit_test(figure_is_what_is_allocated),
-        cmocka_unit_test(other_weights),
-        cmocka_unit_test(smaller_batches),
+        cmocka_unit_test(same_bits_any_threads), cmocka_unit_test(reused_memory),
+        cmocka_unit_test(watched_values),        cmocka_unit_test(figure_is_what_is_allocated),
+        cmocka_unit_test(other_weights),         cmocka_unit_test(smaller_batches),
         cmocka_unit_test(bad_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

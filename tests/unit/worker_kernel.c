@@ -13,7 +13,8 @@
 
 struct shape_case {
     const char *name;
-    int C, H, W, O, KH, KW, stride_h, stride_w, dilation_h, dilation_w, top, left, bottom, right, groups, blocks;
+    int C, H, W, O, KH, KW, stride_h, stride_w, dilation_h, dilation_w, top, left, bottom, right, groups,
+        blocks;
 };
 
 static const struct shape_case cases[] = {
@@ -42,8 +43,11 @@ static const struct shape_case cases[] = {
 
 static struct conv conv_of(const struct shape_case *k)
 {
-    struct conv c = { k->C, k->H, k->W, k->O, 0, 0, k->KH, k->KW, k->stride_h, k->stride_w, k->dilation_h,
-                      k->dilation_w, k->top, k->left, k->bottom, k->right, k->groups };
+    struct conv c = { k->C,        k->H,        k->W,          k->O,
+                      0,           0,           k->KH,         k->KW,
+                      k->stride_h, k->stride_w, k->dilation_h, k->dilation_w,
+                      k->top,      k->left,     k->bottom,     k->right,
+                      k->groups };
     c.OH = (k->H + k->top + k->bottom - (k->KH - 1) * k->dilation_h - 1) / k->stride_h + 1;
     c.OW = (k->W + k->left + k->right - (k->KW - 1) * k->dilation_w - 1) / k->stride_w + 1;
     return c;
@@ -190,7 +194,8 @@ static void check_data(struct bench *b, const struct kernels *k, const char *nam
 
 static void check_weight(struct bench *b, const struct kernels *k, const char *name, void *scratch)
 {
-    real *dw = mem_aligned(64, b->weights * sizeof *dw), *dbias = mem_aligned(64, (size_t)b->c.O * sizeof *dbias);
+    real *dw = mem_aligned(64, b->weights * sizeof *dw),
+         *dbias = mem_aligned(64, (size_t)b->c.O * sizeof *dbias);
     clear(b, b->weights);
     for (size_t i = 0; i < b->weights; i++)
         add(b, i, dw[i] = (real)0.25);

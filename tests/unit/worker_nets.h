@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Adds a node with one output named after it; returns the output's value. `shape`: of a parameter NAME.weight, with
- * a bias of its first dimension behind it; NULL: none. */
-static inline int add_layer(struct graph *g, const char *op, const char *name, int x, const struct shape *shape)
+/* Adds a node with one output named after it; returns the output's value. `shape`: of a parameter
+ * NAME.weight, with a bias of its first dimension behind it; NULL: none. */
+static inline int add_layer(struct graph *g, const char *op, const char *name, int x,
+                            const struct shape *shape)
 {
     struct err e = { 0 };
     char text[64];
@@ -103,7 +104,7 @@ static inline struct graph *lenet(void)
     return g;
 }
 
-/* Branches that meet: two residual blocks with normalization, a concatenation, an alias that is read twice. */
+/* Branches that meet: two residual blocks with normalization, a concatenation, an alias read twice. */
 static inline struct graph *branches(void)
 {
     struct err e;
@@ -158,7 +159,8 @@ static inline void step_net(struct graph *g, struct net *n, int samples, uint64_
     fill_lanes(net_input(n), features_of(g, g->input), net_blocks(n), samples, seed);
     net_forward(n, samples, true, seed);
     for (int i = 0; i < g->outputs; i++)
-        fill_lanes(net_output_gradient(n, i), features_of(g, g->output[i]), net_blocks(n), samples, seed + 1 + i);
+        fill_lanes(net_output_gradient(n, i), features_of(g, g->output[i]), net_blocks(n), samples,
+                   seed + 1 + i);
     net_backward(n);
 }
 

@@ -52,7 +52,8 @@ static void fill_halves(real *x, real scale)
 {
     for (int i = 0; i < FEATURES; i++)
         for (int l = 0; l < LANES; l++)
-            x[i * LANES + l] = ((real)((i * LANES + l) % 41 - 20) / 2 + (real)(i / 8) * 64 * (l % 2 ? 1 : -1)) * scale;
+            x[i * LANES + l] =
+                ((real)((i * LANES + l) % 41 - 20) / 2 + (real)(i / 8) * 64 * (l % 2 ? 1 : -1)) * scale;
 }
 
 struct range {
@@ -109,7 +110,8 @@ static void no_zero_point(void **state)
     graph_free(g);
 }
 
-/* In evaluation the training node is the file's three nodes, bit for bit: also for 3-bit ranges behind a Clip. */
+/* In evaluation the training node is the file's three nodes, bit for bit: also for 3-bit ranges behind a
+ * Clip. */
 static void fake_is_the_file(void **state)
 {
     static const int ranges[][2] = { { 0, 255 }, { -128, 127 }, { 0, 7 }, { -4, 3 } };
@@ -138,7 +140,8 @@ static void fake_is_the_file(void **state)
     }
 }
 
-/* LSQ, equations 3 and 5: inside dx = dy and ds takes rint(x/s) - x/s, outside dx = 0 and ds takes the border. */
+/* LSQ, equations 3 and 5: inside dx = dy and ds takes rint(x/s) - x/s, outside dx = 0 and ds takes the
+ * border. */
 static void fake_gradients(void **state)
 {
     const int low = -2, high = 5;
@@ -198,8 +201,9 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantize_and_back), cmocka_unit_test(no_zero_point), cmocka_unit_test(fake_is_the_file),
-        cmocka_unit_test(fake_gradients),    cmocka_unit_test(refused),
+        cmocka_unit_test(quantize_and_back), cmocka_unit_test(no_zero_point),
+        cmocka_unit_test(fake_is_the_file),  cmocka_unit_test(fake_gradients),
+        cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,8 +113,7 @@ static int add_value(struct graph *g, const char *name, enum value_kind kind, st
         return err_set(e, ERR_INVALID, "A value has no name");
     if (graph_find_value(g, name) >= 0)
         return err_set(e, ERR_INVALID, "The value '%s' is defined twice", name);
-    struct value *list =
-        reserve(g->value, &g->values_capacity, g->values, GRAPH_MAX_VALUES, sizeof *list, e);
+    struct value *list = reserve(g->value, &g->values_capacity, g->values, GRAPH_MAX_VALUES, sizeof *list, e);
     if (!list)
         return g->values >= GRAPH_MAX_VALUES ? ERR_TOO_LARGE : ERR_NOMEM;
     g->value = list;
@@ -218,8 +217,8 @@ static int check_ends(const struct graph *g, const int *input, int inputs, const
                       struct err *e)
 {
     if (inputs > NODE_INPUTS || outputs > NODE_OUTPUTS || outputs < 1)
-        return err_set(e, ERR_UNSUPPORTED, "%d inputs and %d outputs: at most %d and %d are supported", inputs,
-                       outputs, NODE_INPUTS, NODE_OUTPUTS);
+        return err_set(e, ERR_UNSUPPORTED, "%d inputs and %d outputs: at most %d and %d are supported",
+                       inputs, outputs, NODE_INPUTS, NODE_OUTPUTS);
     for (int i = 0; i < inputs; i++)
         if (input[i] < -1 || input[i] >= g->values)
             return err_set(e, ERR_INTERNAL, "Input %d is no value of the graph", i);

@@ -56,20 +56,20 @@ enum value_kind {
 
 /* What the exporter must write for a quantized parameter: the integers themselves. */
 struct value_codes {
-    int bits;            /* nominal width, 1..8; 32 for a bias */
-    int axis;            /* channel axis of scale, -1 = one scale for the tensor */
-    int64_t channels;    /* length of scale: 1 when axis is -1 */
-    float *scale;        /* owned */
-    int32_t *code;       /* owned, shape_count() of them; value = code * scale */
+    int bits;         /* nominal width, 1..8; 32 for a bias */
+    int axis;         /* channel axis of scale, -1 = one scale for the tensor */
+    int64_t channels; /* length of scale: 1 when axis is -1 */
+    float *scale;     /* owned */
+    int32_t *code;    /* owned, shape_count() of them; value = code * scale */
 };
 
 struct value {
     char *name; /* owned, unique in the graph */
     enum value_kind kind;
-    struct shape shape;   /* PARAM, CONST: the whole tensor; INPUT, ACT: one sample without the batch axis */
-    int producer;         /* node that makes it, -1 for none */
-    size_t offset;        /* PARAM: first element in graph->param */
-    bool trainable;       /* PARAM: false for running statistics */
+    struct shape shape; /* PARAM, CONST: the whole tensor; INPUT, ACT: one sample without the batch axis */
+    int producer;       /* node that makes it, -1 for none */
+    size_t offset;      /* PARAM: first element in graph->param */
+    bool trainable;     /* PARAM: false for running statistics */
     struct tensor *constant;   /* CONST: owned */
     struct value_codes *codes; /* PARAM: owned, NULL while it is float */
 };
@@ -81,10 +81,10 @@ struct attr {
     enum attr_type type;
     int64_t i;
     double f;
-    char *s;         /* owned */
-    size_t count;    /* of ints or floats */
-    int64_t *ints;   /* owned */
-    double *floats;  /* owned */
+    char *s;               /* owned */
+    size_t count;          /* of ints or floats */
+    int64_t *ints;         /* owned */
+    double *floats;        /* owned */
     struct tensor *tensor; /* owned */
 };
 
@@ -93,7 +93,7 @@ struct op;
 struct node {
     char *name; /* owned, unique; the place in error messages */
     const struct op *op;
-    int input[NODE_INPUTS], inputs;    /* value index, -1 = optional input left out */
+    int input[NODE_INPUTS], inputs; /* value index, -1 = optional input left out */
     int output[NODE_OUTPUTS], outputs;
     struct attr *attr; /* owned, as given */
     size_t attrs;
@@ -111,9 +111,9 @@ struct graph {
     int values, values_capacity;
     struct node *node; /* topological order after graph_finish */
     int nodes, nodes_capacity;
-    int input;          /* value index of the (one) data input */
+    int input; /* value index of the (one) data input */
     int output[NODE_OUTPUTS], outputs;
-    real *param; /* owned; 64-byte aligned; every PARAM starts at a multiple of 16 elements */
+    real *param;        /* owned; 64-byte aligned; every PARAM starts at a multiple of 16 elements */
     size_t param_count; /* length of the block, padding included */
     size_t param_capacity;
     struct names value_names, node_names;
@@ -122,14 +122,16 @@ struct graph {
 
 struct graph *graph_new(const char *name); /* NULL when out of memory */
 void graph_free(struct graph *g);
-int graph_clone(const struct graph *g, struct graph **copy, struct err *e); /* deep, finished like the original */
+/* deep, finished like the original */
+int graph_clone(const struct graph *g, struct graph **copy, struct err *e);
 
-/* Build. Names are copied; all return an index >= 0 or a negative ERR_*. A name of a value that is taken is an
- * error; a node whose name is empty or taken gets a number behind it. */
+/* Build. Names are copied; all return an index >= 0 or a negative ERR_*. A name of a value that is taken is
+ * an error; a node whose name is empty or taken gets a number behind it. */
 int graph_add_input(struct graph *g, const char *name, const struct shape *sample, struct err *e);
 int graph_add_param(struct graph *g, const char *name, const struct shape *shape, bool trainable,
                     const float *init, struct err *e); /* init NULL: zeros */
-int graph_add_const(struct graph *g, const char *name, struct tensor *t, struct err *e); /* takes t, on failure too */
+/* takes t, on failure too */
+int graph_add_const(struct graph *g, const char *name, struct tensor *t, struct err *e);
 int graph_add_value(struct graph *g, const char *name, struct err *e); /* an ACT to be produced */
 int graph_add_node(struct graph *g, const char *op, const char *name, const int *input, int inputs,
                    const int *output, int outputs, struct err *e);
@@ -148,8 +150,9 @@ int64_t node_int(const struct node *n, const char *name, int64_t fallback);
 double node_float(const struct node *n, const char *name, double fallback);
 
 /* Order topologically, check that everything is produced once, run every op->setup (shapes, attributes), drop
- * values and nodes that no output needs. May be called again after an edit: setups run anew. Nodes that are in
- * order already keep it. Positions of values change only where something before them was dropped.
+ * values and nodes that no output needs. May be called again after an edit: setups run anew. Nodes that are
+ * in order already keep it. Positions of values change only where something before them was dropped.
+ *
  * Errors: ERR_UNSUPPORTED or ERR_INVALID with place "node NAME (Op)". */
 int graph_finish(struct graph *g, struct err *e);
 
@@ -161,15 +164,16 @@ int graph_insert(struct graph *g, int v, const char *op, const char *name, const
 
 /* The quantizable layers, in order: a node whose op has a weight input. */
 struct layer {
-    const char *name; /* weight's name without ".weight", else the node's name; borrowed from the graph's arena
-                         of names: valid while the graph lives and is not edited */
+    const char *name;       /* weight's name without ".weight", else the node's name; borrowed from the
+                               graph: valid while it lives and is not edited */
     int node, weight, bias; /* bias -1 when there is none */
     int64_t parameters;     /* weight + bias elements */
     uint64_t macs;          /* multiply-accumulates per sample */
 };
 int graph_layers(struct graph *g, struct layer **layers, int *count, struct err *e); /* free(*layers) */
 
-int64_t graph_parameters(const struct graph *g); /* all PARAM elements without padding, running statistics included */
+/* all PARAM elements without padding; running statistics are not trainable */
+int64_t graph_parameters(const struct graph *g);
 int64_t graph_trainable(const struct graph *g);
 
 #endif

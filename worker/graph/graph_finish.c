@@ -37,7 +37,8 @@ static int finish_init(struct finish *f, struct graph *g, struct err *e)
     f->stack = mem_array(nodes, sizeof *f->stack);
     f->cursor = mem_array(nodes, sizeof *f->cursor);
     f->moved = mem_array(values, sizeof *f->moved);
-    if (!f->node_needed || !f->value_needed || !f->colour || !f->order || !f->stack || !f->cursor || !f->moved)
+    if (!f->node_needed || !f->value_needed || !f->colour || !f->order || !f->stack || !f->cursor ||
+        !f->moved)
         return err_set(e, ERR_NOMEM, "Out of memory for the network");
     return 0;
 }

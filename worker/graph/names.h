@@ -15,7 +15,7 @@ struct names {
     size_t capacity, count;
 };
 
-int names_find(const struct names *t, const char *name); /* the position, -1 when absent */
+int names_find(const struct names *t, const char *name);     /* the position, -1 when absent */
 int names_put(struct names *t, const char *name, int index); /* 0 or ERR_NOMEM; the name must be new */
 void names_clear(struct names *t);                           /* forget all, keep the memory */
 void names_free(struct names *t);

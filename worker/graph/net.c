@@ -118,7 +118,8 @@ int net_new(struct graph *g, const struct net_options *o, struct net **net, stru
     n->graph = g;
     n->pool = o->pool;
     n->train = o->train;
-    n->step = (struct step){ .graph = g, .kernels = o->kernels ? o->kernels : kernels_best(), .seed = o->seed };
+    n->step =
+        (struct step){ .graph = g, .kernels = o->kernels ? o->kernels : kernels_best(), .seed = o->seed };
     int r = plan_make(g, o, &n->plan, e);
     if (r == 0 && o->limit && n->plan.bytes > o->limit)
         r = err_set(e, ERR_MEMORY, "The network needs %zu bytes for batches of %d; the limit is %zu",

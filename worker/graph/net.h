@@ -1,7 +1,8 @@
 /* net.h - a graph made executable for one batch size: planned memory, forward, backward.
  *
- * All activations live in one arena laid out once by liveness (plan.c); gradients likewise; nothing is allocated
- * in a step. The parameter gradients are one block with the layout of graph->param. Not thread-safe: one caller. */
+ * All activations live in one arena laid out once by liveness (plan.c); gradients likewise; nothing is
+ * allocated in a step. The parameter gradients are one block with the layout of graph->param. Not
+ * thread-safe: one caller. */
 #ifndef WORKER_GRAPH_NET_H
 #define WORKER_GRAPH_NET_H
 
@@ -12,16 +13,16 @@ struct kernels;
 struct net;
 
 struct net_options {
-    int batch;      /* samples; rounded up to blocks of 16 */
-    bool train;     /* plan gradients too */
+    int batch;           /* samples; rounded up to blocks of 16 */
+    bool train;          /* plan gradients too */
     bool input_gradient; /* with train: of the input too */
-    uint64_t seed;  /* for dropout */
-    size_t limit;   /* bytes that may be used, 0 = no limit: ERR_MEMORY with both figures when it would be more */
+    uint64_t seed;       /* for dropout */
+    size_t limit;        /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
     const struct kernels *kernels; /* NULL: the best of this CPU */
     struct pool *pool;             /* borrowed; NULL: the caller's thread alone */
 };
 
-/* The planner's figure: what net_new would allocate (activations, gradients, kept, scratch, parameter gradients). */
+/* The planner's figure: what net_new would allocate (activations, gradients, kept, scratch, constants). */
 int net_bytes(const struct graph *g, const struct net_options *o, size_t *bytes, struct err *e);
 
 /* The graph must be finished and must outlive the net unedited. */
@@ -34,16 +35,16 @@ void net_set_weight(struct net *n, int value, const real *weight);
 real *net_input(struct net *n); /* [blocks][features][LANES]: fill it; unused lanes must be zero */
 int net_blocks(const struct net *n);
 /* training (of a net with o.train): batch statistics and dropout, and everything that backward needs is kept.
- * Without it a net with o.train can still go backward, through the running statistics. tick: number of the step. */
+ * Without it a net with o.train can still go backward, through the running statistics. tick: the step. */
 void net_forward(struct net *n, int samples, bool training, uint64_t tick);
-const real *net_output(const struct net *n, int index);      /* [blocks][features][LANES] */
-real *net_output_gradient(struct net *n, int index);         /* fill it before net_backward */
-void net_backward(struct net *n);                            /* zeroes, then fills, the parameter gradients */
-real *net_gradients(struct net *n);                          /* layout of graph->param */
-real *net_input_gradient(struct net *n);                     /* NULL unless it was asked for */
-const real *net_value(const struct net *n, int value);       /* an activation of the last forward; NULL when its
-                                                                memory was reused (eval) unless watched */
-void net_watch(struct net *n, int value);                    /* before the first forward: keep this activation (eval);
-                                                                its memory is beyond net_bytes() */
+const real *net_output(const struct net *n, int index); /* [blocks][features][LANES] */
+real *net_output_gradient(struct net *n, int index);    /* fill it before net_backward */
+void net_backward(struct net *n);                       /* zeroes, then fills, the parameter gradients */
+real *net_gradients(struct net *n);                     /* layout of graph->param */
+real *net_input_gradient(struct net *n);                /* NULL unless it was asked for */
+const real *net_value(const struct net *n, int value);  /* an activation of the last forward; NULL when its
+                                                           memory was reused (eval) unless watched */
+void net_watch(struct net *n, int value); /* before the first forward: keep this activation (eval);
+                                             its memory is beyond net_bytes() */
 
 #endif

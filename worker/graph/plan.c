@@ -18,8 +18,8 @@ struct planner {
     const struct graph *g;
     const struct net_options *o;
     struct plan *p;
-    int *last;   /* per root: last time its activation is read */
-    bool *ends;  /* per root: a graph output uses it */
+    int *last;  /* per root: last time its activation is read */
+    bool *ends; /* per root: a graph output uses it */
     struct piece *piece;
     int pieces;
 };
@@ -62,7 +62,8 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
 {
     size_t values = (size_t)g->values, nodes = (size_t)g->nodes;
     *w = (struct planner){ .g = g, .o = o, .p = p };
-    *p = (struct plan){ .blocks = (o->batch + LANES - 1) / LANES, .threads = o->pool ? pool_threads(o->pool) : 1 };
+    *p = (struct plan){ .blocks = (o->batch + LANES - 1) / LANES,
+                        .threads = o->pool ? pool_threads(o->pool) : 1 };
     p->root = mem_array(values, sizeof *p->root);
     p->wanted = mem_array(values, sizeof *p->wanted);
     p->lasting = mem_array(values, sizeof *p->lasting);
@@ -93,8 +94,8 @@ static void planner_deinit(struct planner *w)
     free(w->piece);
 }
 
-/* A node that only changes the shape shares its input's memory, unless two graph outputs would meet there: the
- * caller fills their gradients one by one. */
+/* A node that only changes the shape shares its input's memory, unless two graph outputs would meet there:
+ * the caller fills their gradients one by one. */
 static void find_roots(struct planner *w)
 {
     const struct graph *g = w->g;
@@ -201,7 +202,8 @@ static int add_pieces(struct planner *w)
         if (!is_activation(value) || w->p->root[v] != v)
             continue;
         size_t bytes = (size_t)shape_count(&value->shape) * LANES * sizeof(real);
-        r = add_piece(w, bytes, &w->p->x[v], value->producer < 0 ? 0 : forward_time(value->producer), w->last[v]);
+        r = add_piece(w, bytes, &w->p->x[v], value->producer < 0 ? 0 : forward_time(value->producer),
+                      w->last[v]);
         int birth = gradient_birth(w, v);
         if (r == 0 && birth >= 0)
             r = add_piece(w, bytes, &w->p->g[v], birth,
@@ -293,7 +295,8 @@ int plan_make(const struct graph *g, const struct net_options *o, struct plan *p
     if (r == 0)
         r = place_pieces(&w);
     if (r < 0) {
-        err_set(e, r, r == ERR_NOMEM ? "Out of memory for the plan of the network" : "The network is too large");
+        err_set(e, r,
+                r == ERR_NOMEM ? "Out of memory for the plan of the network" : "The network is too large");
         goto out;
     }
     share_with_roots(&w);

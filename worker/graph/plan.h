@@ -7,8 +7,9 @@
  *            node t-1        outputs, fills    2n+1-t             gradients
  *                            gradients
  *
- * Each piece (activation, gradient, what a node keeps) lives from one time to another; pieces whose lives don't
- * meet may share memory. Evaluation ends at n+1. In training every activation outlives the forward pass. */
+ * Each piece (activation, gradient, what a node keeps) lives from one time to another; pieces whose lives
+ * don't meet may share memory. Evaluation ends at n+1. In training every activation outlives the forward
+ * pass. */
 #ifndef WORKER_GRAPH_PLAN_H
 #define WORKER_GRAPH_PLAN_H
 
@@ -19,12 +20,12 @@
 
 struct plan {
     int blocks, threads;
-    int *root;    /* per value: the value whose memory it uses (itself, or through pass_shape_only nodes) */
-    bool *wanted; /* per value: does a gradient with respect to it lead to something trainable? */
+    int *root;     /* per value: the value whose memory it uses (itself, or through pass_shape_only nodes) */
+    bool *wanted;  /* per value: does a gradient with respect to it lead to something trainable? */
     bool *lasting; /* per root: its activation survives the forward pass */
-    size_t *x;    /* per value: byte offset of the activation, PLAN_NONE for parameters and constants */
-    size_t *g;    /* per value: byte offset of the gradient or PLAN_NONE */
-    size_t *kept; /* per node: byte offset of what it keeps or PLAN_NONE */
+    size_t *x;     /* per value: byte offset of the activation, PLAN_NONE for parameters and constants */
+    size_t *g;     /* per value: byte offset of the gradient or PLAN_NONE */
+    size_t *kept;  /* per node: byte offset of what it keeps or PLAN_NONE */
     int *first_writer; /* per root: node whose backward writes the gradient first; -1: the caller does */
     size_t arena;      /* bytes of all of that */
     size_t scratch;    /* bytes per thread */

@@ -1,6 +1,6 @@
 /* pool.h - a few threads that run one function over a range and meet again. Short spin, then futex: a busy
- * neighbour costs little. The partition is contiguous and depends only on (items, threads); what must not depend
- * on the number of threads is decided by the callee's fixed order of sums. */
+ * neighbour costs little. The partition is contiguous and depends only on (items, threads); what must not
+ * depend on the number of threads is decided by the callee's fixed order of sums. */
 #ifndef WORKER_GRAPH_POOL_H
 #define WORKER_GRAPH_POOL_H
 

@@ -6,7 +6,8 @@
 size_t dtype_size(enum dtype t)
 {
     static const size_t size[] = {
-        [DTYPE_FLOAT] = 4, [DTYPE_INT64] = 8, [DTYPE_INT32] = 4, [DTYPE_INT8] = 1, [DTYPE_UINT8] = 1, [DTYPE_BOOL] = 1,
+        [DTYPE_FLOAT] = 4, [DTYPE_INT64] = 8, [DTYPE_INT32] = 4,
+        [DTYPE_INT8] = 1,  [DTYPE_UINT8] = 1, [DTYPE_BOOL] = 1,
     };
     return size[t];
 }

@@ -1,9 +1,9 @@
-/* gemm.c - the portable backend: im2col per block of 16 samples, products by OpenBLAS. It is also the oracle that
- * the other sets are compared with.
+/* gemm.c - the portable backend: im2col per block of 16 samples, products by OpenBLAS. It is also the oracle
+ * that the other sets are compared with.
  *
- * A row of the column matrix is one kernel tap: the input pixels it meets, 16 samples each. So copying a tap is
- * copying pixels, and the product lands in the lanes layout. The library is called from one thread at a time
- * each; weight gradients go in fixed groups of output channels, since its order of sums depends on the shape. */
+ * A row of the column matrix is one kernel tap: the input pixels it meets, 16 samples each. So copying a tap
+ * is copying pixels, and the product lands in the lanes layout. The library uses no threads of its own;
+ * weight gradients go in fixed groups of output channels, since its order of sums depends on the shape. */
 #include "worker/kernels/kernels.h"
 
 #include <cblas.h>
@@ -24,8 +24,8 @@ static bool usable(void)
 /* Is the input its own column matrix? */
 static bool is_direct(const struct conv *c)
 {
-    return c->KH == 1 && c->KW == 1 && c->stride_h == 1 && c->stride_w == 1 && c->OH == c->H && c->OW == c->W &&
-           !(c->top | c->left | c->bottom | c->right);
+    return c->KH == 1 && c->KW == 1 && c->stride_h == 1 && c->stride_w == 1 && c->OH == c->H &&
+           c->OW == c->W && !(c->top | c->left | c->bottom | c->right);
 }
 
 static size_t conv_scratch(const struct conv *c)
@@ -34,7 +34,7 @@ static size_t conv_scratch(const struct conv *c)
     return is_direct(c) ? 0 : taps * c->OH * c->OW * LANES * sizeof(real);
 }
 
-/* Walk over the output pixels of every tap; fn gets the input pixel (NULL in the padding) and the column's. */
+/* For every tap and output pixel: `pixel` is the input's offset if it is `inside`, `column` the matrix's. */
 #define FOR_TAPS(c, C, image, column, body)                                                                  \
     for (int i = 0; i < (C); i++)                                                                            \
         for (int kh = 0; kh < (c)->KH; kh++)                                                                 \
@@ -75,8 +75,14 @@ struct part {
 static struct part part_of(const struct conv *c)
 {
     int C = c->C / c->groups, pixels = c->OH * c->OW;
-    return (struct part){ C, c->O / c->groups, C * c->KH * c->KW, pixels * LANES,
-                          (size_t)c->C * c->H * c->W * LANES, (size_t)c->O * pixels * LANES };
+    return (struct part){
+        .C = C,
+        .O = c->O / c->groups,
+        .K = C * c->KH * c->KW,
+        .N = pixels * LANES,
+        .in = (size_t)c->C * c->H * c->W * LANES,
+        .out = (size_t)c->O * pixels * LANES,
+    };
 }
 
 static const real *columns_of(const struct conv *c, const struct part *p, const real *x, void *scratch)
@@ -87,8 +93,8 @@ static const real *columns_of(const struct conv *c, const struct part *p, const 
     return scratch;
 }
 
-static void conv_forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y, int lo,
-                         int hi, void *scratch)
+static void conv_forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
+                         int lo, int hi, void *scratch)
 {
     struct part p = part_of(c);
     for (int b = lo; b < hi; b++)
@@ -149,7 +155,8 @@ static void conv_backward_weight(const struct conv *c, int blocks, const real *x
                 next = (o / KERNELS_OUTPUTS + 1) * KERNELS_OUTPUTS;
                 next = next < end ? next : end;
                 cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, next - o, p.K, p.N, 1,
-                            dy + b * p.out + (size_t)o * p.N, p.N, columns, p.N, 1, dw + (size_t)o * p.K, p.K);
+                            dy + b * p.out + (size_t)o * p.N, p.N, columns, p.N, 1, dw + (size_t)o * p.K,
+                            p.K);
             }
         }
     }

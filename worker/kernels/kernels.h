@@ -1,8 +1,9 @@
 /* kernels.h - the table of compute kernels, one per instruction set, chosen once at start.
  *
  * One source (lanes_*.c, gcc vector types of 16 numbers) is built as separate objects for several instruction
- * sets; "blas" is im2col + sgemm of OpenBLAS, the portable backend and the oracle of the tests. Kernels are pure:
- * they know layouts and sizes, nothing of graphs. Layouts: see worker/real.h; weights natural (O,I/groups,KH,KW). */
+ * sets; "blas" is im2col + sgemm of OpenBLAS, the portable backend and the oracle of the tests. Kernels are
+ * pure: they know layouts and sizes, nothing of graphs. Layouts: see worker/real.h; weights natural
+ * (O,I/groups,KH,KW). */
 #ifndef WORKER_KERNELS_KERNELS_H
 #define WORKER_KERNELS_KERNELS_H
 
@@ -12,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A 2-d convolution on one sample: (C,H,W) -> (O,OH,OW). A fully connected layer is the 1x1 case with H=W=1. */
+/* A 2-d convolution on one sample: (C,H,W) -> (O,OH,OW). Fully connected is the 1x1 case with H=W=1. */
 struct conv {
     int C, H, W, O, OH, OW, KH, KW;
     int stride_h, stride_w, dilation_h, dilation_w;
@@ -28,25 +29,25 @@ static inline uint64_t conv_macs(const struct conv *c)
 enum { KERNELS_OUTPUTS = 4 };
 
 struct kernels {
-    const char *name; /* "generic" | "avx2" | "avx512" | "blas" */
+    const char *name;     /* "generic" | "avx2" | "avx512" | "blas" */
     bool (*usable)(void); /* does this CPU have it? */
 
     size_t (*conv_scratch)(const struct conv *c); /* bytes per thread, for any of the three below */
     /* y = conv(x, w) + bias for blocks [lo, hi); bias may be NULL */
-    void (*conv_forward)(const struct conv *c, const real *x, const real *w, const real *bias, real *y, int lo,
-                         int hi, void *scratch);
+    void (*conv_forward)(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
+                         int lo, int hi, void *scratch);
     /* dx += conv_transposed(dy, w) for blocks [lo, hi) */
     void (*conv_backward_data)(const struct conv *c, const real *dy, const real *w, real *dx, int lo, int hi,
                                void *scratch);
-    /* dw[o...] += sum over all blocks, for output channels [lo, hi); dbias likewise. Either may be NULL. lo is a
-     * multiple of KERNELS_OUTPUTS, hi is one or c->O: a library that sums in another order for another number
-     * of rows is then called with the same rows by any number of threads */
+    /* dw[o...] += sum over all blocks, for output channels [lo, hi); dbias likewise. Either may be NULL. lo
+     * is a multiple of KERNELS_OUTPUTS, hi is one or c->O: a library that sums in another order for another
+     * number of rows is then called with the same rows by any number of threads */
     void (*conv_backward_weight)(const struct conv *c, int blocks, const real *x, const real *dy, real *dw,
                                  real *dbias, int lo, int hi, void *scratch);
 };
 
-extern const struct kernels *const kernels_list[]; /* best first; NULL-terminated */
-const struct kernels *kernels_best(void);          /* QUANTD_KERNELS in the environment forces one */
+extern const struct kernels *const kernels_list[];    /* best first; NULL-terminated */
+const struct kernels *kernels_best(void);             /* QUANTD_KERNELS in the environment forces one */
 const struct kernels *kernels_find(const char *name); /* NULL when unknown or unusable here */
 
 const char *kernels_blas(void); /* OpenBLAS's version and core type, for the record of a result */

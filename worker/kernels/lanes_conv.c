@@ -9,7 +9,7 @@
 #include "worker/kernels/lanes_product.h"
 #include "worker/kernels/lanes_weight.h"
 
-/* Blocks that are padded together, so that small images still fill the tiles. A function of the layer alone. */
+/* Blocks that are padded together, so that small images fill the tiles too. It depends on the layer alone. */
 static int padded_blocks(int pixels)
 {
     return pixels >= 24 ? 1 : pixels >= 12 ? 2 : 4;
@@ -36,8 +36,9 @@ static bool tap_column(const struct conv *c, struct phase f, int kw, int *ow)
     int at = f.first + c->left - kw * c->dilation_w;
     if (at % c->stride_w)
         return false;
-    *ow = at / c->stride_w;
-    return *ow < c->OW && *ow + f.count > 0;
+    int column = at / c->stride_w;
+    *ow = column;
+    return column < c->OW && column + f.count > 0;
 }
 
 /* How far the taps reach beyond the output's columns. */
@@ -57,13 +58,20 @@ static void reach(const struct conv *c, int *left, int *right)
     }
 }
 
-static void forward_group(const struct conv *c, const real *x, const real *w, const real *bias, real *y, int lo,
-                          int hi, void *scratch, int group)
+static void forward_group(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
+                          int lo, int hi, void *scratch, int group)
 {
     int C = c->C / c->groups, O = c->O / c->groups, K = C * c->KH * c->KW;
     struct padded in = padded_input(c, x, group * C, C, (char *)scratch + taps_bytes(c));
-    struct product p = { taps_fill(scratch, c, C, in.H, in.W), K, O, w + (ptrdiff_t)group * O * K, K,
-                         (ptrdiff_t)c->OH * c->OW * LANES, bias ? bias + group * O : NULL, false };
+    struct product p = {
+        .step = taps_fill(scratch, c, C, in.H, in.W),
+        .steps = K,
+        .outs = O,
+        .w = w + (ptrdiff_t)group * O * K,
+        .w_row = K,
+        .y_row = (ptrdiff_t)c->OH * c->OW * LANES,
+        .bias = bias ? bias + group * O : NULL,
+    };
     struct columns columns = { 0 };
     int together = in.copied ? padded_blocks(c->OH * c->OW) : hi - lo;
     for (int at = lo; at < hi; at += together) {
@@ -81,8 +89,8 @@ static void forward_group(const struct conv *c, const real *x, const real *w, co
     }
 }
 
-static void conv_forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y, int lo,
-                         int hi, void *scratch)
+static void conv_forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
+                         int lo, int hi, void *scratch)
 {
     for (int group = 0; group < c->groups; group++)
         forward_group(c, x, w, bias, y, lo, hi, scratch, group);
@@ -113,14 +121,28 @@ static void backward_data_group(const struct conv *c, const real *dy, const real
 {
     int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
     struct product_step *step = scratch;
-    struct padded in = { .x = dy, .channels = c->O, .first = group * O, .count = O, .h = c->OH, .w = c->OW,
-                         .H = c->OH, .copy = (real *)((char *)scratch + taps_bytes(c)) };
+    struct padded in = {
+        .x = dy,
+        .channels = c->O,
+        .first = group * O,
+        .count = O,
+        .h = c->OH,
+        .w = c->OW,
+        .H = c->OH,
+        .copy = (real *)((char *)scratch + taps_bytes(c)),
+    };
     int right;
     reach(c, &in.left, &right);
     in.W = c->OW + in.left + right;
     in.copied = in.W > c->OW;
-    struct product p = { step, 0, C, w + (ptrdiff_t)group * O * C * taps, taps,
-                         (ptrdiff_t)c->H * c->W * LANES, NULL, true };
+    struct product p = {
+        .step = step,
+        .outs = C,
+        .w = w + (ptrdiff_t)group * O * C * taps,
+        .w_row = taps,
+        .y_row = (ptrdiff_t)c->H * c->W * LANES,
+        .add = true,
+    };
     struct columns columns = { 0 };
     int together = in.copied ? padded_blocks(c->W) : hi - lo;
     for (int at = lo; at < hi; at += together) {
@@ -178,10 +200,10 @@ static bool usable(void)
 #endif
 }
 
-#define TEXT(x)       #x
-#define NAME(x)       TEXT(x)
-#define JOIN(a, b)    a##b
-#define SYMBOL(a, b)  JOIN(a, b)
+#define TEXT(x)      #x
+#define NAME(x)      TEXT(x)
+#define JOIN(a, b)   a##b
+#define SYMBOL(a, b) JOIN(a, b)
 
 extern const struct kernels SYMBOL(kernels_, KERNEL_SET);
 

@@ -2,11 +2,11 @@
  *
  *      y[out][column] = start + sum over steps k of  w[out][k] * x[column][k]
  *
- * A column is one vector of lanes (a part of one pixel of 16 samples, or 16 weights in a weight gradient); the
- * scalars are broadcast from memory. Where w and x of a step lie is said by a table of offsets, so one loop does
- * any kernel size, stride, dilation and layout. A register tile of outs x columns keeps the multipliers busy.
- * Every element is summed from step 0 upward in one accumulator, whatever tile it falls into: the result depends
- * on nothing but the instruction set.
+ * A column is one vector of lanes (a part of one pixel of 16 samples, or 16 weights in a weight gradient);
+ * the scalars are broadcast from memory. Where w and x of a step lie is said by a table of offsets, so one
+ * loop does any kernel size, stride, dilation and layout. A register tile of outs x columns keeps the
+ * multipliers busy. Every element is summed from step 0 upward in one accumulator, whatever tile it falls
+ * into: the result depends on nothing but the instruction set.
  *
  * Included by lanes_*.c only, and so compiled once per instruction set. */
 #ifndef WORKER_KERNELS_LANES_PRODUCT_H
@@ -27,13 +27,14 @@ enum { VEC_BYTES = 16, TILE_COLUMNS = 2 };
 #endif
 enum {
     VEC = VEC_BYTES / sizeof(real),
-    PARTS = LANES / VEC, /* vectors per pixel */
+    PARTS = LANES / VEC,             /* vectors per pixel */
     TALL_COLUMNS = TILE_COLUMNS / 2, /* up to so many columns a tile has eight outs instead of four */
     CHUNK = 48 * PARTS               /* columns between two passes over the weights */
 };
 
 typedef real vec __attribute__((vector_size(VEC_BYTES), may_alias));
-typedef real vec_any __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias)); /* unaligned */
+/* the same, anywhere */
+typedef real vec_any __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
@@ -41,6 +42,8 @@ typedef real vec_any __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+/* A loop that must be unrolled, so that arrays over its index live in registers; n is a constant. */
+#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
 
 /* Where the two factors of one step lie, in elements from the column's x and from the out's w. */
 struct product_step {
@@ -62,32 +65,33 @@ struct columns {
     real *y[CHUNK];
 };
 
-INLINE void tile(const struct product *p, const real *const *x, real *const *y, int out, const int O, const int P)
+INLINE void tile(const struct product *p, const real *const *x, real *const *y, int out, const int O,
+                 const int P)
 {
     const real *w[8], *in[TILE_COLUMNS];
     vec sum[8][TILE_COLUMNS], v[TILE_COLUMNS];
-    UNROLL for (int j = 0; j < P; j++)
+    EACH (j, P)
         in[j] = x[j];
-    UNROLL for (int i = 0; i < O; i++) {
+    EACH (i, O) {
         w[i] = p->w + (out + i) * p->w_row;
         real start = p->bias ? p->bias[out + i] : 0;
-        UNROLL for (int j = 0; j < P; j++)
+        EACH (j, P)
             if (p->add)
                 sum[i][j] = *(const vec_any *)(y[j] + (out + i) * p->y_row);
             else
                 sum[i][j] = (vec){ 0 } + start;
     }
     for (const struct product_step *s = p->step, *end = s + p->steps; s < end; s++) {
-        UNROLL for (int j = 0; j < P; j++)
+        EACH (j, P)
             v[j] = *(const vec *)(in[j] + s->x);
-        UNROLL for (int i = 0; i < O; i++) {
+        EACH (i, O) {
             real scalar = w[i][s->w];
-            UNROLL for (int j = 0; j < P; j++)
+            EACH (j, P)
                 sum[i][j] += scalar * v[j];
         }
     }
-    UNROLL for (int i = 0; i < O; i++)
-        UNROLL for (int j = 0; j < P; j++)
+    EACH (i, O)
+        EACH (j, P)
             *(vec_any *)(y[j] + (out + i) * p->y_row) = sum[i][j];
 }
 
@@ -98,9 +102,9 @@ typedef void tile_fn(const struct product *p, const real *const *x, real *const 
     {                                                                                                        \
         tile(p, x, y, out, O, P);                                                                            \
     }
-#define TILES(P) TILE(1, P) TILE(2, P) TILE(4, P)
-#define TILE_ROW(P) { tile_1_##P, tile_2_##P, tile_4_##P, NULL }
-#define TILE_ROW_TALL(P) { tile_1_##P, tile_2_##P, tile_4_##P, tile_8_##P }
+#define TILES(P)    TILE(1, P) TILE(2, P) TILE(4, P)
+#define ROW(P)      tile_1_##P, tile_2_##P, tile_4_##P, NULL
+#define ROW_TALL(P) tile_1_##P, tile_2_##P, tile_4_##P, tile_8_##P
 
 TILES(1)
 TILES(2)
@@ -118,13 +122,15 @@ TILES(3)
 
 /* By columns - 1 and by the logarithm of outs. */
 static tile_fn *const tile_table[TILE_COLUMNS][4] = {
-    TILE_ROW_TALL(1),
 #if defined(__AVX512F__)
-    TILE_ROW_TALL(2), TILE_ROW_TALL(3), TILE_ROW(4), TILE_ROW(5), TILE_ROW(6),
+    { ROW_TALL(1) }, { ROW_TALL(2) }, { ROW_TALL(3) }, { ROW(4) }, { ROW(5) }, { ROW(6) },
 #elif defined(__AVX2__)
-    TILE_ROW(2), TILE_ROW(3),
+    { ROW_TALL(1) },
+    { ROW(2) },
+    { ROW(3) },
 #else
-    TILE_ROW(2),
+    { ROW_TALL(1) },
+    { ROW(2) },
 #endif
 };
 

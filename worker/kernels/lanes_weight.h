@@ -1,10 +1,11 @@
 /* lanes_weight.h - the weight gradient, and the padded copies and tap tables that all kernels share.
  *
  * Two ways, chosen by the layer alone:
- *   - images: a tile of (output channels x taps) accumulates lane by lane over the pixels of a few blocks; one
- *     horizontal sum, then the next blocks are added, in order;
- *   - dense (one output pixel): too few pixels for that. The inputs of up to four blocks are turned, so that
- *     features lie in the lanes, and dw[o] grows by dy[o][sample] * x[sample] in sample order (lanes_product.h).
+ * Images: a tile of (output channels x taps) accumulates lane by lane over the pixels of a few blocks; one
+ * horizontal sum, then the next blocks are added, in order.
+ *
+ * Dense (one output pixel): too few pixels for that. The inputs of up to four blocks are turned, so that
+ * features lie in the lanes, and dw[o] grows by dy[o][sample] * x[sample] in sample order (lanes_product.h).
  *
  * Included by lanes_conv.c only. */
 #ifndef WORKER_KERNELS_LANES_WEIGHT_H
@@ -14,8 +15,8 @@
 #include "worker/kernels/lanes_product.h"
 
 enum {
-    WEIGHT_BLOCKS = 4,    /* blocks between two horizontal sums, and turned at once */
-    DENSE_FEATURES = 96,  /* turned at once: 64 samples of them fit L1 */
+    WEIGHT_BLOCKS = 4,   /* blocks between two horizontal sums, and turned at once */
+    DENSE_FEATURES = 96, /* turned at once: 64 samples of them fit L1 */
     TILE_TAPS = 6,
 #if defined(__AVX512F__)
     LOG_TILE_OUTS = 2
@@ -24,7 +25,7 @@ enum {
 #endif
 };
 
-/* A view of some channels of x[block][channels][h][w][LANES] as [H][W] images, copied when they are larger. */
+/* Some channels of x[block][channels][h][w][LANES] seen as [H][W] images, copied when those are larger. */
 struct padded {
     const real *x;
     int channels, first, count; /* of x; those wanted */
@@ -35,9 +36,19 @@ struct padded {
 
 static struct padded padded_input(const struct conv *c, const real *x, int first, int count, void *copy)
 {
-    struct padded p = { .x = x, .channels = c->C, .first = first, .count = count, .h = c->H, .w = c->W,
-                        .H = c->H + c->top + c->bottom, .W = c->W + c->left + c->right, .top = c->top,
-                        .left = c->left, .copy = copy };
+    struct padded p = {
+        .x = x,
+        .channels = c->C,
+        .first = first,
+        .count = count,
+        .h = c->H,
+        .w = c->W,
+        .H = c->H + c->top + c->bottom,
+        .W = c->W + c->left + c->right,
+        .top = c->top,
+        .left = c->left,
+        .copy = copy,
+    };
     p.copied = p.H > p.h || p.W > p.w;
     return p;
 }
@@ -67,7 +78,8 @@ static void padded_load(const struct padded *p, int lo, int hi)
 /* Block b, when blocks from `loaded` on were copied. */
 static const real *padded_block(const struct padded *p, int b, int loaded)
 {
-    return p->copied ? p->copy + (ptrdiff_t)(b - loaded) * p->count * p->H * p->W * LANES : padded_source(p, b);
+    return p->copied ? p->copy + (ptrdiff_t)(b - loaded) * p->count * p->H * p->W * LANES
+                     : padded_source(p, b);
 }
 
 static size_t taps_bytes(const struct conv *c)
@@ -97,8 +109,8 @@ INLINE real lanes_sum(vec v)
 {
     real lane[VEC] __attribute__((aligned(VEC_BYTES)));
     *(vec *)lane = v;
-    UNROLL for (int half = VEC / 2; half; half /= 2)
-        UNROLL for (int i = 0; i < half; i++)
+    for (int half = VEC / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
             lane[i] += lane[i + half];
     return lane[0];
 }
@@ -119,28 +131,28 @@ INLINE void weight_tile(const struct area *a, const int O, const int T)
     const struct conv *c = a->c;
     ptrdiff_t dy_row = (ptrdiff_t)c->OH * c->OW * LANES, next = (ptrdiff_t)c->stride_w * LANES;
     vec sum[4][TILE_TAPS], g[4];
-    UNROLL for (int o = 0; o < O; o++)
-        UNROLL for (int t = 0; t < T; t++)
+    EACH (o, O)
+        EACH (t, T)
             sum[o][t] = (vec){ 0 };
     for (int b = 0; b < a->blocks; b++)
         for (int oh = 0; oh < c->OH; oh++) {
             const real *x[TILE_TAPS], *dy = a->dy + b * a->dy_block + (ptrdiff_t)oh * c->OW * LANES;
-            UNROLL for (int t = 0; t < T; t++)
+            EACH (t, T)
                 x[t] = a->x + b * a->x_block + (ptrdiff_t)oh * c->stride_h * a->W * LANES + a->step[t].x;
             ptrdiff_t at = 0;
             for (int ow = 0; ow < c->OW; ow++, dy += LANES, at += next)
-                UNROLL for (int part = 0; part < LANES; part += VEC) {
-                    UNROLL for (int o = 0; o < O; o++)
-                        g[o] = *(const vec *)(dy + o * dy_row + part);
-                    UNROLL for (int t = 0; t < T; t++) {
-                        vec v = *(const vec *)(x[t] + at + part);
-                        UNROLL for (int o = 0; o < O; o++)
+                EACH (part, PARTS) {
+                    EACH (o, O)
+                        g[o] = *(const vec *)(dy + o * dy_row + part * VEC);
+                    EACH (t, T) {
+                        vec v = *(const vec *)(x[t] + at + part * VEC);
+                        EACH (o, O)
                             sum[o][t] += v * g[o];
                     }
                 }
         }
-    UNROLL for (int o = 0; o < O; o++)
-        UNROLL for (int t = 0; t < T; t++)
+    EACH (o, O)
+        EACH (t, T)
             a->dw[o * a->dw_row + t] += lanes_sum(sum[o][t]);
 }
 
@@ -152,7 +164,8 @@ typedef void weight_fn(const struct area *a);
         weight_tile(a, O, T);                                                                                \
     }
 #define WEIGHTS(O) WEIGHT(O, 1) WEIGHT(O, 2) WEIGHT(O, 3) WEIGHT(O, 4) WEIGHT(O, 5) WEIGHT(O, 6)
-#define WEIGHT_ROW(O) { weight_##O##_1, weight_##O##_2, weight_##O##_3, weight_##O##_4, weight_##O##_5, weight_##O##_6 }
+#define WEIGHT_ROW(O)                                                                                        \
+    weight_##O##_1, weight_##O##_2, weight_##O##_3, weight_##O##_4, weight_##O##_5, weight_##O##_6
 
 WEIGHTS(1)
 WEIGHTS(2)
@@ -162,10 +175,10 @@ WEIGHTS(4)
 
 /* By the logarithm of outs and by taps - 1. */
 static weight_fn *const weight_table[LOG_TILE_OUTS + 1][TILE_TAPS] = {
-    WEIGHT_ROW(1),
-    WEIGHT_ROW(2),
+    { WEIGHT_ROW(1) },
+    { WEIGHT_ROW(2) },
 #if defined(__AVX512F__)
-    WEIGHT_ROW(4),
+    { WEIGHT_ROW(4) },
 #endif
 };
 
@@ -221,7 +234,7 @@ static size_t dense_bytes(const struct conv *c)
     return is_dense(c) ? (WEIGHT_BLOCKS * LANES * DENSE_FEATURES + (size_t)c->O * VEC) * sizeof(real) : 0;
 }
 
-/* x[block][feature][LANES] -> turned[sample][DENSE_FEATURES] for `count` features from `first`, zeros behind. */
+/* `count` features of x[block][features][LANES] -> turned[sample][DENSE_FEATURES], filled up with zeros. */
 static void turn(const real *x, int features, int first, int count, int blocks, real *turned)
 {
     for (int b = 0; b < blocks; b++)
@@ -250,8 +263,8 @@ static void dense_edge(const struct product *whole, const real *turned, real *dw
         memcpy(dw + (ptrdiff_t)o * features, edge + o * VEC, bytes);
 }
 
-static void weight_dense(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo, int hi,
-                         void *scratch)
+static void weight_dense(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
+                         int hi, void *scratch)
 {
     int features = c->C * c->H * c->W;
     struct product_step *step = scratch;

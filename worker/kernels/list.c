@@ -9,7 +9,8 @@ extern const struct kernels kernels_avx512, kernels_avx2, kernels_gemm;
 
 const struct kernels *const kernels_list[] = {
 #ifndef QUANTD_DOUBLE
-    &kernels_avx512, &kernels_avx2,
+    &kernels_avx512,
+    &kernels_avx2,
 #endif
     &kernels_generic,
 #ifndef QUANTD_DOUBLE

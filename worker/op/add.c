@@ -42,7 +42,8 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
                 const real *x = param ? s->x[n->input[i]] + row.input[i]
                                       : s->x[n->input[i]] + block * setup_block(s->graph, n->input[i]) +
                                             row.input[i] * LANES;
-                add_row(y + row.out * LANES, x, param, b->input[i].step[last], b->dim[last], sign_of(n, i), i == 0);
+                add_row(y + row.out * LANES, x, param, b->input[i].step[last], b->dim[last], sign_of(n, i),
+                        !i);
             }
         while (broadcast_next(b, n->inputs, &row));
     }

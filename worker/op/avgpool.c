@@ -1,5 +1,5 @@
-/* avgpool.c - AveragePool and GlobalAveragePool: the mean of each window, over the pixels that are there or, with
- * count_include_pad, over the padding too (but not over what ceil_mode lets hang beyond it). */
+/* avgpool.c - AveragePool and GlobalAveragePool: the mean of each window, over the pixels that are there or,
+ * with count_include_pad, over the padding too (but not over what ceil_mode lets hang beyond it). */
 #include "worker/op/setup.h"
 #include "worker/op/window.h"
 
@@ -21,8 +21,8 @@ static int setup_output_of(struct graph *g, struct node *n, const struct window 
 
 static int setup_average(struct graph *g, struct node *n, struct err *e)
 {
-    static const char *const known[] = { "auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape",
-                                         "pads",     "strides",   NULL };
+    static const char *const known[] = { "auto_pad",     "ceil_mode", "count_include_pad", "dilations",
+                                         "kernel_shape", "pads",      "strides",           NULL };
     int r = setup_attrs(n, known, e);
     if (r == 0)
         r = setup_arity(n, 1, 1, e);
@@ -44,15 +44,17 @@ static int setup_global(struct graph *g, struct node *n, struct err *e)
     if (!x)
         return ERR_UNSUPPORTED;
     if (x->rank != 3)
-        return err_set(e, ERR_UNSUPPORTED, "The input has %d dimensions without the batch; 3 are supported", x->rank);
+        return err_set(e, ERR_UNSUPPORTED, "The input has %d dimensions without the batch; 3 are supported",
+                       x->rank);
     int H = (int)x->dim[1], W = (int)x->dim[2];
-    return setup_output_of(g, n, &(struct window){ (int)x->dim[0], H, W, 1, 1, H, W, 1, 1, 1, 1, 0, 0, 0, 0 }, false,
-                           e);
+    return setup_output_of(g, n, &(struct window){ (int)x->dim[0], H, W, 1, 1, H, W, 1, 1, 1, 1, 0, 0, 0, 0 },
+                           false, e);
 }
 
-/* Called for every output pixel: where its window begins in the image (maybe outside), the spans of taps and the
- * factor 1 / pixels. */
-typedef void pixel_fn(const struct window *w, real *corner, real *out, struct span v, struct span h, real factor);
+/* Called for every output pixel: where its window begins in the image (maybe outside), the spans of taps and
+ * the factor 1 / pixels. */
+typedef void pixel_fn(const struct window *w, real *corner, real *out, struct span v, struct span h,
+                      real factor);
 
 static void each_pixel(const struct average *a, real *image, real *out, pixel_fn *pixel)
 {
@@ -63,7 +65,8 @@ static void each_pixel(const struct average *a, real *image, real *out, pixel_fn
             for (int ow = 0; ow < w->OW; ow++, out += LANES) {
                 struct span h = window_columns(w, ow);
                 int count = a->count_padding ? v.padded * h.padded : (v.hi - v.lo) * (h.hi - h.lo);
-                pixel(w, image + ((ptrdiff_t)v.at * w->W + h.at) * LANES, out, v, h, count > 0 ? 1 / (real)count : 0);
+                pixel(w, image + ((ptrdiff_t)v.at * w->W + h.at) * LANES, out, v, h,
+                      count > 0 ? 1 / (real)count : 0);
             }
         }
 }
@@ -81,7 +84,8 @@ static void forward_pixel(const struct window *w, real *x, real *y, struct span 
         y[l] = sum[l] * factor;
 }
 
-static void backward_pixel(const struct window *w, real *dx, real *dy, struct span v, struct span h, real factor)
+static void backward_pixel(const struct window *w, real *dx, real *dy, struct span v, struct span h,
+                           real factor)
 {
     for (int kh = v.lo; kh < v.hi; kh++)
         for (int kw = h.lo; kw < h.hi; kw++) {

@@ -1,8 +1,9 @@
 /* batchnorm.c - BatchNormalization: y = gamma * (x - mean) / sqrt(variance + epsilon) + beta per channel.
  *
  * Training takes mean and (population) variance from the batch and moves the running ones, as ONNX says:
- * running = momentum * running + (1 - momentum) * batch. Otherwise the running ones are used, and backward sees a
- * fixed scale. Statistics cover the valid samples only; unused lanes get no gradient. (Ioffe and Szegedy 2015) */
+ * running = momentum * running + (1 - momentum) * batch. Otherwise the running ones are used, and backward
+ * sees a fixed scale. Statistics cover the valid samples only; unused lanes get no gradient. (Ioffe and
+ * Szegedy 2015) */
 #include "worker/op/setup.h"
 
 enum { X, GAMMA, BETA, MEAN, VARIANCE };
@@ -28,13 +29,15 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     if (!x)
         return ERR_UNSUPPORTED;
     if (x->rank < 1 || !g->batched || node_int(n, "spatial", 1) != 1 || node_int(n, "training_mode", 0))
-        return err_set(e, ERR_UNSUPPORTED, "Only normalization per channel with given statistics is supported");
+        return err_set(e, ERR_UNSUPPORTED,
+                       "Only normalization per channel with given statistics is supported");
     for (int i = GAMMA; i <= VARIANCE && r == 0; i++)
         r = setup_vector(g, n, i, x->dim[0], e);
     struct batchnorm *t = r == 0 ? setup_state(n, sizeof *t, e) : NULL;
     if (!t)
         return r < 0 ? r : ERR_NOMEM;
-    *t = (struct batchnorm){ .channels = (int)x->dim[0], .epsilon = (real)node_float(n, "epsilon", 1e-5),
+    *t = (struct batchnorm){ .channels = (int)x->dim[0],
+                             .epsilon = (real)node_float(n, "epsilon", 1e-5),
                              .momentum = (real)node_float(n, "momentum", 0.9) };
     t->pixels = (int)(shape_count(x) / x->dim[0]);
     setup_output(g, n, x);
@@ -169,7 +172,7 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     }
 }
 
-/* dx = gamma * scale * (dy - mean(dy) - xhat * mean(dy * xhat)); with fixed statistics the first term alone. */
+/* dx = gamma * scale * (dy - mean(dy) - xhat * mean(dy * xhat)); fixed statistics: the first term alone. */
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct batchnorm *t = n->state;

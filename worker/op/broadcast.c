@@ -4,8 +4,8 @@
 #include "worker/op/strided.h"
 
 /* An input's shape among samples: a parameter's leading 1 for the batch goes away. */
-static int input_shape(const struct graph *g, const struct node *n, int i, struct broadcast *b, struct shape *out,
-                       int *activation_rank, struct err *e)
+static int input_shape(const struct graph *g, const struct node *n, int i, struct broadcast *b,
+                       struct shape *out, int *activation_rank, struct err *e)
 {
     const struct value *v = &g->value[n->input[i]];
     b->input[i].param = v->kind == VALUE_PARAM || v->kind == VALUE_CONST;

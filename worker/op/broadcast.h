@@ -1,5 +1,5 @@
-/* broadcast.h - several inputs met number by number, stretched to one shape as ONNX (and numpy) does. An input is
- * an activation (LANES numbers per element) or a parameter (one number for all samples). */
+/* broadcast.h - several inputs met number by number, stretched to one shape as ONNX (and numpy) does. An
+ * input is an activation (LANES numbers per element) or a parameter (one number for all samples). */
 #ifndef WORKER_OP_BROADCAST_H
 #define WORKER_OP_BROADCAST_H
 
@@ -15,8 +15,8 @@ struct broadcast {
     int64_t dim[GRAPH_RANK];
     ptrdiff_t out[GRAPH_RANK]; /* the output's steps */
     struct broadcast_input input[NODE_INPUTS];
-    int trained;            /* input that is a parameter with a gradient; -1: none */
-    int64_t trained_count;  /* its elements */
+    int trained;           /* input that is a parameter with a gradient; -1: none */
+    int64_t trained_count; /* its elements */
 };
 
 /* Where row number `row` begins in the output and in each input; rows run over the last dimension. */
@@ -27,11 +27,12 @@ struct broadcast_row {
 
 /* n->state = struct broadcast, and the output's shape. At most one input may be a trainable parameter. */
 int broadcast_setup(struct graph *g, struct node *n, int least, int most, struct err *e);
-bool broadcast_next(const struct broadcast *b, int inputs, struct broadcast_row *row); /* false behind the last */
+bool broadcast_next(const struct broadcast *b, int inputs,
+                    struct broadcast_row *row);                   /* false behind the last */
 int broadcast_items(const struct graph *g, const struct node *n); /* elements of the trained parameter */
 
-/* Call fn for every output element that element `item` of the trained parameter meets: its offset in the output
- * and in input `other` (-1: not wanted). */
+/* Call fn for every output element that element `item` of the trained parameter meets: its offset in the
+ * output and in input `other` (-1: not wanted). */
 typedef void broadcast_fn(void *arg, ptrdiff_t out, ptrdiff_t other);
 void broadcast_meet(const struct broadcast *b, int64_t item, int other, broadcast_fn *fn, void *arg);
 

@@ -8,8 +8,8 @@ static int check_weight(const struct shape *w, const struct window *win, int64_t
     char text[128];
     shape_text(w, text, sizeof text);
     if (groups < 1 || groups > win->C || win->C % groups || w->dim[0] % groups)
-        return err_set(e, ERR_INVALID, "'group' is %lld with %d channels and weights %s", (long long)groups, win->C,
-                       text);
+        return err_set(e, ERR_INVALID, "'group' is %lld with %d channels and weights %s", (long long)groups,
+                       win->C, text);
     if (w->dim[1] != win->C / groups)
         return err_set(e, ERR_INVALID, "The weights %s do not fit %d channels in %lld groups", text, win->C,
                        (long long)groups);
@@ -18,7 +18,8 @@ static int check_weight(const struct shape *w, const struct window *win, int64_t
 
 static int setup(struct graph *g, struct node *n, struct err *e)
 {
-    static const char *const known[] = { "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", NULL };
+    static const char *const known[] = { "auto_pad", "dilations", "group", "kernel_shape",
+                                         "pads",     "strides",   NULL };
     int r = setup_attrs(n, known, e);
     if (r == 0)
         r = setup_arity(n, 2, 3, e);
@@ -41,9 +42,22 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     if (!c)
         return r < 0 ? r : ERR_NOMEM;
     *c = (struct conv){
-        .C = win.C, .H = win.H, .W = win.W, .O = (int)w->dim[0], .OH = win.OH, .OW = win.OW, .KH = win.KH,
-        .KW = win.KW, .stride_h = win.stride_h, .stride_w = win.stride_w, .dilation_h = win.dilation_h,
-        .dilation_w = win.dilation_w, .top = win.top, .left = win.left, .bottom = win.bottom, .right = win.right,
+        .C = win.C,
+        .H = win.H,
+        .W = win.W,
+        .O = (int)w->dim[0],
+        .OH = win.OH,
+        .OW = win.OW,
+        .KH = win.KH,
+        .KW = win.KW,
+        .stride_h = win.stride_h,
+        .stride_w = win.stride_w,
+        .dilation_h = win.dilation_h,
+        .dilation_w = win.dilation_w,
+        .top = win.top,
+        .left = win.left,
+        .bottom = win.bottom,
+        .right = win.right,
         .groups = (int)groups,
     };
     setup_output(g, n, &(struct shape){ 3, { c->O, c->OH, c->OW } });

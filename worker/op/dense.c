@@ -1,5 +1,6 @@
-/* dense.c - Gemm and MatMul with a parameter: every row of the input times one matrix. Rows beyond the batch (MatMul
- * of [N,T,K], or an unbatched Gemm) lie behind each other like blocks, so the kernels see them as more blocks. */
+/* dense.c - Gemm and MatMul with a parameter: every row of the input times one matrix. Rows beyond the batch
+ * (MatMul of [N,T,K], or an unbatched Gemm) lie behind each other like blocks, so the kernels see them as
+ * more blocks. */
 #include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 
@@ -10,14 +11,15 @@ struct dense {
 };
 
 /* x: the sample, its last dimension multiplied; w: the matrix. */
-static int setup_matrix(struct graph *g, struct node *n, const struct shape *x, const struct shape *w, bool turned,
-                        struct err *e)
+static int setup_matrix(struct graph *g, struct node *n, const struct shape *x, const struct shape *w,
+                        bool turned, struct err *e)
 {
     char left[128], right[128];
     shape_text(x, left, sizeof left);
     shape_text(w, right, sizeof right);
     if (w->rank != 2 || x->rank < 1)
-        return err_set(e, ERR_UNSUPPORTED, "%s times %s: only matrices of two dimensions are supported", left, right);
+        return err_set(e, ERR_UNSUPPORTED, "%s times %s: only matrices of two dimensions are supported", left,
+                       right);
     int64_t K = w->dim[turned ? 0 : 1], N = w->dim[turned ? 1 : 0];
     if (K < 1 || N < 1 || shape_count(w) > 1 << 30 || x->dim[x->rank - 1] != K)
         return err_set(e, ERR_INVALID, "An input of %s does not fit a matrix of %s", left, right);
@@ -26,8 +28,9 @@ static int setup_matrix(struct graph *g, struct node *n, const struct shape *x, 
         return ERR_NOMEM;
     d->rows = (int)(shape_count(x) / K);
     d->turned = turned;
-    d->conv = (struct conv){ .C = (int)K, .H = 1, .W = 1, .O = (int)N, .OH = 1, .OW = 1, .KH = 1, .KW = 1,
-                             .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .groups = 1 };
+    d->conv = (struct conv){ .C = (int)K, .O = (int)N };
+    d->conv.H = d->conv.W = d->conv.OH = d->conv.OW = d->conv.KH = d->conv.KW = d->conv.groups = 1;
+    d->conv.stride_h = d->conv.stride_w = d->conv.dilation_h = d->conv.dilation_w = 1;
     struct shape y = *x;
     y.dim[y.rank - 1] = N;
     setup_output(g, n, &y);
@@ -50,7 +53,8 @@ static int setup_gemm(struct graph *g, struct node *n, struct err *e)
     if (!w)
         return ERR_UNSUPPORTED;
     if (x->rank != (g->batched ? 1 : 2))
-        return err_set(e, ERR_INVALID, "The input has %d dimensions without the batch; put Flatten before", x->rank);
+        return err_set(e, ERR_INVALID, "The input has %d dimensions without the batch; put Flatten before",
+                       x->rank);
     bool turned = !node_int(n, "transB", 0);
     r = setup_matrix(g, n, x, w, turned, e);
     if (r == 0 && setup_has(n, 2))
@@ -120,7 +124,8 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct dense *d = n->state;
-    real *dw = s->g[n->input[1]], *dbias = setup_has(n, 2) ? s->g[n->input[2]] : NULL, *turned = s->scratch[thread];
+    real *dw = s->g[n->input[1]], *dbias = setup_has(n, 2) ? s->g[n->input[2]] : NULL;
+    real *turned = s->scratch[thread];
     int K = d->conv.C, N = d->conv.O, first = lo * KERNELS_OUTPUTS;
     int end = hi * KERNELS_OUTPUTS < N ? hi * KERNELS_OUTPUTS : N;
     bool detour = dw && d->turned;

@@ -1,5 +1,5 @@
-/* dropout.c - Dropout: in training each number is zero with probability `ratio`, else divided by 1 - ratio. Which
- * ones is a pure function of (job seed, tick, node, place), so backward draws the same mask again. */
+/* dropout.c - Dropout: in training each number is zero with probability `ratio`, else divided by 1 - ratio.
+ * Which ones is a pure function of (job seed, tick, node, place), so backward draws the same mask again. */
 #include "base/rng.h"
 #include "worker/op/setup.h"
 
@@ -36,7 +36,8 @@ static void mask(const struct step *s, const struct node *n, uint64_t at, real f
     const struct dropout *d = n->state;
     uint32_t number[4], node = (uint32_t)(n - s->graph->node);
     uint32_t key[2] = { (uint32_t)s->seed, (uint32_t)(s->seed >> 32) ^ node };
-    uint32_t counter[4] = { (uint32_t)(at / 4), (uint32_t)(at >> 34), (uint32_t)s->tick, (uint32_t)(s->tick >> 32) };
+    uint32_t counter[4] = { (uint32_t)(at / 4), (uint32_t)(at >> 34), (uint32_t)s->tick,
+                            (uint32_t)(s->tick >> 32) };
     rng_philox(counter, key, number);
     for (int i = 0; i < 4; i++)
         factor[i] = number[i] < d->threshold ? 0 : d->scale;

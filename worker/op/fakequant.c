@@ -84,7 +84,8 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     double *sums = s->kept[n - s->graph->node];
     (void)thread;
     for (int part = lo; s->g[n->input[1]] && part < hi; part++) {
-        int first = (int)((int64_t)q->features * part / PARTS), end = (int)((int64_t)q->features * (part + 1) / PARTS);
+        int first = (int)((int64_t)q->features * part / PARTS);
+        int end = (int)((int64_t)q->features * (part + 1) / PARTS);
         sums[part] = 0;
         for (int b = 0; b < s->blocks; b++) {
             size_t at = b * block + (size_t)first * LANES;

@@ -1,21 +1,23 @@
-/* list.c - all operators. A new one is a file (or a row of unary.c) and a line here. */
+/* list.c - all operators. A new one is a file (or a row of unary.c) and two words here. */
 #include "worker/op/op.h"
 
-#define OPS(X)                                                                                               \
-    X(conv) X(gemm) X(matmul)                                                                                \
-    X(maxpool) X(average_pool) X(global_average_pool)                                                        \
-    X(relu) X(leaky_relu) X(sigmoid) X(tanh) X(hard_sigmoid) X(hard_swish) X(clip)                           \
-    X(add) X(sub) X(sum) X(mul)                                                                              \
-    X(batchnorm) X(softmax) X(dropout)                                                                       \
-    X(identity) X(flatten) X(reshape) X(squeeze) X(unsqueeze)                                                \
-    X(transpose) X(slice) X(pad) X(concat) X(reduce_mean)                                                    \
-    X(quantize) X(dequantize) X(fakequant)
+extern const struct op op_conv, op_gemm, op_matmul;
+extern const struct op op_maxpool, op_average_pool, op_global_average_pool;
+extern const struct op op_relu, op_leaky_relu, op_sigmoid, op_tanh, op_hard_sigmoid, op_hard_swish, op_clip;
+extern const struct op op_add, op_sub, op_sum, op_mul;
+extern const struct op op_batchnorm, op_softmax, op_dropout;
+extern const struct op op_identity, op_flatten, op_reshape, op_squeeze, op_unsqueeze;
+extern const struct op op_transpose, op_slice, op_pad, op_concat, op_reduce_mean;
+extern const struct op op_quantize, op_dequantize, op_fakequant;
 
-#define DECLARE(name) extern const struct op op_##name;
-OPS(DECLARE)
-
-#define ENTRY(name) &op_##name,
-const struct op *const op_list[] = { OPS(ENTRY) NULL };
+const struct op *const op_list[] = {
+    &op_conv,      &op_gemm,       &op_matmul,    &op_maxpool, &op_average_pool, &op_global_average_pool,
+    &op_relu,      &op_leaky_relu, &op_sigmoid,   &op_tanh,    &op_hard_sigmoid, &op_hard_swish,
+    &op_clip,      &op_add,        &op_sub,       &op_sum,     &op_mul,          &op_batchnorm,
+    &op_softmax,   &op_dropout,    &op_identity,  &op_flatten, &op_reshape,      &op_squeeze,
+    &op_unsqueeze, &op_transpose,  &op_slice,     &op_pad,     &op_concat,       &op_reduce_mean,
+    &op_quantize,  &op_dequantize, &op_fakequant, NULL,
+};
 
 const struct op *op_find(const char *name)
 {

@@ -1,5 +1,5 @@
-/* maxpool.c - MaxPool: the largest of each window, the first one when several are equal. Per output and lane it
- * keeps which tap won, as an integer of real's width so that comparing makes a mask. */
+/* maxpool.c - MaxPool: the largest of each window, the first one when several are equal. Per output and lane
+ * it keeps which tap won, as an integer of real's width so that comparing makes a mask. */
 #include "worker/op/setup.h"
 #include "worker/op/window.h"
 

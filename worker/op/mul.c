@@ -14,14 +14,16 @@ struct row {
     int lane; /* 0 for a parameter, 1 for an activation */
 };
 
-static struct row row_of(const struct step *s, const struct node *n, int i, int block, const struct broadcast_row *r)
+static struct row row_of(const struct step *s, const struct node *n, int i, int block,
+                         const struct broadcast_row *r)
 {
     const struct broadcast *b = n->state;
     ptrdiff_t step = b->input[i].step[b->rank - 1];
     const real *x = s->x[n->input[i]];
     if (b->input[i].param)
         return (struct row){ x + r->input[i], step, 0 };
-    return (struct row){ x + block * setup_block(s->graph, n->input[i]) + r->input[i] * LANES, step * LANES, 1 };
+    x += block * setup_block(s->graph, n->input[i]);
+    return (struct row){ x + r->input[i] * LANES, step * LANES, 1 };
 }
 
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -93,7 +95,8 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
         for (int block = 0; block < s->blocks; block++) {
             struct broadcast_row begin = { 0 };
             struct row x = row_of(s, n, other, block, &begin);
-            struct sum t = { s->g[n->output[0]] + block * setup_block(s->graph, n->output[0]), x.at, x.lane, 0 };
+            const real *dy = s->g[n->output[0]] + block * setup_block(s->graph, n->output[0]);
+            struct sum t = { dy, x.at, x.lane, 0 };
             broadcast_meet(b, item, other, add_products, &t);
             g[item] += t.total;
         }

@@ -1,12 +1,15 @@
 /* op.h - an operator is a const struct of functions, one per file, listed once in op/list.c.
  *
  * Work is cut in two ways, and every cut gives the same bits for any number of threads:
- *   - over blocks of 16 samples: forward() and backward() are called with [lo, hi) of the batch's blocks;
- *   - over items (output channels, parameter groups...): forward_reduce() and backward_reduce() are called with
- *     [lo, hi) of items() and may read every block. A sum over the batch belongs here, in block order.
+ *
+ *   blocks of 16 samples: forward() and backward() are called with [lo, hi) of the batch's blocks;
+ *   items (output channels...): forward_reduce() and backward_reduce() are called with [lo, hi) of items()
+ *   and may read every block. A sum over the batch belongs there, in block order.
+ *
  * Order within a node: forward_reduce (if any), barrier, forward; and backward_reduce, barrier, backward.
- * backward accumulates into input gradients (+=): the executor zeroes them; backward_reduce accumulates (+=) into
- * parameter gradients. Nothing here allocates: what it needs is asked for by scratch() and keep(). */
+ *
+ * backward accumulates into input gradients (+=): the executor zeroes them; backward_reduce accumulates (+=)
+ * into parameter gradients. Nothing here allocates: what it needs is asked for by scratch() and keep(). */
 #ifndef WORKER_OP_OP_H
 #define WORKER_OP_OP_H
 
@@ -19,7 +22,7 @@ struct step {
     const struct graph *graph;
     const struct kernels *kernels;
     int blocks;          /* in this batch */
-    int samples;         /* valid ones: the rest of the last block's lanes are zero and must not count in statistics */
+    int samples;         /* valid ones: the other lanes of the last block must not count in statistics */
     bool training;       /* batch statistics, dropout */
     uint64_t seed, tick; /* for counter-based randomness: job seed and step number */
     real **x;            /* ACT/INPUT: [blocks][features][LANES]; PARAM: the weights to use (maybe quantized);
@@ -29,14 +32,12 @@ struct step {
     void **scratch;      /* per thread: the largest scratch() of all nodes, contents undefined */
 };
 
-struct op_case; /* a row of the gradient check: op_case.h in tests */
-
 struct op {
-    const char *name; /* ONNX operator name; internal ones start with "Quantd" */
-    int weight;       /* input index of the quantizable weight, -1 for none */
-    int bias;         /* input index of its bias, -1 for none */
-    bool pass_shape_only; /* the output is the input under another shape (Flatten, Reshape, Identity): the executor
-                             shares the memory where it can, and runs forward (a copy) where it can't */
+    const char *name;     /* ONNX operator name; internal ones start with "Quantd" */
+    int weight;           /* input index of the quantizable weight, -1 for none */
+    int bias;             /* input index of its bias, -1 for none */
+    bool pass_shape_only; /* the output is the input under another shape (Flatten, Reshape, Identity): the
+                             executor shares the memory where it can, else runs forward (a copy) */
 
     /* Check inputs and attributes, set output shapes, build node->state. Unknown attributes are errors.
      * Errors: ERR_UNSUPPORTED / ERR_INVALID; text names the attribute, the caller adds the node. */
@@ -45,21 +46,21 @@ struct op {
 
     /* bytes per thread with these kernels; NULL: 0 */
     size_t (*scratch)(const struct graph *g, const struct node *n, const struct kernels *k);
-    size_t (*keep)(const struct graph *g, const struct node *n);                /* bytes per block; NULL: 0 */
-    int (*items)(const struct graph *g, const struct node *n);                  /* for the reduce stages */
+    size_t (*keep)(const struct graph *g, const struct node *n); /* bytes per block; NULL: 0 */
+    int (*items)(const struct graph *g, const struct node *n);   /* for the reduce stages */
 
     void (*forward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*forward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
 
-    /* What backward and backward_reduce read, so that the planner can let memory go: bit i = input i / output i. */
+    /* What the backward stages read, so that the planner can let memory go: bit i = input or output i. */
     uint32_t backward_needs_inputs, backward_needs_outputs;
 
     uint64_t (*macs)(const struct graph *g, const struct node *n); /* per sample; NULL: 0 */
 };
 
-extern const struct op *const op_list[]; /* NULL-terminated */
+extern const struct op *const op_list[];    /* NULL-terminated */
 const struct op *op_find(const char *name); /* NULL when unknown */
 
 #endif

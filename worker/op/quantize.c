@@ -2,8 +2,9 @@
  *
  *      q = saturate(rint(x / scale) + zero point)      y = (q - zero point) * scale
  *
- * q stays a real number that holds the integer. Division is a true division and rounding is half to even, as in
- * ONNX and in QuantdFakeQuant. Backward is straight through: the slope of x / scale where nothing saturates. */
+ * q stays a real number that holds the integer. Division is a true division and rounding is half to even, as
+ * in ONNX and in QuantdFakeQuant. Backward is straight through: the slope of x / scale where nothing
+ * saturates. */
 #include "worker/op/round.h"
 #include "worker/op/setup.h"
 
@@ -104,8 +105,15 @@ static void dequantize_back(const struct step *s, const struct node *n, int lo, 
 #define QUANTIZE .weight = -1, .bias = -1, .setup = setup, .teardown = setup_teardown
 
 const struct op op_quantize = {
-    .name = "QuantizeLinear", QUANTIZE, .forward = quantize, .backward = quantize_back, .backward_needs_inputs = 1,
+    .name = "QuantizeLinear",
+    QUANTIZE,
+    .forward = quantize,
+    .backward = quantize_back,
+    .backward_needs_inputs = 1,
 };
 const struct op op_dequantize = {
-    .name = "DequantizeLinear", QUANTIZE, .forward = dequantize, .backward = dequantize_back,
+    .name = "DequantizeLinear",
+    QUANTIZE,
+    .forward = dequantize,
+    .backward = dequantize_back,
 };

@@ -1,5 +1,5 @@
-/* rearrange.c - Transpose, Slice and Pad: the output is a part of the input in another order, or the input in a
- * frame of constants. */
+/* rearrange.c - Transpose, Slice and Pad: the output is a part of the input in another order, or the input in
+ * a frame of constants. */
 #include "worker/op/setup.h"
 #include "worker/op/strided.h"
 
@@ -130,7 +130,7 @@ static int read_fill(const struct graph *g, const struct node *n, real *fill, st
     return r;
 }
 
-/* Pads by axis of the sample, from the list over all dimensions or over those in the input `axes` (opset 18). */
+/* Pads by axis of the sample, from the list over all dimensions or those in the input `axes` (opset 18). */
 static int read_pads(struct graph *g, struct node *n, int rank, int64_t before[GRAPH_RANK],
                      int64_t after[GRAPH_RANK], struct err *e)
 {
@@ -145,7 +145,8 @@ static int read_pads(struct graph *g, struct node *n, int rank, int64_t before[G
         for (axes = 0; axes < rank + first; axes++)
             axis[axes] = axes;
     if (count != 2 * axes)
-        return err_set(e, ERR_INVALID, "'pads' has %d elements for %d dimensions", count < 0 ? 0 : count, axes);
+        return err_set(e, ERR_INVALID, "'pads' has %d elements for %d dimensions", count < 0 ? 0 : count,
+                       axes);
     for (int i = 0; i < axes; i++) {
         int64_t at = axis[i] + (axis[i] < 0 ? rank + first : 0) - first;
         if (at == -1 && g->batched && !pads[i] && !pads[i + axes])
@@ -209,7 +210,8 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
         strided_pull(&t->move, s->g[n->input[0]] + b * in, s->g[n->output[0]] + b * out, 1);
 }
 
-#define REARRANGE .weight = -1, .bias = -1, .teardown = setup_teardown, .forward = forward, .backward = backward
+#define REARRANGE                                                                                            \
+    .weight = -1, .bias = -1, .teardown = setup_teardown, .forward = forward, .backward = backward
 
 const struct op op_transpose = { .name = "Transpose", .setup = setup_transpose, REARRANGE };
 const struct op op_slice = { .name = "Slice", .setup = setup_slice, REARRANGE };

@@ -1,5 +1,5 @@
-/* reshape.c - operators that only change the shape: Flatten, Reshape, Squeeze, Unsqueeze, Identity. Row-major order
- * stays, so input and output are the same numbers; the executor normally shares the memory. */
+/* reshape.c - operators that only change the shape: Flatten, Reshape, Squeeze, Unsqueeze, Identity. Row-major
+ * order stays, so input and output are the same numbers; the executor normally shares the memory. */
 #include "worker/op/setup.h"
 
 static const struct shape *begin(struct graph *g, struct node *n, const char *const *known, int inputs,
@@ -98,7 +98,8 @@ static int setup_reshape(struct graph *g, struct node *n, struct err *e)
 }
 
 /* Mark the axes given; without the attribute or input, `fallback` says which. `rank` is the sample's rank. */
-static int read_axes(struct graph *g, struct node *n, int rank, bool axis[GRAPH_RANK], bool *given, struct err *e)
+static int read_axes(struct graph *g, struct node *n, int rank, bool axis[GRAPH_RANK], bool *given,
+                     struct err *e)
 {
     int64_t list[GRAPH_RANK];
     int count, r = setup_ints(g, n, "axes", 1, list, GRAPH_RANK, &count, e);

@@ -1,5 +1,6 @@
-/* round.h - rounding to the nearest integer, halves to even, in two additions that every machine does on vectors.
- * Exact for |x| < 2^22 (float); what is larger stays larger, so a clip behind it gives what rint would. */
+/* round.h - rounding to the nearest integer, halves to even, in two additions that any machine does on
+ * vectors. Exact for |x| < 2^22 (float); what is larger stays larger, so a clip behind it gives what rint
+ * would. */
 #ifndef WORKER_OP_ROUND_H
 #define WORKER_OP_ROUND_H
 

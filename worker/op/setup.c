@@ -83,8 +83,8 @@ static int too_many(struct err *e, const char *name, int capacity)
     return err_set(e, ERR_UNSUPPORTED, "'%s' has more than %d elements", name, capacity);
 }
 
-int setup_ints(const struct graph *g, const struct node *n, const char *name, int input, int64_t *out, int capacity,
-               int *count, struct err *e)
+int setup_ints(const struct graph *g, const struct node *n, const char *name, int input, int64_t *out,
+               int capacity, int *count, struct err *e)
 {
     const struct attr *a = node_attr(n, name);
     *count = -1;

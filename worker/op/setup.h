@@ -18,11 +18,11 @@ const struct shape *setup_param(const struct graph *g, const struct node *n, int
 /* The same, and `count` elements long. */
 int setup_vector(const struct graph *g, const struct node *n, int input, int64_t count, struct err *e);
 
-/* ONNX counts axes with the batch in front: to one of the sample, 0 <= *out < rank. `rank` is the sample's. */
+/* ONNX counts axes with the batch in front: to one of the sample's `rank`, 0 <= *out < rank. */
 int setup_axis(const struct graph *g, int rank, int64_t axis, int *out, struct err *e);
 /* Integers from an attribute or, in later opsets, from a constant input; *count -1 when neither is there. */
-int setup_ints(const struct graph *g, const struct node *n, const char *name, int input, int64_t *out, int capacity,
-               int *count, struct err *e);
+int setup_ints(const struct graph *g, const struct node *n, const char *name, int input, int64_t *out,
+               int capacity, int *count, struct err *e);
 /* The number in a parameter or constant of one element. */
 int setup_scalar(const struct graph *g, const struct node *n, int input, double *out, struct err *e);
 

@@ -1,4 +1,5 @@
-/* softmax.c - Softmax: y = exp(x - max) / sum of it, along one axis; before opset 13 over all axes from `axis` on. */
+/* softmax.c - Softmax: y = exp(x - max) / sum of it, along one axis; before opset 13 over all axes from
+ * `axis` on. */
 #include "worker/op/setup.h"
 
 /* The sample seen as [outer][length][inner]. */
@@ -71,7 +72,8 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
     for (int b = lo; b < hi; b++)
         for (int i = 0; i < t->outer * t->inner; i++) {
             size_t at = b * block + line_offset(t, i);
-            forward_line(s->x[n->input[0]] + at, s->x[n->output[0]] + at, t->length, (size_t)t->inner * LANES);
+            forward_line(s->x[n->input[0]] + at, s->x[n->output[0]] + at, t->length,
+                         (size_t)t->inner * LANES);
         }
 }
 

@@ -30,7 +30,8 @@ static bool advance(const struct strided *s, struct place *p)
 }
 
 /* dst += factor * src over one row; steps in features. */
-static void add_row(real *dst, ptrdiff_t dst_step, const real *src, ptrdiff_t src_step, int64_t width, real factor)
+static void add_row(real *dst, ptrdiff_t dst_step, const real *src, ptrdiff_t src_step, int64_t width,
+                    real factor)
 {
     for (int64_t i = 0; i < width; i++)
         for (int l = 0; l < LANES; l++)

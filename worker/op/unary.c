@@ -1,5 +1,5 @@
-/* unary.c - operators that take each number by itself: y = f(x), dx += dy * f'(x), f with up to two constants a, b.
- * One row of the table makes one operator. */
+/* unary.c - operators that take each number by itself: y = f(x), dx += dy * f'(x), f with up to two constants
+ * a, b. One row of the table makes one operator. */
 #include "worker/op/setup.h"
 
 struct constants {
@@ -19,16 +19,16 @@ static inline real slope(real x, real low, real high)
     return x >= low && x <= high ? 1 : 0;
 }
 
-/* name, symbol, inputs at most; attribute (or second and third input) and default of a, of b; what backward reads
- * (IN: x, OUT: y); f; f'. A NaN goes through. */
+/* name, symbol, inputs at most; attribute (or second and third input) and default of a, of b; what backward
+ * reads (IN: x, OUT: y); f; f'. A NaN goes through. */
 #define UNARY_MAP(X)                                                                                         \
-    X(Relu, relu, 1, NULL, 0, NULL, 0, OUT, x < 0 ? 0 : x, y > 0 ? 1 : 0)                                    \
+    X(Relu, relu, 1, NULL, 0, NULL, 0, OUT, x<0 ? 0 : x, y> 0 ? 1 : 0)                                       \
     X(LeakyRelu, leaky_relu, 1, "alpha", 0.01, NULL, 0, IN, x < 0 ? a * x : x, x < 0 ? a : 1)                \
     X(Sigmoid, sigmoid, 1, NULL, 0, NULL, 0, OUT, 1 / (1 + real_exp(-x)), y * (1 - y))                       \
     X(Tanh, tanh, 1, NULL, 0, NULL, 0, OUT, real_tanh(x), 1 - y * y)                                         \
-    X(HardSigmoid, hard_sigmoid, 1, "alpha", 0.2, "beta", 0.5, IN, clip(a * x + b, 0, 1),                    \
-      slope(a * x + b, 0, 1) * a)                                                                            \
-    X(HardSwish, hard_swish, 1, NULL, 0, NULL, 0, IN, x * clip(x / 6 + HALF, 0, 1),                          \
+    X(HardSigmoid, hard_sigmoid, 1, "alpha", 0.2, "beta", 0.5, IN, clip(a *x + b, 0, 1),                     \
+      slope(a *x + b, 0, 1) * a)                                                                             \
+    X(HardSwish, hard_swish, 1, NULL, 0, NULL, 0, IN, x *clip(x / 6 + HALF, 0, 1),                           \
       clip(x / 6 + HALF, 0, 1) + slope(x / 6 + HALF, 0, 1) * x / 6)                                          \
     X(Clip, clip, 3, "min", -HUGE_VAL, "max", HUGE_VAL, IN, clip(x, a, b), slope(x, a, b))
 

@@ -119,8 +119,8 @@ int window_setup(const struct node *n, const struct shape *sample, struct window
         r = line_setup(&v, pad, ceiling, e);
     if (r == 0 && (int64_t)w->C * (w->H + h.before + h.after) > PADDED_LIMIT / (w->W + v.before + v.after))
         r = err_set(e, ERR_TOO_LARGE, "The padded input is too large");
-    *w = (struct window){ w->C, w->H, w->W, h.out, v.out, w->KH, w->KW, stride[0], stride[1], dilation[0],
-                          dilation[1], h.before, v.before, h.after, v.after };
+    *w = (struct window){ w->C,      w->H,        w->W,        h.out,    v.out,    w->KH,   w->KW,  stride[0],
+                          stride[1], dilation[0], dilation[1], h.before, v.before, h.after, v.after };
     return r;
 }
 

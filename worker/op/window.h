@@ -1,4 +1,4 @@
-/* window.h - the sliding window of convolutions and pools: kernel, strides, dilations, padding, output size. */
+/* window.h - the sliding window of convolutions and pools: kernel, stride, dilation, padding, output size. */
 #ifndef WORKER_OP_WINDOW_H
 #define WORKER_OP_WINDOW_H
 
@@ -10,12 +10,12 @@ struct window {
     int top, left, bottom, right;
 };
 
-/* From the attributes strides, dilations, pads, auto_pad, ceil_mode, and kernel_shape when KH is 0 on entry (else it
- * must agree). C, H and W of the input are given by the sample's shape. */
+/* From the attributes strides, dilations, pads, auto_pad, ceil_mode, and kernel_shape when KH is 0 on entry
+ * (else it must agree). C, H and W of the input are given by the sample's shape. */
 int window_setup(const struct node *n, const struct shape *sample, struct window *w, struct err *e);
 
-/* One direction of one window: where it begins (maybe in the padding), its taps [lo, hi) that lie inside the image,
- * and how many lie inside the padded image. */
+/* One direction of one window: where it begins (maybe in the padding), its taps [lo, hi) that lie inside the
+ * image, and how many lie inside the padded image. */
 struct span {
     int at, lo, hi, padded;
 };
