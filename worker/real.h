@@ -3,8 +3,9 @@
  * Everything in graph/, op/ and kernels/ computes in `real`. The worker is built with float; the gradient
  * checks build the same sources with -DQUANTD_DOUBLE, so that finite differences mean something.
  *
- * Batch in lanes: an activation of one block of 16 samples is x[feature][LANES], features in row-major order of
- * the sample's shape (C,H,W). A batch is x[block][feature][LANES]; unused lanes of the last block are zero. */
+ * Batch in lanes: an activation of one block of 16 samples is x[feature][LANES], features in row-major order
+ * of the sample's shape (C,H,W). A batch is x[block][feature][LANES]; unused lanes of the last block are
+ * zero. */
 #ifndef WORKER_REAL_H
 #define WORKER_REAL_H
 

@@ -1,15 +1,16 @@
 /* msqe.c - mean squared quantization error with a learnable coefficient.
  *
  * Cost (Choi et al., arXiv 1809.00095):  C = E + alpha R - lambda log alpha,  alpha = e^omega,
- * with R = 1/N sum (w - Q(w))^2 over all quantized weights of the network. dC/domega = alpha R - lambda, so that
- * alpha* = lambda / R: the coefficient grows exactly as fast as the error shrinks, and the weights really reach the
- * grid. omega is moved by Adam and capped at ln(lambda / 1e-8).
+ * with R = 1/N sum (w - Q(w))^2 over all quantized weights of the network. dC/domega = alpha R - lambda, so
+ * that alpha* = lambda / R: the coefficient grows exactly as fast as the error shrinks, and the weights
+ * really reach the grid. omega is moved by Adam and capped at ln(lambda / 1e-8).
  *
- * The pull on the weights is the exact proximal step of alpha R with a step size eta of its own, t = 2 eta alpha / N:
- * the same fixed point as a gradient step, stable for any strength. eta = PULLS R0 N / (2 steps), with R0 the error at
- * the start, makes lambda mean the same for any network and any length of the run: at alpha = lambda / R0 the
- * distances to the grid would shrink by e^(-PULLS lambda) in the whole run, and ever faster as R falls. Measured on
- * LeNet-5: with the task's learning rate instead, runs of less than 7 epochs never reached the grid. */
+ * The pull on the weights is the exact proximal step of alpha R with a step size eta of its own, t = 2 eta
+ * alpha / N: the same fixed point as a gradient step, stable for any strength. eta = PULLS R0 N / (2 steps),
+ * with R0 the error at the start, makes lambda mean the same for any network and any length of the run: at
+ * alpha = lambda / R0 the distances to the grid would shrink by e^(-PULLS lambda) in the whole run, and ever
+ * faster as R falls. Measured on LeNet-5: with the task's learning rate instead, runs of less than 7 epochs
+ * never reached the grid. */
 #include "worker/quant/method.h"
 
 enum { OMEGA, FIRST, SECOND, STEP, LAMBDA, RATE, OMEGA_MAX, ETA };
