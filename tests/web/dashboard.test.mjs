@@ -137,8 +137,9 @@ test("cancel asks once more; a failed job says why; retry", async () => {
   await page.close();
 });
 
-test("a stream that breaks is taken up again", async () => {
+test("a stream that breaks is taken up again", async (t) => {
   const flaky = await startMock({ webui: webui.dir, tick: 30, steps: 60, drop: true });
+  t.after(() => flaky.close());
   const page = await openPage(browser, flaky.url, ["net::ERR"]);
   await page.goto(flaky.url + "/");
   await page.locator(".light.live").waitFor();
@@ -148,11 +149,11 @@ test("a stream that breaks is taken up again", async () => {
   await row(page, job.id).getByText("98.97 %").waitFor();
   assert.deepEqual((await page.faults()).filter((f) => !f.includes("ERR_INCOMPLETE_CHUNKED_ENCODING")), []);
   await page.close();
-  await flaky.close();
 });
 
-test("a server with accounts: the token is asked for, kept for the tab, and downloads carry it", async () => {
+test("a server with accounts: the token is asked for, kept for the tab, and downloads carry it", async (t) => {
   const locked = await startMock({ webui: webui.dir, token: "qd_secret", tick: 5, steps: 6 });
+  t.after(() => locked.close());
   const page = await openPage(browser, locked.url, [401]);
   await page.goto(locked.url + "/");
   const token = page.getByRole("textbox", { name: "Token" });
@@ -169,11 +170,11 @@ test("a server with accounts: the token is asked for, kept for the tab, and down
   assert.equal(JSON.parse(await readFile(await saved.path(), "utf8")).metric, "top1");
   assert.deepEqual(await page.faults(), []);
   await page.close();
-  await locked.close();
 });
 
-test("a thousand jobs: paging, filters, and a full page without a wait", async () => {
+test("a thousand jobs: paging, filters, and a full page without a wait", async (t) => {
   const many = await startMock({ webui: webui.dir });
+  t.after(() => many.close());
   for (let i = 0; i < 1000; i++) many.add({ given: { name: `run ${i}` }, state: i % 10 === 3 ? "failed" : "succeeded", reason: "" });
   const page = await openPage(browser, many.url);
   await page.goto(many.url + "/");
@@ -185,7 +186,7 @@ test("a thousand jobs: paging, filters, and a full page without a wait", async (
   await row(page, 1000).waitFor();
   const began = Date.now();
   await page.getByRole("link", { name: /^failed/i }).click();
-  await row(page, 994).waitFor();
+  await row(page, 504).waitFor();
   assert.equal(await page.locator("tr.row .is-failed").count(), 50);
   assert.ok(Date.now() - began < 3000);
   await page.getByLabel("Choose job 994 for comparison").check();
@@ -194,7 +195,6 @@ test("a thousand jobs: paging, filters, and a full page without a wait", async (
   await page.getByRole("heading", { name: "Compare 2 jobs" }).waitFor();
   assert.deepEqual(await page.faults(), []);
   await page.close();
-  await many.close();
 });
 
 test("by keyboard alone: skip link, then a job opened from the table", async () => {
