@@ -1,6 +1,7 @@
 #include "worker/data/archive.h"
 
 #include "base/mem.h"
+#include "worker/data/gunzip.h"
 #include "worker/data/member.h"
 
 #include <archive.h>
@@ -21,15 +22,20 @@ enum {
 
 struct walk {
     const struct archive_visitor *visitor;
+    const char *path;
     size_t limit, total; /* decompressed bytes: allowed, seen */
+    int fd;
     size_t file_bytes;
+    struct gunzip *whole;  /* when the file is gzip: between file and outer */
     struct archive *outer; /* the file: filters, then tar, zip or raw */
-    struct archive *inner; /* filters over the present member; NULL when that is plain */
-    struct archive_member member;
-    uint8_t *data; /* owned: the present member */
-    size_t length, capacity;
-    size_t ahead; /* bytes in `chunk` read from outer but not yet passed on */
-    uint8_t chunk[CHUNK];
+    struct archive *inner; /* other filters over the present member; NULL when that has none */
+    struct gunzip *unzip;  /* gzip over the present member; NULL when that has none */
+    struct source source;  /* the present member */
+    size_t ahead;          /* bytes in `member` read from outer but not yet passed on */
+    int entries;
+    uint8_t file[CHUNK];   /* compressed, as on disk */
+    uint8_t plain[CHUNK];  /* out of whole */
+    uint8_t member[CHUNK]; /* out of outer, before inner or unzip */
 };
 
 /* --- errors --- */
@@ -42,42 +48,120 @@ static int fail_archive(struct archive *a, struct err *e)
     return err_set(e, ERR_CORRUPT, "%s", text != NULL ? text : "the archive is damaged");
 }
 
-static int fail_member(const struct walk *w, struct archive *a, struct err *e)
+/* An error of ours on its way through libarchive, which keeps a number and a text. */
+static la_ssize_t fail_callback(struct archive *a, const struct err *e)
 {
-    char shown[MEMBER_SHOWN];
-
-    fail_archive(a, e);
-    member_show(w->member.name, shown);
-    return err_at(e, "%s offset %zu", shown, w->length);
+    archive_set_error(a, e->code == ERR_NOMEM ? ENOMEM : EILSEQ, "%s", e->text);
+    return ARCHIVE_FATAL;
 }
 
-/* --- bytes of the present member --- */
+/* --- from the disk to libarchive --- */
 
-/* libarchive's reader callback of the inner archive: compressed bytes come out of the outer one. */
-static la_ssize_t inner_read(struct archive *a, void *cookie, const void **block)
+static int file_more(void *cookie, const uint8_t **block, size_t *length, struct err *e)
 {
     struct walk *w = cookie;
-    la_ssize_t n = (la_ssize_t)w->ahead;
+    ssize_t n;
 
-    w->ahead = 0;
-    if (n == 0)
-        n = archive_read_data(w->outer, w->chunk, CHUNK);
-    if (n < 0) {
-        archive_set_error(a, archive_errno(w->outer), "%s", archive_error_string(w->outer));
-        return ARCHIVE_FATAL;
-    }
-    *block = w->chunk;
-    return n;
+    do
+        n = read(w->fd, w->file, CHUNK);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return err_sys(e, ERR_IO, "can't read '%s'", w->path);
+    *block = w->file;
+    *length = (size_t)n;
+    return 0;
+}
+
+static la_ssize_t whole_read(struct archive *a, void *cookie, const void **block)
+{
+    struct walk *w = cookie;
+    struct err e;
+    size_t got;
+
+    if (gunzip_read(w->whole, w->plain, CHUNK, &got, &e) < 0)
+        return fail_callback(a, &e);
+    *block = w->plain;
+    return (la_ssize_t)got;
 }
 
 /* A filter that is missing in libarchive would be run as a program (ARCHIVE_WARN): not here. */
 static bool enable_filters(struct archive *a)
 {
-    return archive_read_support_filter_gzip(a) == ARCHIVE_OK &&
-           archive_read_support_filter_bzip2(a) == ARCHIVE_OK &&
+    return archive_read_support_filter_bzip2(a) == ARCHIVE_OK &&
            archive_read_support_filter_xz(a) == ARCHIVE_OK &&
            archive_read_support_filter_zstd(a) == ARCHIVE_OK &&
            archive_read_support_format_raw(a) == ARCHIVE_OK;
+}
+
+static bool enable_containers(struct archive *a)
+{
+    return archive_read_support_format_tar(a) == ARCHIVE_OK &&
+           archive_read_support_format_zip(a) == ARCHIVE_OK;
+}
+
+/* bare: tar and zip are not even tried. */
+static int outer_open(struct walk *w, bool bare, struct err *e)
+{
+    uint8_t head[4];
+    ssize_t n = pread(w->fd, head, sizeof head, 0);
+    int r;
+
+    if (n < 0 || lseek(w->fd, 0, SEEK_SET) != 0)
+        return err_sys(e, ERR_IO, "can't read '%s'", w->path);
+    const bool gzip = gunzip_probe(head, (size_t)n);
+    w->outer = archive_read_new();
+    w->whole = gzip ? gunzip_new(file_more, w) : NULL;
+    if (w->outer == NULL || !enable_filters(w->outer) || (!bare && !enable_containers(w->outer)) ||
+        (gzip && w->whole == NULL))
+        return err_set(e, ERR_NOMEM, "out of memory for the archive reader");
+    r = gzip ? archive_read_open(w->outer, w, NULL, whole_read, NULL)
+             : archive_read_open_fd(w->outer, w->fd, CHUNK);
+    if (r >= ARCHIVE_WARN)
+        return 0;
+    fail_archive(w->outer, e);
+    return err_at(e, "file offset 0");
+}
+
+static void outer_close(struct walk *w)
+{
+    archive_read_free(w->outer);
+    gunzip_free(w->whole);
+    w->outer = NULL;
+    w->whole = NULL;
+}
+
+/* --- the bytes of the present member --- */
+
+/* The next block as the archive has it. */
+static la_ssize_t member_block(struct walk *w, const uint8_t **block)
+{
+    la_ssize_t n = (la_ssize_t)w->ahead;
+
+    w->ahead = 0;
+    *block = w->member;
+    return n > 0 ? n : archive_read_data(w->outer, w->member, CHUNK);
+}
+
+static int unzip_more(void *cookie, const uint8_t **block, size_t *length, struct err *e)
+{
+    struct walk *w = cookie;
+    la_ssize_t n = member_block(w, block);
+
+    *length = n > 0 ? (size_t)n : 0;
+    return n < 0 ? fail_archive(w->outer, e) : 0;
+}
+
+static la_ssize_t inner_read(struct archive *a, void *cookie, const void **block)
+{
+    struct walk *w = cookie;
+    const uint8_t *at;
+    la_ssize_t n = member_block(w, &at);
+
+    *block = at;
+    if (n >= 0)
+        return n;
+    archive_set_error(a, archive_errno(w->outer), "%s", archive_error_string(w->outer));
+    return ARCHIVE_FATAL;
 }
 
 static int inner_open(struct walk *w, struct err *e)
@@ -87,47 +171,15 @@ static int inner_open(struct walk *w, struct err *e)
     w->inner = archive_read_new();
     if (w->inner == NULL || !enable_filters(w->inner))
         return err_set(e, ERR_NOMEM, "out of memory for a decompressor");
-    if (archive_read_open(w->inner, w, NULL, inner_read, NULL) < ARCHIVE_WARN ||
-        archive_read_next_header(w->inner, &entry) < ARCHIVE_WARN)
-        return fail_member(w, w->inner, e);
-    return 0;
-}
-
-/* By what has arrived, never by what a header claims; capacity stays at least a chunk ahead of length. */
-static int make_room(struct walk *w, struct err *e)
-{
-    if (w->capacity - w->length >= CHUNK)
+    if (archive_read_open(w->inner, w, NULL, inner_read, NULL) >= ARCHIVE_WARN &&
+        archive_read_next_header(w->inner, &entry) >= ARCHIVE_WARN)
         return 0;
-    size_t capacity = w->capacity + w->capacity / 2 + CHUNK;
-    uint8_t *data = mem_grow(w->data, capacity, 1);
-    if (data == NULL)
-        return err_set(e, ERR_NOMEM, "no memory for %zu bytes", capacity);
-    w->data = data;
-    w->capacity = capacity;
-    return 0;
+    return fail_archive(w->inner, e);
 }
 
-/* The next plain bytes, at most a chunk, behind w->data[w->length]; *got 0 at the end. They count. */
-static int member_read(struct walk *w, size_t *got, struct err *e)
+static int count_bytes(struct walk *w, size_t got, struct err *e)
 {
-    la_ssize_t n = (la_ssize_t)w->ahead;
-    int r = make_room(w, e);
-
-    if (r < 0)
-        return r;
-    if (w->inner != NULL) {
-        n = archive_read_data(w->inner, w->data + w->length, CHUNK);
-    } else if (n > 0) {
-        memcpy(w->data + w->length, w->chunk, w->ahead);
-        w->ahead = 0;
-    } else {
-        n = archive_read_data(w->outer, w->data + w->length, CHUNK);
-    }
-    if (n < 0)
-        return fail_member(w, w->inner != NULL ? w->inner : w->outer, e);
-
-    *got = (size_t)n;
-    w->total += *got;
+    w->total += got;
     if (w->total > w->limit)
         return err_set(e, ERR_TOO_LARGE, "the data is larger than the limit of %zu bytes when decompressed",
                        w->limit);
@@ -137,62 +189,79 @@ static int member_read(struct walk *w, size_t *got, struct err *e)
     return 0;
 }
 
+static int read_plain(struct walk *w, uint8_t *to, size_t size, size_t *got, struct err *e)
+{
+    la_ssize_t n;
+
+    if (w->unzip != NULL)
+        return gunzip_read(w->unzip, to, size, got, e);
+    if (w->inner == NULL && w->ahead > 0) {
+        n = (la_ssize_t)(w->ahead < size ? w->ahead : size);
+        memcpy(to, w->member, (size_t)n);
+        w->ahead -= (size_t)n;
+        memmove(w->member, w->member + n, w->ahead);
+    } else {
+        n = archive_read_data(w->inner != NULL ? w->inner : w->outer, to, size);
+    }
+    *got = n > 0 ? (size_t)n : 0;
+    return n < 0 ? fail_archive(w->inner != NULL ? w->inner : w->outer, e) : 0;
+}
+
+static int member_pull(struct source *s, uint8_t *to, size_t size, size_t *got, struct err *e)
+{
+    struct walk *w = s->cookie;
+    int r = read_plain(w, to, size, got, e);
+
+    if (r == ERR_CORRUPT)
+        err_at(e, "%s offset %zu", s->shown, s->offset > 0 ? s->offset : s->head_length);
+    return r < 0 ? r : count_bytes(w, *got, e);
+}
+
 /* --- one member --- */
-
-/* At least `want` bytes into w->data, unless the member ends before. */
-static int read_up_to(struct walk *w, size_t want, struct err *e)
-{
-    for (size_t got = 1; w->length < want && got > 0; w->length += got) {
-        int r = member_read(w, &got, e);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* Skipping decompresses too, and so it counts: otherwise a member nobody wants could be the bomb. */
-static int skip_rest(struct walk *w, struct err *e)
-{
-    int r = 0;
-
-    for (size_t got = 1; r == 0 && got > 0;) {
-        w->length = 0;
-        r = member_read(w, &got, e);
-    }
-    return r;
-}
 
 static int visit_plain(struct walk *w, struct err *e)
 {
     const struct archive_visitor *v = w->visitor;
-    int r = read_up_to(w, ARCHIVE_HEAD, e);
+    struct source *s = &w->source;
+    int r = source_fill_head(s, e);
 
-    if (r < 0)
-        return r;
-    size_t head = w->length < ARCHIVE_HEAD ? w->length : ARCHIVE_HEAD;
-    bool hidden = !w->member.bare && member_hidden(w->member.name);
-    r = hidden ? 0 : v->want(v->cookie, &w->member, w->data, head, e);
-    if (r <= 0)
-        return r < 0 ? r : skip_rest(w, e);
-    r = read_up_to(w, SIZE_MAX, e);
-    return r < 0 ? r : v->take(v->cookie, &w->member, w->data, w->length, e);
+    if (r == 0 && (s->bare || !member_hidden(s->member)))
+        r = v->want(v->cookie, s, e);
+    if (r > 0)
+        r = v->take(v->cookie, s, e);
+    /* Skipping decompresses too, and so it counts: otherwise a member nobody wants could be the bomb. */
+    return r < 0 ? r : source_skip(s, NULL, e);
+}
+
+static int member_open(struct walk *w, struct err *e)
+{
+    la_ssize_t n = archive_read_data(w->outer, w->member, CHUNK);
+
+    if (n < 0)
+        return fail_archive(w->outer, e);
+    w->ahead = (size_t)n;
+    if (!member_compressed(w->member, w->ahead))
+        return 0;
+    if (!gunzip_probe(w->member, w->ahead))
+        return inner_open(w, e);
+    w->unzip = gunzip_new(unzip_more, w);
+    return w->unzip != NULL ? 0 : err_set(e, ERR_NOMEM, "out of memory for a decompressor");
 }
 
 static int visit_member(struct walk *w, struct err *e)
 {
-    la_ssize_t n = archive_read_data(w->outer, w->chunk, CHUNK);
-    int r = 0;
+    int r = member_open(w, e);
 
-    w->length = 0;
-    if (n < 0)
-        return fail_member(w, w->outer, e);
-    w->ahead = (size_t)n;
-    if (member_compressed(w->chunk, w->ahead))
-        r = inner_open(w, e);
+    if (r == ERR_CORRUPT)
+        err_at(e, "%s offset 0", w->source.shown);
+    w->source.pull = member_pull;
+    w->source.cookie = w;
     if (r == 0)
         r = visit_plain(w, e);
     archive_read_free(w->inner);
+    gunzip_free(w->unzip);
     w->inner = NULL;
+    w->unzip = NULL;
     return r;
 }
 
@@ -205,11 +274,8 @@ static const char *entry_name(struct archive_entry *entry)
     return name != NULL ? name : archive_entry_pathname_utf8(entry); /* the C locale cannot say every name */
 }
 
-static int check_type(struct archive_entry *entry, const char *name, struct err *e)
+static int check_type(struct archive_entry *entry, const char *shown, struct err *e)
 {
-    char shown[MEMBER_SHOWN];
-
-    member_show(name, shown);
     if (archive_entry_hardlink(entry) != NULL || archive_entry_symlink(entry) != NULL)
         return err_set(e, ERR_INVALID, "'%s' in the archive is a link", shown);
     if (archive_entry_filetype(entry) != AE_IFREG)
@@ -219,46 +285,83 @@ static int check_type(struct archive_entry *entry, const char *name, struct err 
     return 0;
 }
 
-/* A bare file has the name that gzip kept, else that of the file on disk. */
-static const char *bare_name(const char *name, const char *path)
+static bool is_format(const struct walk *w, int format)
 {
-    return strcmp(name, "data") == 0 ? member_base(path) : member_base(name);
+    return (archive_format(w->outer) & ARCHIVE_FORMAT_BASE_MASK) == format;
 }
 
-static int visit_entry(struct walk *w, struct archive_entry *entry, const char *path, struct err *e)
+/* A bare file has the name that gzip kept, else that of the file on disk. */
+static const char *bare_name(const struct walk *w)
 {
-    const char *name = entry_name(entry);
-    int r;
+    const char *kept = w->whole != NULL ? gunzip_name(w->whole) : "";
 
-    w->member.bare = (archive_format(w->outer) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_RAW;
+    return member_base(*kept != '\0' ? kept : w->path);
+}
+
+static int visit_entry(struct walk *w, struct archive_entry *entry, struct err *e)
+{
+    const bool bare = is_format(w, ARCHIVE_FORMAT_RAW);
+    const char *name = bare ? bare_name(w) : entry_name(entry);
+
     if (name == NULL)
         return err_set(e, ERR_INVALID, "a file in the archive has a name that can't be read");
-    w->member.name = w->member.bare ? bare_name(name, path) : name;
-    r = member_check(w->member.name, e);
+    w->source = (struct source){ .bare = bare };
+    source_name(&w->source, name);
+    int r = member_check(name, e);
     if (r < 0 || archive_entry_filetype(entry) == AE_IFDIR)
         return r;
-    r = check_type(entry, w->member.name, e);
+    r = check_type(entry, w->source.shown, e);
     return r < 0 ? r : visit_member(w, e);
 }
 
-static int walk_entries(struct walk *w, const char *path, struct err *e)
+/* What follows the archive in a gzip file; its checksum comes at the very end. */
+static int drain_whole(struct walk *w, struct err *e)
+{
+    size_t got = w->whole != NULL;
+    int r = 0;
+
+    while (r == 0 && got > 0) {
+        r = gunzip_read(w->whole, w->plain, CHUNK, &got, e);
+        if (r == 0)
+            r = count_bytes(w, got, e);
+    }
+    return r;
+}
+
+static int walk_entries(struct walk *w, struct err *e)
 {
     struct archive_entry *entry;
 
-    for (int count = 0;; count++) {
+    for (w->entries = 0;; w->entries++) {
         int r = archive_read_next_header(w->outer, &entry);
         if (r == ARCHIVE_EOF)
-            return 0;
+            return drain_whole(w, e);
         if (r < ARCHIVE_WARN) {
             fail_archive(w->outer, e);
             return err_at(e, "file offset %lld", (long long)archive_filter_bytes(w->outer, -1));
         }
-        if (count == ARCHIVE_MEMBERS_MAX)
+        if (w->entries == ARCHIVE_MEMBERS_MAX)
             return err_set(e, ERR_TOO_LARGE, "the archive has more than %d files", ARCHIVE_MEMBERS_MAX);
-        r = visit_entry(w, entry, path, e);
+        r = visit_entry(w, entry, e);
         if (r < 0)
             return r;
     }
+}
+
+/* 512 zeros are the end of a tar, and so they look like an empty one. They may as well be the first pixels of
+ * bare data: that gets a second look. */
+static int walk_twice(struct walk *w, struct err *e)
+{
+    int r = outer_open(w, false, e);
+
+    if (r == 0)
+        r = walk_entries(w, e);
+    if (r < 0 || w->entries > 0 || !is_format(w, ARCHIVE_FORMAT_TAR))
+        return r;
+    outer_close(w);
+    w->total = 0;
+    r = outer_open(w, true, e);
+    return r < 0 ? r : walk_entries(w, e);
 }
 
 static int open_file(const char *path, size_t *bytes, struct err *e)
@@ -279,33 +382,18 @@ static int open_file(const char *path, size_t *bytes, struct err *e)
 int archive_walk(const char *path, size_t limit, const struct archive_visitor *v, struct err *e)
 {
     struct walk *w = mem_alloc(sizeof *w);
-    int fd = -1, r;
 
     if (w == NULL)
         return err_set(e, ERR_NOMEM, "out of memory");
     w->visitor = v;
+    w->path = path;
     w->limit = limit;
-    r = fd = open_file(path, &w->file_bytes, e);
-    if (r < 0)
-        goto out;
-    w->outer = archive_read_new();
-    if (w->outer == NULL || !enable_filters(w->outer) ||
-        archive_read_support_format_tar(w->outer) != ARCHIVE_OK ||
-        archive_read_support_format_zip(w->outer) != ARCHIVE_OK) {
-        r = err_set(e, ERR_NOMEM, "out of memory for the archive reader");
-        goto out;
+    int r = w->fd = open_file(path, &w->file_bytes, e);
+    if (r >= 0) {
+        r = walk_twice(w, e);
+        outer_close(w);
+        close(w->fd);
     }
-    if (archive_read_open_fd(w->outer, fd, CHUNK) < ARCHIVE_WARN) {
-        fail_archive(w->outer, e);
-        r = err_at(e, "file offset 0");
-        goto out;
-    }
-    r = walk_entries(w, path, e);
-out:
-    archive_read_free(w->outer);
-    if (fd >= 0)
-        close(fd);
-    free(w->data);
     free(w);
     return r;
 }

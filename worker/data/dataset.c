@@ -2,7 +2,8 @@
 
 #include "base/mem.h"
 #include "worker/data/archive.h"
-#include "worker/data/member.h"
+#include "worker/data/draft.h"
+#include "worker/data/list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,7 @@
 /* One load: which format it is, once known, and what was seen that is not in it. */
 struct load {
     const struct dataset_format *format; /* NULL until a member decides */
-    struct dataset *dataset;
-    void *state;
+    struct draft draft;
     int seen, taken;
     char first[MEMBER_SHOWN]; /* the first member that was skipped, and what it looks like */
     const char *first_kind;
@@ -28,7 +28,7 @@ static const struct dataset_format *format_find(const char *name)
 static const struct dataset_format *format_guess(const char *member, const uint8_t *head, size_t length)
 {
     const struct dataset_format *best = NULL;
-    int best_score = 0;
+    int best_score = DATASET_SURE - 1;
 
     for (int i = 0; dataset_formats[i] != NULL; i++) {
         int score = dataset_formats[i]->probe(member, head, length);
@@ -40,33 +40,31 @@ static const struct dataset_format *format_guess(const char *member, const uint8
     return best;
 }
 
-static int load_want(void *cookie, const struct archive_member *m, const uint8_t *head, size_t length,
-                     struct err *e)
+static int load_want(void *cookie, const struct source *s, struct err *e)
 {
     struct load *l = cookie;
-    bool forced =
-        l->format != NULL && m->bare; /* one file and a format: it must be in it, or the reader says why */
+    /* one file and a format: it must be in it, or the reader says why */
+    const bool forced = l->format != NULL && s->bare;
 
     (void)e;
     l->seen++;
     if (l->format == NULL)
-        l->format = format_guess(m->name, head, length);
-    if (l->format != NULL && (forced || l->format->probe(m->name, head, length) > 0))
+        l->format = format_guess(s->member, s->head, s->head_length);
+    if (forced || (l->format != NULL && l->format->probe(s->member, s->head, s->head_length) > 0))
         return 1;
     if (l->first_kind == NULL) {
-        member_show(m->name, l->first);
-        l->first_kind = member_kind(head, length);
+        memcpy(l->first, s->shown, sizeof l->first);
+        l->first_kind = member_kind(s->head, s->head_length);
     }
     return 0;
 }
 
-static int load_take(void *cookie, const struct archive_member *m, const uint8_t *data, size_t length,
-                     struct err *e)
+static int load_take(void *cookie, struct source *s, struct err *e)
 {
     struct load *l = cookie;
 
     l->taken++;
-    return l->format->member(l->dataset, &l->state, m->name, data, length, e);
+    return l->format->member(&l->draft, s, e);
 }
 
 static int load_nothing(const struct load *l, struct err *e)
@@ -89,33 +87,49 @@ struct dataset *dataset_new(void)
     return d;
 }
 
-int dataset_load(const char *path, const char *format, size_t limit, struct dataset **out, struct err *e)
+static int load_walk(struct load *l, const char *path, struct err *e)
 {
-    struct load l = { .dataset = NULL };
-    const struct archive_visitor visitor = { .cookie = &l, .want = load_want, .take = load_take };
-    int r;
+    const struct archive_visitor visitor = { .cookie = l, .want = load_want, .take = load_take };
+    int r = archive_walk(path, l->draft.budget.room.limit, &visitor, e);
+
+    if (r == 0 && l->taken == 0)
+        r = load_nothing(l, e);
+    return r < 0 ? r : l->format->finish(&l->draft, e);
+}
+
+static void load_drop(struct load *l)
+{
+    if (l->format != NULL && l->format->drop != NULL)
+        l->format->drop(l->draft.state);
+    else
+        free(l->draft.state);
+    draft_free(&l->draft);
+}
+
+int dataset_read(const char *path, const char *format, const struct room *room, struct dataset **out,
+                 struct err *e)
+{
+    struct load l = { .format = NULL };
 
     *out = NULL;
     if (format != NULL && strcmp(format, "auto") != 0 && (l.format = format_find(format)) == NULL)
         return err_set(e, ERR_UNSUPPORTED, "there is no data format '%s'", format);
-    l.dataset = dataset_new();
-    if (l.dataset == NULL)
-        return err_set(e, ERR_NOMEM, "out of memory");
-
-    r = archive_walk(path, limit, &visitor, e);
-    if (r == 0 && l.taken == 0)
-        r = load_nothing(&l, e);
+    int r = draft_init(&l.draft, room, e);
     if (r == 0)
-        r = l.format->finish(l.dataset, &l.state, e);
-    else if (l.format != NULL)
-        l.format->finish(NULL, &l.state, NULL);
-    if (r < 0) {
-        dataset_free(l.dataset);
-        return r;
+        r = load_walk(&l, path, e);
+    if (r == 0) {
+        snprintf(l.draft.dataset->format, sizeof l.draft.dataset->format, "%s", l.format->name);
+        r = draft_finish(&l.draft, out, e);
     }
-    snprintf(l.dataset->format, sizeof l.dataset->format, "%s", l.format->name);
-    *out = l.dataset;
-    return 0;
+    load_drop(&l);
+    return r;
+}
+
+int dataset_load(const char *path, const char *format, size_t limit, struct dataset **out, struct err *e)
+{
+    const struct room room = { .limit = limit };
+
+    return dataset_read(path, format, &room, out, e);
 }
 
 int dataset_builtin(const char *name, uint64_t seed, struct dataset **out, struct err *e)
@@ -134,9 +148,12 @@ void dataset_free(struct dataset *d)
     if (d == NULL)
         return;
     for (int k = 0; k < SPLITS; k++) {
-        free(d->split[k].pixel);
+        store_release(d->split[k].pixel, d->split[k].mapped);
         free(d->split[k].label);
     }
+    for (int c = 0; d->class_name != NULL && c < d->classes; c++)
+        free(d->class_name[c]);
+    free(d->class_name);
     free(d);
 }
 

@@ -64,17 +64,30 @@ static int split_of_folder(const char *part, size_t length)
     return length == 4 && strncasecmp(part, "test", length) == 0 ? SPLIT_TEST : -1;
 }
 
-int member_split(const char *name)
+int member_split_folder(const char *name, const char **below)
 {
     const char *base = member_base(name);
 
     for (const char *p = name; p < base;) {
         size_t length = strcspn(p, SEPARATORS);
         int split = split_of_folder(p, length);
-        if (split >= 0)
+        p += length + strspn(p + length, SEPARATORS);
+        if (split >= 0) {
+            *below = p;
             return split;
-        p += length + 1;
+        }
     }
+    *below = name;
+    return -1;
+}
+
+int member_split(const char *name)
+{
+    const char *below, *base = member_base(name);
+    int split = member_split_folder(name, &below);
+
+    if (split >= 0)
+        return split;
     if (member_has(base, "train"))
         return SPLIT_TRAIN;
     return member_has(base, "t10k") || member_has(base, "test") ? SPLIT_TEST : -1;
@@ -101,6 +114,10 @@ static const struct {
     { HEAD("\x89PNG"), "a PNG image", false },
     { HEAD("\xff\xd8\xff"), "a JPEG image", false },
     { HEAD("BM"), "a BMP image", false },
+    { HEAD("GIF8"), "a GIF image", false },
+    { HEAD("II*\0"), "a TIFF image", false },
+    { HEAD("MM\0*"), "a TIFF image", false },
+    { HEAD("RIFF"), "a WebP image, or another RIFF file", false },
     { HEAD("\x80\x02"), "a Python pickle", false },
     { HEAD("\x80\x04"), "a Python pickle", false },
     { HEAD("<"), "HTML or XML text", false },
@@ -121,7 +138,14 @@ const char *member_kind(const uint8_t *head, size_t length)
 {
     int i = kind_find(head, length);
 
-    return i < kind_count ? kinds[i].kind : length == 0 ? "an empty file" : "a file of unknown kind";
+    if (i < kind_count)
+        return kinds[i].kind;
+    if (length == 0)
+        return "an empty file";
+    for (size_t k = 0; k < length; k++)
+        if (head[k] != 0)
+            return "a file of unknown kind";
+    return "an empty tar archive, or other zeros";
 }
 
 bool member_compressed(const uint8_t *head, size_t length)

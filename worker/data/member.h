@@ -26,6 +26,10 @@ bool member_has(const char *base, const char *word); /* case does not matter */
  * component; -1 when the name says nothing. */
 int member_split(const char *name);
 
+/* As member_split, but the folders alone decide. *below: the part of the name behind that folder, the whole
+ * name when there is none. */
+int member_split_folder(const char *name, const char **below);
+
 /* "an IDX file of images", "a PNG image", ... "a file of unknown kind": for errors about a wrong format. */
 const char *member_kind(const uint8_t *head, size_t length);
 
