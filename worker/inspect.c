@@ -120,7 +120,7 @@ static int describe(struct inspection *in, json_t **out)
     json_t *all = json_pack("{s:s, s:i, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:I}", "format", "onnx", "opset",
                             in->info.opset, "ir_version", (json_int_t)in->info.ir_version, "inputs",
                             inputs_json(in), "outputs", outputs_json(in), "parameters",
-                            (json_int_t)graph_parameters(in->graph), "macs", macs(in->graph), "operators",
+                            (json_int_t)graph_trainable(in->graph), "macs", macs(in->graph), "operators",
                             operators_json(in->graph), "layers", layers, "memory_bytes", (json_int_t)bytes);
     if (all && in->assumed)
         json_object_set_new(all, "assumed_shape", shape_json(&in->graph->value[in->graph->input].shape));

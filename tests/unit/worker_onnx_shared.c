@@ -275,6 +275,10 @@ static void inspection(void **state)
         assert_int_equal(json_array_size(json_object_get(j, "assumed_shape")), 3);
     }
     json_decref(j);
+    j = inspect("models/resnet20_cifar10.onnx");
+    if (j)
+        assert_int_equal(json_integer_value(json_object_get(j, "parameters")), 269722);
+    json_decref(j);
     j = inspect("models/mnist-8.onnx");
     if (j) {
         json_t *out = json_array_get(json_object_get(j, "outputs"), 0),

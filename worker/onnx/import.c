@@ -6,61 +6,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPSET_LOW = 7, OPSET_HIGH = 21, NAME_LENGTH = 1000 };
+enum { OPSET_LOW = 7, OPSET_HIGH = 21 };
 
 /* --- what must be true of any file ------------------------------------------------------------------- */
-
-/* Names end up in JSON, reports and the exported file: well-formed UTF-8 without control characters. */
-static bool name_ok(const char *name)
-{
-    const unsigned char *s = (const unsigned char *)name;
-    if (!s || strlen(name) > NAME_LENGTH)
-        return false;
-    while (*s) {
-        const int more = *s < 0x80                 ? 0
-                         : *s >= 0xc2 && *s < 0xe0 ? 1
-                         : *s >= 0xe0 && *s < 0xf0 ? 2
-                         : *s >= 0xf0 && *s < 0xf5 ? 3
-                                                   : -1;
-        if (more < 0 || *s < 0x20 || *s == 0x7f)
-            return false;
-        if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) ||
-            (*s == 0xf4 && s[1] > 0x8f)) /* overlong, surrogates, beyond Unicode */
-            return false;
-        ++s;
-        for (int i = 0; i < more; ++i, ++s)
-            if ((*s & 0xc0) != 0x80)
-                return false;
-    }
-    return true;
-}
 
 static int bad_name(struct import *im, const char *what)
 {
     return err_set(im->e, ERR_CORRUPT, "%s has no name, or one that is not readable text", what);
 }
 
-static int at_node(struct import *im, const Onnx__NodeProto *p, size_t index)
+int import_at(struct import *im, int index)
 {
+    const Onnx__NodeProto *p = im->file->node[index];
     if (p->name && *p->name)
         return err_at(im->e, "node %s (%s)", p->name, p->op_type);
-    return err_at(im->e, "node %s_%zu (%s)", p->op_type, index, p->op_type);
+    return err_at(im->e, "node %s_%d (%s)", p->op_type, index, p->op_type);
 }
 
 static int check_node(struct import *im, const Onnx__NodeProto *p)
 {
-    if (!name_ok(p->op_type) || !*p->op_type)
+    if (!symbol_name_ok(p->op_type) || !*p->op_type)
         return bad_name(im, "The operator of a node");
-    if (p->name && !name_ok(p->name))
+    if (p->name && !symbol_name_ok(p->name))
         return bad_name(im, "A node");
     for (size_t i = 0; i < p->n_output; ++i)
-        if (!name_ok(p->output[i]))
+        if (!symbol_name_ok(p->output[i]))
             return bad_name(im, "An output of a node");
     for (size_t i = 0; i < p->n_input; ++i)
-        if (!name_ok(p->input[i]))
+        if (!symbol_name_ok(p->input[i]))
             return bad_name(im, "An input of a node");
     for (size_t i = 0; i < p->n_attribute; ++i)
-        if (!name_ok(p->attribute[i]->name) || !*p->attribute[i]->name)
+        if (!symbol_name_ok(p->attribute[i]->name) || !*p->attribute[i]->name)
             return bad_name(im, "An attribute of a node");
     return 0;
 }
@@ -101,7 +77,7 @@ static int declare_initializers(struct import *im)
 {
     for (size_t i = 0; i < im->file->n_initializer; ++i) {
         const Onnx__TensorProto *p = im->file->initializer[i];
-        if (!name_ok(p->name) || !*p->name)
+        if (!symbol_name_ok(p->name) || !*p->name)
             return bad_name(im, "An initializer");
         struct symbol *s = symbol_add(&im->symbols, p->name);
         if (!s) {
@@ -118,7 +94,7 @@ static int declare_inputs(struct import *im)
 {
     for (size_t i = 0; i < im->file->n_input; ++i) {
         const Onnx__ValueInfoProto *p = im->file->input[i];
-        if (!name_ok(p->name) || !*p->name)
+        if (!symbol_name_ok(p->name) || !*p->name)
             return bad_name(im, "An input");
         const struct symbol *there = symbol_find(&im->symbols, p->name);
         if (there && !there->proto)
@@ -142,7 +118,7 @@ static int declare_nodes(struct import *im)
             struct symbol *s = symbol_add(&im->symbols, p->output[k]);
             if (!s) {
                 err_set(im->e, ERR_INVALID, "Its output '%s' is made twice", p->output[k]);
-                return at_node(im, p, i);
+                return import_at(im, (int)i);
             }
             s->producer = (int)i;
         }
@@ -156,7 +132,7 @@ static int declare(struct import *im)
     for (size_t i = 0; i < im->file->n_node; ++i)
         names += im->file->node[i]->n_output;
     for (size_t i = 0; i < im->file->n_output; ++i)
-        if (!name_ok(im->file->output[i]->name))
+        if (!symbol_name_ok(im->file->output[i]->name))
             return bad_name(im, "An output");
     int bad = symbols_init(&im->symbols, (int)names, im->e); /* pb_check has bounded the fields */
     if (!bad)
@@ -192,7 +168,7 @@ static int import_nodes(struct import *im)
         const int index = im->order[i];
         const int bad = import_one(im, im->file->node[index], index);
         if (bad) {
-            at_node(im, im->file->node[index], (size_t)index);
+            import_at(im, index);
             return bad;
         }
         release_inputs(im, im->file->node[index]);
@@ -217,7 +193,7 @@ static int import_outputs(struct import *im)
 static int import_graph(struct import *im)
 {
     const char *name = im->file->name;
-    im->graph = graph_new(name && *name && name_ok(name) ? name : "network");
+    im->graph = graph_new(name && *name && symbol_name_ok(name) ? name : "network");
     int bad = im->graph ? import_input(im) : err_set(im->e, ERR_NOMEM, "Out of memory");
     if (!bad)
         bad = import_nodes(im);
@@ -256,6 +232,14 @@ static void close_file(struct import *im, Onnx__ModelProto *m)
         onnx__model_proto__free_unpacked(m, NULL);
 }
 
+/* The code returned is the code explained, whatever an operator's setup gave back. */
+static int explained(int bad, struct err *e)
+{
+    if (!bad || !e)
+        return bad;
+    return e->code ? e->code : err_set(e, bad, "%s", err_title(bad));
+}
+
 int onnx_import_with(const void *data, size_t length, const struct onnx_options *options, struct graph **g,
                      struct err *e)
 {
@@ -270,7 +254,7 @@ int onnx_import_with(const void *data, size_t length, const struct onnx_options 
         im.graph = NULL;
     }
     *g = im.graph;
-    return bad;
+    return explained(bad, e);
 }
 
 int onnx_import(const void *data, size_t length, struct graph **g, struct err *e)

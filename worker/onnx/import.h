@@ -46,6 +46,8 @@ struct import {
     struct err *e;
 };
 
+int import_at(struct import *im, int index); /* err_at() with a node of the file; returns the error's code */
+
 /* symbol.c. Room for `capacity` names; find: NULL when there is none; add: NULL when there is one already. */
 int symbols_init(struct symbols *s, int capacity, struct err *e);
 void symbols_deinit(struct symbols *s);
@@ -56,6 +58,9 @@ int symbol_tensor(struct symbol *s, const struct tensor **t, struct err *e);
 /* One reader is done; after the last one a known tensor is let go. */
 void symbol_release(struct symbol *s);
 void symbol_codes_free(struct value_codes *c);
+/* Names end up in JSON, reports and the exported file: UTF-8 of bounded length without control characters.
+ * NULL is no name, "" is one. */
+bool symbol_name_ok(const char *name);
 
 /* import_tensor.c */
 int import_tensor(const Onnx__TensorProto *p, struct tensor **t, struct err *e);

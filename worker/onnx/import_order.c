@@ -19,14 +19,6 @@ struct search {
     int *order, count; /* black nodes, makers before readers */
 };
 
-static int at_node(struct import *im, int node)
-{
-    const Onnx__NodeProto *p = im->file->node[node];
-    if (p->name && *p->name)
-        return err_at(im->e, "node %s (%s)", p->name, p->op_type);
-    return err_at(im->e, "node %s_%d (%s)", p->op_type, node, p->op_type);
-}
-
 static int visit(struct search *s, int root)
 {
     int depth = 0;
@@ -49,14 +41,14 @@ static int visit(struct search *s, int root)
         struct symbol *symbol = symbol_find(&s->im->symbols, name);
         if (!symbol) {
             err_set(s->im->e, ERR_INVALID, "Nothing makes its input '%s'", name);
-            return at_node(s->im, top->node);
+            return import_at(s->im, top->node);
         }
         const int maker = symbol->producer;
         if (maker < 0 || s->colour[maker] == BLACK)
             continue;
         if (s->colour[maker] == GREY) {
             err_set(s->im->e, ERR_INVALID, "It needs its own result through '%s'", name);
-            return at_node(s->im, top->node);
+            return import_at(s->im, top->node);
         }
         s->colour[maker] = GREY;
         s->stack[++depth] = (struct frame){ maker, 0 };

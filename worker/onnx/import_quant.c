@@ -78,8 +78,8 @@ static int fill(struct import *im, const struct dequantize *d, struct value_code
 {
     for (int64_t k = 0; k < d->channels; ++k) {
         c->scale[k] = ((const float *)d->scale->data)[k];
-        if (!isfinite(c->scale[k]) || c->scale[k] <= 0)
-            return err_set(im->e, ERR_INVALID, "A scale is not a positive number");
+        if (!isfinite(c->scale[k]) || c->scale[k] < 0) /* 0: a layer of nothing but zeros */
+            return err_set(im->e, ERR_INVALID, "A scale is negative or no number");
     }
     const int64_t count = constant_count(d->x);
     for (int64_t i = 0; i < count; ++i) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NAME_LENGTH = 1000 };
+
 int symbols_init(struct symbols *s, int capacity, struct err *e)
 {
     unsigned buckets = 16;
@@ -90,4 +92,45 @@ void symbol_release(struct symbol *s)
     tensor_free(s->tensor);
     s->tensor = NULL;
     s->proto = NULL;
+}
+
+/* Well-formed sequences by their first byte: table 3-7 of the Unicode standard. */
+static const struct sequence {
+    unsigned char first_low, first_high, second_low, second_high;
+    int length;
+} sequences[] = {
+    { 0x20, 0x7e, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+    { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+    { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+/* Length of the character at s, 0 when it is none. The text's zero ends every comparison in time. */
+static int character(const unsigned char *s)
+{
+    for (size_t i = 0; i < sizeof sequences / sizeof *sequences; ++i) {
+        const struct sequence *q = &sequences[i];
+        if (*s < q->first_low || *s > q->first_high)
+            continue;
+        if (q->length > 1 && (s[1] < q->second_low || s[1] > q->second_high))
+            return 0;
+        for (int k = 2; k < q->length; ++k)
+            if ((s[k] & 0xc0) != 0x80)
+                return 0;
+        return q->length;
+    }
+    return 0;
+}
+
+bool symbol_name_ok(const char *name)
+{
+    const unsigned char *s = (const unsigned char *)name;
+    if (!s || strlen(name) > NAME_LENGTH)
+        return false;
+    while (*s) {
+        const int length = character(s);
+        if (!length)
+            return false;
+        s += length;
+    }
+    return true;
 }
