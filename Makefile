@@ -111,7 +111,7 @@ $(ONNX_PB).c: | $(BUILD)/.packages
 	@mkdir -p $(GEN)
 	protoc-c --c_out=$(GEN) -I/usr/include /usr/include/onnx/onnx.proto
 $(ONNX_PB).h: $(ONNX_PB).c
-$(call obj,$(wildcard worker/onnx/*.c)): | $(ONNX_PB).c
+$(call obj,$(wildcard worker/onnx/*.c tests/unit/worker_onnx*.c tests/fuzz/worker_*.c)): | $(ONNX_PB).c
 $(BUILD)/obj/onnx.pb-c.o: $(ONNX_PB).c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -I$(GEN) $(OPT) -c -o $@ $<
