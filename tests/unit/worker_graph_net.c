@@ -151,7 +151,7 @@ static void figure_is_what_is_allocated(void **state)
         assert_int_equal(net_bytes(g, &o, &figure, &e), 0);
         size_t before = allocated();
         struct net *n = net_for(g, o);
-        size_t used = allocated() - before, tables = 64 * (size_t)(g->values + g->nodes) + 8192;
+        size_t used = allocated() - before, tables = 64 * (size_t)(g->values + g->nodes) + 32768;
         if (used < figure || used > figure + tables)
             fail_msg("the figure is %zu, allocated are %zu", figure, used);
         net_free(n);

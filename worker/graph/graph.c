@@ -144,22 +144,30 @@ int graph_add_input(struct graph *g, const char *name, const struct shape *sampl
     return v;
 }
 
-static int reserve_params(struct graph *g, size_t count, struct err *e)
+int graph_reserve_params(struct graph *g, size_t elements, struct err *e)
 {
-    if (g->param && count <= g->param_capacity)
+    size_t bytes;
+    if (g->hollow || (g->param && elements <= g->param_capacity))
         return 0;
-    size_t capacity = g->param_capacity ? g->param_capacity : 1024, bytes;
-    while (capacity < count)
-        capacity *= 2;
-    real *grown = size_mul(capacity, sizeof *grown, &bytes) ? mem_aligned(64, bytes) : NULL;
+    real *grown = size_mul(elements, sizeof *grown, &bytes) ? mem_aligned(64, bytes) : NULL;
     if (!grown)
-        return err_set(e, ERR_NOMEM, "Out of memory for %zu parameters", count);
+        return err_set(e, ERR_NOMEM, "Out of memory for %zu parameters", elements);
     if (g->param_count)
         memcpy(grown, g->param, g->param_count * sizeof *grown);
     free(g->param);
     g->param = grown;
-    g->param_capacity = capacity;
+    g->param_capacity = elements;
     return 0;
+}
+
+static int grow_params(struct graph *g, size_t count, struct err *e)
+{
+    size_t capacity = g->param_capacity ? g->param_capacity : 1024;
+    if (g->param && count <= g->param_capacity)
+        return 0;
+    while (capacity < count)
+        capacity *= 2;
+    return graph_reserve_params(g, capacity, e);
 }
 
 int graph_add_param(struct graph *g, const char *name, const struct shape *shape, bool trainable,
@@ -169,7 +177,7 @@ int graph_add_param(struct graph *g, const char *name, const struct shape *shape
     if (count < 0)
         return err_set(e, ERR_TOO_LARGE, "The parameter '%s' is too large", name);
     size_t length = ((size_t)count + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
-    int r = reserve_params(g, g->param_count + length, e);
+    int r = grow_params(g, g->param_count + length, e);
     if (r < 0)
         return r;
     int v = add_value(g, name, VALUE_PARAM, e);
@@ -178,10 +186,10 @@ int graph_add_param(struct graph *g, const char *name, const struct shape *shape
     g->value[v].shape = *shape;
     g->value[v].trainable = trainable;
     g->value[v].offset = g->param_count;
-    real *to = g->param + g->param_count;
-    for (int64_t i = 0; i < count; i++)
-        to[i] = init ? (real)init[i] : 0;
-    memset(to + count, 0, (length - (size_t)count) * sizeof *to);
+    for (int64_t i = 0; i < count && !g->hollow; i++)
+        g->param[g->param_count + i] = init ? (real)init[i] : 0;
+    if (!g->hollow)
+        memset(g->param + g->param_count + count, 0, (length - (size_t)count) * sizeof *g->param);
     g->param_count += length;
     return v;
 }

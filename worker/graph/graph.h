@@ -117,6 +117,8 @@ struct graph {
     size_t param_count; /* length of the block, padding included */
     size_t param_capacity;
     struct names value_names, node_names;
+    bool hollow;   /* set before the first parameter: shapes without numbers, param stays NULL. Such a graph
+                      can be finished, listed and planned; not run, copied or written */
     bool finished; /* by graph_finish, and not edited since */
 };
 
@@ -130,6 +132,8 @@ int graph_clone(const struct graph *g, struct graph **copy, struct err *e);
 int graph_add_input(struct graph *g, const char *name, const struct shape *sample, struct err *e);
 int graph_add_param(struct graph *g, const char *name, const struct shape *shape, bool trainable,
                     const float *init, struct err *e); /* init NULL: zeros */
+/* Room for that many elements, padding included, in one piece: optional, for graphs of known size. */
+int graph_reserve_params(struct graph *g, size_t elements, struct err *e);
 /* takes t, on failure too */
 int graph_add_const(struct graph *g, const char *name, struct tensor *t, struct err *e);
 int graph_add_value(struct graph *g, const char *name, struct err *e); /* an ACT to be produced */

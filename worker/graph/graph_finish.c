@@ -199,7 +199,7 @@ static void compact_params(struct graph *g)
         if (v->kind != VALUE_PARAM)
             continue;
         size_t length = ((size_t)shape_count(&v->shape) + 15) / 16 * 16;
-        if (v->offset != end)
+        if (v->offset != end && !g->hollow)
             memmove(g->param + end, g->param + v->offset, length * sizeof *g->param);
         v->offset = end;
         end += length;

@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -21,18 +22,21 @@ struct signal {
     _Atomic uint32_t sleepers;
 };
 
+/* One part of the partition and the thread that takes it first. */
 struct member {
+    _Alignas(64) _Atomic uint32_t taken; /* the last run in which somebody took this part */
     struct pool *pool;
     pthread_t thread;
     int index;
 };
 
 struct pool {
-    struct signal start; /* generation: counts the runs */
-    struct signal rest;  /* members that have not finished this run */
-    pool_fn *fn;         /* of this run; NULL: leave */
+    struct signal start; /* counts the runs */
+    struct signal rest;  /* parts of this run that are not finished */
+    pool_fn *fn;
     void *arg;
     int items, threads;
+    _Atomic bool stop;
     struct member *member; /* owned; [0] is the caller and has no thread */
 };
 
@@ -72,36 +76,40 @@ static void signal_wake(struct signal *s)
         syscall(SYS_futex, &s->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static void work(const struct pool *p, int index)
+static void run_part(struct pool *p, int part, int thread)
 {
-    int lo = (int)((int64_t)p->items * index / p->threads);
-    int hi = (int)((int64_t)p->items * (index + 1) / p->threads);
+    int lo = (int)((int64_t)p->items * part / p->threads);
+    int hi = (int)((int64_t)p->items * (part + 1) / p->threads);
     if (lo < hi)
-        p->fn(p->arg, lo, hi, index);
+        p->fn(p->arg, lo, hi, thread);
+    if (atomic_fetch_sub(&p->rest.word, 1) == 1)
+        signal_wake(&p->rest);
+}
+
+/* Do one's own part, then those that nobody has begun: a thread that a busy machine keeps waiting must not
+ * keep the others waiting. All parts are taken in every run, so a part whose last run is not the one before
+ * this has been taken, also for a thread that wakes up a few runs late. */
+static void work(struct pool *p, uint32_t run, int thread)
+{
+    for (int i = 0; i < p->threads; i++) {
+        int part = (thread + i) % p->threads;
+        uint32_t before = run - 1;
+        if (atomic_compare_exchange_strong(&p->member[part].taken, &before, run))
+            run_part(p, part, thread);
+    }
 }
 
 static void *member_main(void *arg)
 {
     const struct member *m = arg;
     struct pool *p = m->pool;
-    for (uint32_t generation = 0;; generation++) {
-        signal_wait(&p->start, generation);
-        if (!p->fn)
+    for (uint32_t run = 0;;) {
+        signal_wait(&p->start, run);
+        run = atomic_load(&p->start.word);
+        if (atomic_load(&p->stop))
             return NULL;
-        work(p, m->index);
-        if (atomic_fetch_sub(&p->rest.word, 1) == 1)
-            signal_wake(&p->rest);
+        work(p, run, m->index);
     }
-}
-
-static void run(struct pool *p, pool_fn *fn, void *arg, int items)
-{
-    p->fn = fn;
-    p->arg = arg;
-    p->items = items;
-    atomic_store(&p->rest.word, (uint32_t)p->threads - 1);
-    atomic_fetch_add(&p->start.word, 1);
-    signal_wake(&p->start);
 }
 
 void pool_run(struct pool *p, pool_fn *fn, void *arg, int items)
@@ -112,8 +120,13 @@ void pool_run(struct pool *p, pool_fn *fn, void *arg, int items)
         fn(arg, 0, items, 0);
         return;
     }
-    run(p, fn, arg, items);
-    work(p, 0);
+    p->fn = fn;
+    p->arg = arg;
+    p->items = items;
+    atomic_store(&p->rest.word, (uint32_t)p->threads);
+    uint32_t run = atomic_fetch_add(&p->start.word, 1) + 1;
+    signal_wake(&p->start);
+    work(p, run, 0);
     for (uint32_t rest; (rest = atomic_load(&p->rest.word)) != 0;)
         signal_wait(&p->rest, rest);
 }
@@ -123,11 +136,13 @@ struct pool *pool_new(int threads)
     struct pool *p = threads >= 1 ? mem_aligned(64, sizeof *p) : NULL;
     if (!p)
         return NULL;
-    p->member = mem_array((size_t)threads, sizeof *p->member);
+    size_t bytes;
+    p->member = size_mul((size_t)threads, sizeof *p->member, &bytes) ? mem_aligned(64, bytes) : NULL;
     p->threads = 1;
     while (p->member && p->threads < threads) {
         struct member *m = &p->member[p->threads];
-        *m = (struct member){ .pool = p, .index = p->threads };
+        m->pool = p;
+        m->index = p->threads;
         if (pthread_create(&m->thread, NULL, member_main, m) != 0)
             break;
         p->threads++;
@@ -142,7 +157,9 @@ void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    run(p, NULL, NULL, 0);
+    atomic_store(&p->stop, true);
+    atomic_fetch_add(&p->start.word, 1);
+    signal_wake(&p->start);
     for (int i = 1; i < p->threads; i++)
         pthread_join(p->member[i].thread, NULL);
     free(p->member);

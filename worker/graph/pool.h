@@ -1,12 +1,14 @@
 /* pool.h - a few threads that run one function over a range and meet again. Short spin, then futex: a busy
- * neighbour costs little. The partition is contiguous and depends only on (items, threads); what must not
- * depend on the number of threads is decided by the callee's fixed order of sums. */
+ * neighbour costs little, and whoever is done takes the parts that nobody has begun. The partition is
+ * contiguous and depends only on (items, threads); what must not depend on the number of threads is decided
+ * by the callee's fixed order of sums. */
 #ifndef WORKER_GRAPH_POOL_H
 #define WORKER_GRAPH_POOL_H
 
 struct pool;
 
-/* Called with [lo, hi) of the items; thread 0..threads-1. */
+/* Called with [lo, hi) of the items; thread 0..threads-1 says who runs it (for scratch memory), not which
+ * part. */
 typedef void pool_fn(void *arg, int lo, int hi, int thread);
 
 struct pool *pool_new(int threads); /* threads >= 1; the caller's thread is one of them; NULL on failure */
