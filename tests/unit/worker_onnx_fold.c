@@ -339,6 +339,25 @@ static void no_bomb(void **state)
     refused(&m, ERR_TOO_LARGE, "node second (ConstantOfShape)", "too large");
 }
 
+/* Arrays without elements may claim any length along their other axes: nothing runs along those. */
+static void empty_but_long(void **state)
+{
+    (void)state;
+    static const int dims[] = { 1 << 30, 512, 0, -1 };
+    struct model m;
+    struct buf attrs;
+    start(&m, 13);
+    model_init(&m, "none", ONNX_INT64, dims, "", 0);
+    model_node(&m, "Gather", "g", "l none -> c", NULL);
+    refused(&m, ERR_INVALID, "node add (Add)", "");
+
+    start(&m, 13);
+    model_init(&m, "none", ONNX_FLOAT, dims, "", 0);
+    attrs = attr1("axis", 2);
+    model_node(&m, "Concat", "cat", "none none -> c", &attrs);
+    refused(&m, ERR_INVALID, "node add (Add)", "");
+}
+
 /* PyTorch's way of flattening: the batch size travels through Shape, Gather, Unsqueeze, Concat to a Reshape.
  */
 static void batch_through_shape(void **state)
@@ -402,6 +421,7 @@ int main(void)
         cmocka_unit_test(arithmetic),
         cmocka_unit_test(constants),
         cmocka_unit_test(no_bomb),
+        cmocka_unit_test(empty_but_long),
         cmocka_unit_test(batch_through_shape),
         cmocka_unit_test(batch_as_a_number),
     };

@@ -72,7 +72,7 @@ int fold_gather(struct fold_call *c)
     for (int a = axis + 1; a < in->shape.rank; ++a)
         shape.dim[shape.rank++] = in->shape.dim[a];
     const int bad = fold_new(c, in->dtype, &shape);
-    if (bad)
+    if (bad || constant_count(c->out) == 0) /* an axis of length 0 leaves others free to be huge */
         return bad;
 
     const int64_t length = in->shape.dim[axis], outer = product(&in->shape, 0, axis),
@@ -107,7 +107,7 @@ int fold_concat(struct fold_call *c)
         shape.dim[axis] = total;
     }
     const int bad = fold_new(c, c->in[0]->dtype, &shape);
-    if (bad)
+    if (bad || constant_count(c->out) == 0)
         return bad;
     const int64_t outer = product(&shape, 0, axis);
     const size_t size = dtype_size(c->out->dtype);
