@@ -2,6 +2,7 @@
 #include "api/resolve.h"
 
 #include "api/show.h"
+#include "base/variant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,26 +17,107 @@ void resolved_free(struct resolved *r)
     memset(r, 0, sizeof *r);
 }
 
-/* A built-in one: "zoo:lenet5" in the capabilities' "zoo". */
-static void resolve_builtin(const struct api *api, const char *reference, const char *prefix,
-                            const char *list_name, const char *pointer, struct resolved *r,
-                            struct spec_problems *p)
+static bool within(const json_t *limits, const char *what, int value)
 {
-    const char *name = reference + strlen(prefix) + 1;
-    json_t *list = json_object_get(api->capabilities, list_name), *entry;
+    const json_t *range = json_object_get(limits, what);
+
+    return value == 0 || (range && value >= json_integer_value(json_array_get(range, 0)) &&
+                          value <= json_integer_value(json_array_get(range, 1)));
+}
+
+/* What the architecture can take, said in one sentence. */
+static void limits_problem(const json_t *limits, const char *name, struct spec_problems *p)
+{
+    int64_t classes = spec_int(limits, "/classes/1", 0);
+    char more[64] = "";
+
+    if (classes)
+        snprintf(more, sizeof more, ", %" PRId64 " to %" PRId64 " classes", spec_int(limits, "/classes/0", 1),
+                 classes);
+    spec_problem(p, "/model", "limit",
+                 "zoo:%s takes %" PRId64 " to %" PRId64 " channels, sides of %" PRId64 " to %" PRId64
+                 " pixels%s",
+                 name, spec_int(limits, "/channels/0", 1), spec_int(limits, "/channels/1", 1),
+                 spec_int(limits, "/side/0", 1), spec_int(limits, "/side/1", 1), more);
+}
+
+static void missing(struct spec_problems *p, const char *pointer, const char *reference)
+{
+    spec_problem(p, pointer, "not_found", "there is no built-in \"%.80s\"; /v1/capabilities lists them",
+                 reference);
+}
+
+static const json_t *entry_of(const json_t *list, const char *name)
+{
+    const json_t *entry;
     size_t i;
 
     json_array_foreach(list, i, entry)
     {
-        if (strcmp(spec_text(entry, "/name", ""), name) != 0)
-            continue;
-        snprintf(r->reference, sizeof r->reference, "%s", reference);
-        r->input = json_pack("{s:s}", prefix, name);
-        r->info = json_incref(entry);
+        if (strcmp(spec_text(entry, "/name", ""), name) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+/* "builtin:glyphs" */
+static void resolve_builtin(const struct api *api, const char *reference, struct resolved *r,
+                            struct spec_problems *p)
+{
+    const char *name = reference + strlen("builtin:");
+    const json_t *entry = entry_of(json_object_get(api->capabilities, "datasets"), name);
+
+    if (!entry) {
+        missing(p, "/dataset", reference);
         return;
     }
-    spec_problem(p, pointer, "not_found", "there is no built-in \"%.80s\"; /v1/capabilities lists them",
-                 reference);
+    snprintf(r->reference, sizeof r->reference, "%s", reference);
+    r->input = json_pack("{s:s}", "builtin", name);
+    r->info = json_incref((json_t *)entry);
+}
+
+/* The entry as the variant changes it. */
+static json_t *variant_info(const json_t *entry, const struct variant *v)
+{
+    json_t *info = json_copy((json_t *)entry);
+
+    if (v->channels)
+        json_object_set_new(info, "shape", json_pack("[i,i,i]", v->channels, v->height, v->width));
+    if (v->classes)
+        json_object_set_new(info, "classes", json_integer(v->classes));
+    return info;
+}
+
+/* "zoo:NAME[@CxHxW][/CLASSES]", within the limits that the capabilities give for NAME. */
+static void resolve_zoo(const struct api *api, const char *reference, struct resolved *r,
+                        struct spec_problems *p)
+{
+    const char *text = reference + strlen("zoo:");
+    struct variant v;
+
+    if (!variant_parse(text, &v)) {
+        spec_problem(p, "/model", "not_found", "\"%.80s\" is not of the form zoo:NAME[@CxHxW][/CLASSES]",
+                     reference);
+        return;
+    }
+    const json_t *entry = entry_of(json_object_get(api->capabilities, "zoo"), v.name);
+    const json_t *limits = json_object_get(entry, "limits");
+    if (!entry) {
+        missing(p, "/model", reference);
+        return;
+    }
+    if (text[strlen(v.name)] && !spec_bool(entry, "/suffix", false))
+        spec_problem(p, "/model", "limit", "zoo:%s has one size only", v.name);
+    else if (v.classes && !json_object_get(limits, "classes"))
+        spec_problem(p, "/model", "limit", "zoo:%s makes images: it has no classes", v.name);
+    else if (!within(limits, "channels", v.channels) || !within(limits, "side", v.height) ||
+             !within(limits, "side", v.width) || !within(limits, "classes", v.classes))
+        limits_problem(limits, v.name, p);
+    else {
+        snprintf(r->reference, sizeof r->reference, "%s", reference);
+        r->input = json_pack("{s:s}", "zoo", text);
+        r->info = variant_info(entry, &v);
+    }
 }
 
 static bool has_prefix(const char *text, const char *prefix)
@@ -53,7 +135,7 @@ int resolve_model(struct api *api, const json_t *spec, struct resolved *r, struc
 
     memset(r, 0, sizeof *r);
     if (has_prefix(reference, "zoo")) {
-        resolve_builtin(api, reference, "zoo", "zoo", "/model", r, p);
+        resolve_zoo(api, reference, r, p);
         return 0;
     }
     rc = model_get(api->db, reference, &m, e);
@@ -89,7 +171,7 @@ int resolve_dataset(struct api *api, const json_t *spec, struct resolved *r, str
 
     memset(r, 0, sizeof *r);
     if (has_prefix(reference, "builtin")) {
-        resolve_builtin(api, reference, "builtin", "datasets", "/dataset", r, p);
+        resolve_builtin(api, reference, r, p);
         return 0;
     }
     rc = dataset_get(api->db, reference, &d, e);
@@ -185,6 +267,8 @@ static void check_fit(const json_t *model, const json_t *dataset, struct spec_pr
     char want_text[80], have_text[80];
     int n = model_dims(model, want, &outputs), m = dims_read(json_object_get(dataset, "shape"), 0, have);
 
+    if (json_object_get(model, "scale"))
+        spec_problem(p, "/model", "mismatch", "it makes images: it can't classify");
     if (n && m && !shape_agrees(want, n, have, m)) {
         dims_text(want, n, want_text, sizeof want_text);
         dims_text(have, m, have_text, sizeof have_text);

@@ -50,28 +50,53 @@ static json_t *describe_methods(void)
     return list;
 }
 
+/* The layers of the row as it is; they have the same names at any other size. */
+static json_t *zoo_layers(const struct zoo *z)
+{
+    struct zoo_request r;
+    struct graph *g = NULL;
+    struct layer *layers = NULL;
+    int count = 0;
+    json_t *rows = json_array();
+
+    if (zoo_parse(z->name, &r, NULL) == 0) {
+        r.hollow = true; /* hundreds of megabytes that nobody would look at */
+        if (zoo_make(&r, &g, NULL) == 0 && graph_layers(g, &layers, &count, NULL) == 0)
+            for (int i = 0; i < count; i++)
+                json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:I}", "name", layers[i].name, "op",
+                                                      g->node[layers[i].node].op->name, "parameters",
+                                                      (json_int_t)layers[i].parameters, "macs",
+                                                      (json_int_t)layers[i].macs));
+    }
+    free(layers);
+    graph_free(g);
+    return rows;
+}
+
+/* What may stand behind the name: @CxHxW and /CLASSES. */
+static json_t *zoo_limits(const struct zoo *z)
+{
+    json_t *limits =
+        json_pack("{s:[i,i], s:[i,i]}", "channels", 1, ZOO_CHANNELS, "side", z->smallest, ZOO_SIDE);
+
+    if (z->classes)
+        json_object_set_new(limits, "classes", json_pack("[i,i]", 1, ZOO_CLASSES));
+    return limits;
+}
+
 static json_t *describe_zoo(void)
 {
     json_t *list = json_array();
 
     for (const struct zoo *const *p = zoo_list; *p; p++) {
         const struct zoo *z = *p;
-        struct graph *g = NULL;
-        struct layer *layers = NULL;
-        int count = 0;
-        json_t *rows = json_array();
-        if (z->build(1, &g, NULL) == 0 && graph_layers(g, &layers, &count, NULL) == 0)
-            for (int i = 0; i < count; i++)
-                json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:I}", "name", layers[i].name, "op",
-                                                      g->node[layers[i].node].op->name, "parameters",
-                                                      (json_int_t)layers[i].parameters, "macs",
-                                                      (json_int_t)layers[i].macs));
-        free(layers);
-        graph_free(g);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:[i,i,i], s:i, s:o}", "name", z->name,
-                                              "title", z->title, "source", z->source, "parameters",
-                                              (json_int_t)z->parameters, "shape", z->channels, z->height,
-                                              z->width, "classes", z->classes, "layers", rows));
+        json_t *row =
+            json_pack("{s:s, s:s, s:s, s:I, s:[i,i,i], s:b, s:o, s:o}", "name", z->name, "title", z->title,
+                      "source", z->source, "parameters", (json_int_t)z->parameters, "shape", z->channels,
+                      z->height, z->width, "suffix", true, "limits", zoo_limits(z), "layers", zoo_layers(z));
+        json_object_set_new(row, z->classes ? "classes" : "scale",
+                            json_integer(z->classes ? z->classes : z->scale));
+        json_array_append_new(list, row);
     }
     return list;
 }

@@ -114,6 +114,19 @@ static void refused(void **state)
         { "\"model\":\"zoo:lenet5\",\"dataset\":\"builtin:glyphs\",\"overrides\":[{\"match\":\"x*\"}]",
           "/overrides/0/match", "no_match" },
         { "\"model\":\"zoo:tiny3\",\"dataset\":\"builtin:glyphs\"", "/dataset", "mismatch" },
+        { "\"model\":\"zoo:lenet5@1x28\",\"dataset\":\"builtin:glyphs\"", "/model", "not_found" },
+        { "\"model\":\"zoo:lenet5@1x28x28/\",\"dataset\":\"builtin:glyphs\"", "/model", "not_found" },
+        { "\"model\":\"zoo:lenet5@01x28x28\",\"dataset\":\"builtin:glyphs\"", "/model", "not_found" },
+        { "\"model\":\"zoo:lenet5x@1x28x28\",\"dataset\":\"builtin:glyphs\"", "/model", "not_found" },
+        { "\"model\":\"zoo:lenet5@1x15x28\",\"dataset\":\"builtin:glyphs\"", "/model", "limit" },
+        { "\"model\":\"zoo:lenet5@65x28x28\",\"dataset\":\"builtin:glyphs\"", "/model", "limit" },
+        { "\"model\":\"zoo:lenet5@1x28x1025\",\"dataset\":\"builtin:glyphs\"", "/model", "limit" },
+        { "\"model\":\"zoo:lenet5/65537\",\"dataset\":\"builtin:glyphs\"", "/model", "limit" },
+        { "\"model\":\"zoo:tiny3@1x28x28\",\"dataset\":\"builtin:glyphs\"", "/model", "limit" },
+        { "\"model\":\"zoo:finer/10\",\"dataset\":\"builtin:glyphs\"", "/model", "limit" },
+        { "\"model\":\"zoo:finer\",\"dataset\":\"builtin:glyphs\"", "/model", "mismatch" },
+        { "\"model\":\"zoo:lenet5@1x32x32\",\"dataset\":\"builtin:glyphs\"", "/dataset", "mismatch" },
+        { "\"model\":\"zoo:lenet5/5\",\"dataset\":\"builtin:glyphs\"", "/dataset", "mismatch" },
         { "\"model\":\"zoo:lenet5\",\"dataset\":\"few\"", "/dataset", "mismatch" },
         { "\"model\":\"mine\",\"dataset\":\"builtin:glyphs\",\"overrides\":[{\"match\":\"conv1\"}]",
           "/overrides/0/match", "no_match" },
@@ -152,6 +165,28 @@ static void refused(void **state)
     assert_int_equal(job_count(fx.db, JOB_QUEUED, &count, NULL), 0);
     assert_int_equal(count, 0);
     assert_int_equal(fx.kicks, 0);
+}
+
+/* An architecture of the zoo at another size: the data set must have that one. */
+static void zoo_variants(void **state)
+{
+    static const char *const good[] = { "lenet5@1x28x28/10", "lenet5@3x28x28/10", "lenet5@3x28x28" };
+    char body[400], want[80];
+    struct call c;
+
+    (void)state;
+    add_input(false, "colour", "c", "{\"shape\":[3,28,28],\"classes\":10}");
+    for (int i = 0; i < 3; i++) {
+        snprintf(body, sizeof body,
+                 "{\"kind\":\"quantize\",\"model\":\"zoo:%s\",\"dataset\":\"%s\","
+                 "\"overrides\":[{\"match\":\"fc1\",\"weights\":{\"bits\":8}}]}",
+                 good[i], i ? "colour" : "builtin:glyphs");
+        snprintf(want, sizeof want, "zoo:%s", good[i]);
+        post(&c, "/v1/jobs", body, 202);
+        assert_string_equal(at_text(&c, "/spec/model"), want);
+        assert_string_equal(at_text(&c, "/inputs/model/zoo"), good[i]);
+        call_end(&c);
+    }
 }
 
 static void bodies(void **state)
@@ -395,11 +430,9 @@ static void scheduled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(create),    WITH(stored_specification),
-        WITH(refused),   WITH(bodies),
-        WITH(dry_run),   WITH(idempotency),
-        WITH(lists),     WITH(patch),
-        WITH(lifecycle), WITH(scheduled),
+        WITH(create),    WITH(stored_specification), WITH(refused), WITH(zoo_variants), WITH(bodies),
+        WITH(dry_run),   WITH(idempotency),          WITH(lists),   WITH(patch),        WITH(lifecycle),
+        WITH(scheduled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,7 +256,9 @@ static void test_zoo(void **state)
     struct err e = { 0 };
     for (int i = 0; zoo_list[i]; i++) {
         struct graph *g;
-        ok(zoo_list[i]->build(1, &g, &e), &e);
+        if (zoo_list[i]->parameters > 500000)
+            continue; /* more of the same, and slow */
+        ok(zoo_graph(zoo_list[i]->name, 1, &g, &e), &e);
         round_trip(g, "cabac"); /* still float */
         for (int v = 0; v < g->values; v++)
             if (g->value[v].kind == VALUE_PARAM && g->value[v].shape.rank > 1)

@@ -17,7 +17,7 @@ static struct graph *lenet(void)
 {
     struct graph *g = NULL;
     struct err e = { 0 };
-    if (zoo_find("lenet5")->build(3, &g, &e))
+    if (zoo_graph("lenet5", 3, &g, &e))
         fail_msg("%s (%s)", e.text, e.place);
     return g;
 }

@@ -61,7 +61,7 @@ static int load_dataset(struct job *j, size_t limit, struct err *e)
     return status ? status : normalise(j, e);
 }
 
-static int load_model(struct job *j, struct err *e)
+static int load_model(struct job *j, size_t limit, struct err *e)
 {
     const char *zoo = spec_text(j->spec, "/inputs/model/zoo", NULL);
     const char *path = spec_text(j->spec, "/inputs/model/path", NULL);
@@ -69,9 +69,11 @@ static int load_model(struct job *j, struct err *e)
     size_t length;
 
     if (zoo) {
-        const struct zoo *z = zoo_find(zoo);
-        return z ? z->build((uint64_t)spec_int(j->spec, "/train/seed", 1), &j->graph, e)
-                 : err_set(e, ERR_NOT_FOUND, "the zoo has no %s", zoo);
+        struct zoo_request r;
+        int bad = zoo_parse(zoo, &r, e);
+        r.seed = (uint64_t)spec_int(j->spec, "/train/seed", 1);
+        r.limit = limit;
+        return bad ? bad : zoo_make(&r, &j->graph, e);
     }
     if (!path)
         return err_set(e, ERR_INVALID, "spec.json names no model in /inputs/model");
@@ -114,7 +116,7 @@ int job_load(struct job *j, struct err *e)
     int status;
 
     events_phase(j->events, "load");
-    if ((status = load_dataset(j, limit, e)) || (status = load_model(j, e)) || (status = check_fit(j, e)))
+    if ((status = load_dataset(j, limit, e)) || (status = load_model(j, limit, e)) || (status = check_fit(j, e)))
         return status;
     bool nhwc = j->graph->input_nhwc, training = j->kind->trains;
     j->float_bytes = 4 * graph_parameters(j->graph);

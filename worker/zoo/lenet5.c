@@ -3,23 +3,20 @@
  * recognition", Proceedings of the IEEE 86 (1998).
  *
  *      1x28x28 ─ conv1 5x5 ─ 20x24x24 ─ pool ─ 20x12x12 ─ conv2 5x5 ─ 50x8x8 ─ pool ─ 50x4x4 ─ fc1 ─ 500 ─
- * fc2 ─ 10 */
+ * fc2 */
 #include "worker/zoo/build.h"
 #include "worker/zoo/list.h"
 
-static int build(uint64_t seed, struct graph **g, struct err *e)
+static void layers(struct zoo_build *b)
 {
-    struct zoo_build b;
-    zoo_start(&b, &zoo_lenet5, ZOO_XAVIER, seed, e);
-    zoo_conv(&b, "conv1", 20, 5, 1, 0, 1, true);
-    zoo_pool(&b, "MaxPool", "pool1", 2, 2);
-    zoo_conv(&b, "conv2", 50, 5, 1, 0, 1, true);
-    zoo_pool(&b, "MaxPool", "pool2", 2, 2);
-    zoo_flatten(&b, "flatten");
-    zoo_gemm(&b, "fc1", 500);
-    zoo_relu(&b, "relu1");
-    zoo_gemm(&b, "fc2", 10);
-    return zoo_done(&b, g);
+    zoo_conv(b, "conv1", .out = 20, .kernel = 5, .valid = true, .bias = true);
+    zoo_max(b, "pool1", .kernel = 2, .stride = 2);
+    zoo_conv(b, "conv2", .out = 50, .kernel = 5, .valid = true, .bias = true);
+    zoo_max(b, "pool2", .kernel = 2, .stride = 2);
+    zoo_flatten(b, "flatten");
+    zoo_linear(b, "fc1", 500);
+    zoo_act(b, "Relu", "relu1");
+    zoo_head(b, "fc2");
 }
 
 const struct zoo zoo_lenet5 = {
@@ -30,6 +27,9 @@ const struct zoo zoo_lenet5 = {
     .height = 28,
     .width = 28,
     .classes = 10,
+    .smallest = 16,
     .parameters = 431080,
-    .build = build,
+    .macs = 2293000,
+    .init = ZOO_XAVIER,
+    .layers = layers,
 };
