@@ -138,7 +138,7 @@ static inline void write_raw(const void *data, size_t length)
 }
 
 /* `b` compressed by libarchive, into b. */
-static inline void compress(struct bytes *b, int filter)
+static inline void compress_bytes(struct bytes *b, int filter)
 {
     struct archive *a = archive_begin(RAW, filter);
     char *data;

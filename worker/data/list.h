@@ -4,7 +4,8 @@
 
 #include "worker/data/dataset.h"
 
-extern const struct dataset_format dataset_format_idx, dataset_format_cifar;
+extern const struct dataset_format dataset_format_idx, dataset_format_cifar, dataset_format_npy,
+    dataset_format_images;
 extern const struct dataset_builtin dataset_builtin_glyphs;
 
 #endif

@@ -159,6 +159,11 @@ void bicubic_run(struct bicubic *b, const double *from, double *to)
     run(b, from, to, false);
 }
 
+void bicubic_run_bytes(struct bicubic *b, const double *from, double *to)
+{
+    run(b, from, to, true);
+}
+
 int bicubic_plane(const struct plane *from, int width, int height, enum bicubic_edge edge, struct plane *to,
                   struct err *e)
 {

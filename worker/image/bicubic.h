@@ -25,6 +25,9 @@ void bicubic_free(struct bicubic *b); /* NULL is fine */
 /* from [from_height][from_width], to [to_height][to_width], not overlapping; nothing is rounded. */
 void bicubic_run(struct bicubic *b, const double *from, double *to);
 
+/* The same with each pass rounded half up and clipped to 0 .. 255. */
+void bicubic_run_bytes(struct bicubic *b, const double *from, double *to);
+
 /* The same for one plane and one image, into a new one. Image: each pass is rounded half up and clipped to
  * 0 .. 255, so the bytes between the passes are bytes. */
 int bicubic_plane(const struct plane *from, int width, int height, enum bicubic_edge edge, struct plane *to,
