@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,13 +26,42 @@ static const struct code *find(int number)
     return NULL;
 }
 
-/* Texts end up in log lines and JSON: one line, always terminated. */
+/* Length of the UTF-8 character that begins here; 0 where none does. */
+static size_t character(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : (p[0] & 0xf0) == 0xe0       ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
+
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = n >= 3 && ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90));
+    bool outside = n >= 3 && ((p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf4 && p[1] >= 0x90));
+    return overlong || outside ? 0 : n;
+}
+
+/* Texts end up in log lines and JSON: one line, whole UTF-8 characters (a stray byte becomes '?'),
+ * terminated. */
 static void copy_line(char *to, size_t size, const char *from)
 {
-    size_t n = 0;
-    for (; from[n] && n + 1 < size; n++)
-        to[n] = from[n] == '\n' || from[n] == '\r' ? ' ' : from[n];
-    to[n] = '\0';
+    size_t at = 0;
+
+    while (*from) {
+        size_t n = character(from), step = n ? n : 1;
+        if (at + step >= size)
+            break;
+        if (step > 1)
+            memcpy(to + at, from, step);
+        else
+            to[at] = !n ? '?' : *from == '\n' || *from == '\r' ? ' ' : *from;
+        at += step;
+        from += step;
+    }
+    to[at] = '\0';
 }
 
 static void append(char *to, size_t size, const char *more)
@@ -44,7 +74,7 @@ static void append(char *to, size_t size, const char *more)
 __attribute__((format(printf, 3, 0))) static void format_line(char *to, size_t size, const char *format,
                                                               va_list args)
 {
-    char line[sizeof(((struct err *)0)->text)];
+    char line[sizeof(((struct err *)0)->text) + 4]; /* a character cut here is dropped by copy_line */
     vsnprintf(line, sizeof line, format, args);
     copy_line(to, size, line);
 }

@@ -90,12 +90,35 @@ static void map(void **state)
     assert_int_equal(err_by_name(NULL), ERR_INTERNAL);
 }
 
+static void test_text_is_always_whole_utf8(void **state)
+{
+    struct err e = { 0 };
+    char longer[1000];
+    (void)state;
+
+    err_set(&e, ERR_INVALID, "a\xffz \xc3\xa9 \xe2\x82 \xed\xa0\x80 \xc0\x80");
+    assert_string_equal(e.text, "a?z \xc3\xa9 ?? ??? ??");
+    for (size_t offset = 0; offset < 4; offset++) {
+        memset(longer, 'x', offset);
+        for (size_t i = offset; i + 3 < sizeof longer; i += 3)
+            memcpy(longer + i, "\xe2\x82\xac", 4);
+        err_set(&e, ERR_INVALID, "%s", longer);
+        size_t length = strlen(e.text);
+        assert_true(length + 4 > sizeof e.text);
+        assert_int_equal((length - offset) % 3, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(set_and_wrap),          cmocka_unit_test(null_is_fine),
-        cmocka_unit_test(system_error),          cmocka_unit_test(long_texts_are_cut),
-        cmocka_unit_test(one_line_and_own_text), cmocka_unit_test(map),
+        cmocka_unit_test(test_text_is_always_whole_utf8),
+        cmocka_unit_test(set_and_wrap),
+        cmocka_unit_test(null_is_fine),
+        cmocka_unit_test(system_error),
+        cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(one_line_and_own_text),
+        cmocka_unit_test(map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
