@@ -1,4 +1,5 @@
-/* describe.h - what this worker can do, as JSON: the one source of truth for validation, the web form and the docs. */
+/* describe.h - what this worker can do, as JSON: the one source of truth for validation, the web form and the
+ * docs. */
 #ifndef WORKER_DESCRIBE_H
 #define WORKER_DESCRIBE_H
 
@@ -6,6 +7,6 @@
 
 json_t *describe_capabilities(void); /* new reference; NULL when out of memory */
 
-json_t *describe_parameters(void);   /* the list "parameters" */
+json_t *describe_parameters(void); /* the list "parameters" */
 
 #endif
