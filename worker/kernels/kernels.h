@@ -50,6 +50,8 @@ extern const struct kernels *const kernels_list[];    /* best first; NULL-termin
 const struct kernels *kernels_best(void);             /* QUANTD_KERNELS in the environment forces one */
 const struct kernels *kernels_find(const char *name); /* NULL when unknown or unusable here */
 
+/* GFLOP/s of one core with multiply-adds that stay in registers, measured for so many seconds */
+double kernels_peak(const struct kernels *k, double seconds);
 const char *kernels_blas(void); /* OpenBLAS's version and core type, for the record of a result */
 
 #endif
