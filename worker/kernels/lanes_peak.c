@@ -4,13 +4,16 @@
 #include "worker/kernels/kernels.h"
 
 #if defined(__AVX512F__)
-#define CHAINS 12 /* registers of 16 numbers: 12 of 32 */
+#define REGISTER 64
 #elif defined(__AVX2__)
-#define CHAINS 6 /* two registers each: 12 of 16 */
+#define REGISTER 32
 #else
-#define CHAINS 3 /* four registers each: 12 of 16 */
+#define REGISTER 16
 #endif
 
+typedef real part __attribute__((vector_size(REGISTER)));
+
+#define CHAINS       12 /* more than latency times throughput of any of them */
 #define ROUNDS       200000
 
 #define JOIN(a, b)   a##b
@@ -20,11 +23,11 @@ double SYMBOL(kernels_peak_, KERNEL_SET)(double seconds);
 
 double SYMBOL(kernels_peak_, KERNEL_SET)(double seconds)
 {
-    lanes chain[CHAINS], factor, term;
+    part chain[CHAINS], factor, term;
     volatile real sink = 0; /* the result is used: the chains can't be dropped */
     double best = 0;
 
-    for (int l = 0; l < LANES; l++) {
+    for (size_t l = 0; l < REGISTER / sizeof(real); l++) {
         factor[l] = (real)0.999 + (real)l / 1000000;
         term[l] = (real)0.001;
     }
@@ -36,7 +39,7 @@ double SYMBOL(kernels_peak_, KERNEL_SET)(double seconds)
 #pragma GCC unroll 12
             for (int c = 0; c < CHAINS; c++)
                 chain[c] = chain[c] * factor + term;
-        double gflops = 2.0 * LANES * CHAINS * ROUNDS / (double)(clock_mono_ns() - begin);
+        double gflops = 2.0 * (REGISTER / sizeof(real)) * CHAINS * ROUNDS / (double)(clock_mono_ns() - begin);
         best = gflops > best ? gflops : best;
     }
     for (int c = 0; c < CHAINS; c++)
