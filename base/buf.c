@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -100,33 +101,6 @@ int buf_printf(struct buf *b, const char *format, ...)
     return 0;
 }
 
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates, at most
- * U+10FFFF), 0 when there is none. The zero behind the text ends every sequence that is cut short. */
-static int utf8_length(const unsigned char *p)
-{
-    static const struct {
-        unsigned char first_low, first_high, second_low, second_high;
-        int length;
-    } forms[] = {
-        { 0x00, 0x7f, 0x00, 0xff, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-        { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-        { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-    };
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        if (p[0] < forms[i].first_low || p[0] > forms[i].first_high)
-            continue;
-        if (forms[i].length == 1)
-            return 1;
-        if (p[1] < forms[i].second_low || p[1] > forms[i].second_high)
-            return 0;
-        for (int k = 2; k < forms[i].length; k++)
-            if ((p[k] & 0xc0) != 0x80)
-                return 0;
-        return forms[i].length;
-    }
-    return 0;
-}
-
 /* The escape of a control character, quote or backslash; NULL for everything that stands for itself. */
 static const char *json_escape(unsigned char c, char scratch[7])
 {
@@ -143,19 +117,18 @@ static const char *json_escape(unsigned char c, char scratch[7])
 
 int buf_json_string(struct buf *b, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
     int rc = buf_text(b, "\"");
-    while (*p && !rc) {
+    while (*text && !rc) {
         char scratch[7];
-        const char *escape = json_escape(*p, scratch);
-        int length = escape ? 1 : utf8_length(p);
+        const char *escape = json_escape((unsigned char)*text, scratch);
+        size_t length = escape ? 1 : utf8_next(text, SIZE_MAX, NULL);
         if (escape)
             rc = buf_text(b, escape);
         else if (length)
-            rc = buf_append(b, p, (size_t)length);
+            rc = buf_append(b, text, length);
         else
             rc = buf_text(b, "\xef\xbf\xbd");
-        p += length ? length : 1;
+        text += length ? length : 1;
     }
     return rc ? rc : buf_text(b, "\"");
 }

@@ -1,9 +1,10 @@
 /* err.c - the error idiom: one map, a fixed buffer on the caller's stack, no allocation. */
 #include "base/err.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,24 +27,6 @@ static const struct code *find(int number)
     return NULL;
 }
 
-/* Length of the UTF-8 character that begins here; 0 where none does. */
-static size_t character(const char *text)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    size_t n = p[0] < 0x80                   ? 1
-               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-               : (p[0] & 0xf0) == 0xe0       ? 3
-               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                             : 0;
-
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = n >= 3 && ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90));
-    bool outside = n >= 3 && ((p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf4 && p[1] >= 0x90));
-    return overlong || outside ? 0 : n;
-}
-
 /* Texts end up in log lines and JSON: one line, whole UTF-8 characters (a stray byte becomes '?'),
  * terminated. */
 static void copy_line(char *to, size_t size, const char *from)
@@ -51,7 +34,7 @@ static void copy_line(char *to, size_t size, const char *from)
     size_t at = 0;
 
     while (*from) {
-        size_t n = character(from), step = n ? n : 1;
+        size_t n = utf8_next(from, SIZE_MAX, NULL), step = n ? n : 1;
         if (at + step >= size)
             break;
         if (step > 1)

@@ -2,49 +2,21 @@
 #include "api/client/text.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
-/* Length of the UTF-8 sequence at s (at most n bytes) and its code point; 0 when it is none. */
-static size_t sequence(const unsigned char *s, size_t n, uint32_t *point)
-{
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t length = s[0] < 0x80             ? 1
-                    : (s[0] & 0xe0) == 0xc0 ? 2
-                    : (s[0] & 0xf0) == 0xe0 ? 3
-                    : (s[0] & 0xf8) == 0xf0 ? 4
-                                            : 0;
-
-    if (length == 0 || length > n)
-        return 0;
-    *point = length == 1 ? s[0] : s[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        *point = *point << 6 | (s[i] & 0x3fu);
-    }
-    return *point < least[length] || *point > 0x10ffff || (*point >= 0xd800 && *point < 0xe000) ? 0 : length;
-}
-
-static bool control(uint32_t point)
-{
-    return point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x202a && point <= 0x202e) ||
-           (point >= 0x2066 && point <= 0x2069) || point == 0x2028 || point == 0x2029;
-}
-
 void text_clean(struct buf *out, const char *text, size_t length, bool lines)
 {
-    const unsigned char *s = (const unsigned char *)text;
-
     for (size_t i = 0; i < length;) {
         uint32_t point = 0;
-        size_t n = sequence(s + i, length - i, &point);
+        size_t n = utf8_next(text + i, length - i, &point);
         if (n == 0) {
             buf_append(out, "?", 1);
             n = 1;
         } else if (point == '\n' || point == '\t') {
             buf_append(out, lines ? text + i : " ", 1);
-        } else if (!control(point)) {
+        } else if (!utf8_control(point)) {
             buf_append(out, text + i, n);
         }
         i += n;
