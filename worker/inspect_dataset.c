@@ -2,12 +2,13 @@
 
 #include "worker/data/dataset.h"
 
-#define INSPECT_LIMIT ((size_t)2 << 30) /* decompressed bytes: ten times CIFAR-10 */
+#define INSPECT_LIMIT ((size_t)16 << 30) /* decompressed bytes; pixels are not kept */
 
 int inspect_dataset(const char *path, const char *format, json_t **out, struct err *e)
 {
+    const struct room room = { .limit = INSPECT_LIMIT, .sizes_only = true };
     struct dataset *d;
-    int r = dataset_load(path, format, INSPECT_LIMIT, &d, e);
+    int r = dataset_read(path, format, &room, &d, e);
 
     *out = NULL;
     if (r < 0)

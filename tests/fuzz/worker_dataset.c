@@ -1,5 +1,5 @@
 /* Any bytes as an uploaded data set, in every format. */
-#include "worker/data/dataset.h"
+#include "worker/data/imageset.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const formats[] = { "auto", "idx", "cifar" };
+    static const char *const formats[] = { "auto", "idx", "cifar", "npy", "images" };
     char path[40];
     int fd = memfd_create("dataset", MFD_CLOEXEC);
 
@@ -22,6 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (dataset_load(path, formats[i], 4 << 20, &d, &e) == 0)
             dataset_free(d);
     }
+    struct imageset *set;
+    struct err e;
+    if (imageset_load(path, 4 << 20, &set, &e) == 0)
+        imageset_free(set);
     close(fd);
     return 0;
 }

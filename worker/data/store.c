@@ -106,6 +106,8 @@ int store_append(struct store *s, const void *bytes, size_t n, struct err *e)
     struct budget *b = s->budget;
     int r = 0;
 
+    if (n == 0)
+        return 0;
     if (n > b->room.limit - b->total)
         return err_set(e, ERR_TOO_LARGE, "the pixels are larger than the limit of %zu bytes", b->room.limit);
     if (b->room.sizes_only) {
