@@ -13,7 +13,7 @@ struct gunzip {
     void *cookie;
     z_stream z;
     gz_header header;
-    bool begun, between, input_ended; /* between: behind a trailer, before the next member or the end */
+    bool between, input_ended; /* between: behind a trailer, before the next member or the end */
     char name[NAME_MAX_BYTES];
 };
 
