@@ -22,9 +22,9 @@ struct archive_visitor {
 };
 
 /* limit: decompressed bytes of all members together. The walk itself needs a few hundred KiB, beside the
- * window of the decompressor (xz: up to 64 MiB). ERR_TOO_LARGE above the limit, above ARCHIVE_MEMBERS_MAX,
- * and for a file that expands beyond all reason; ERR_CORRUPT for damage; ERR_INVALID for links, devices,
- * names that lead out, encryption. */
+ * window of the decompressor, which the file chooses (64 MiB after xz -9). ERR_TOO_LARGE above the limit,
+ * above ARCHIVE_MEMBERS_MAX, and for a file that expands beyond all reason; ERR_CORRUPT for damage;
+ * ERR_INVALID for links, devices, names that lead out, encryption. */
 int archive_walk(const char *path, size_t limit, const struct archive_visitor *v, struct err *e);
 
 #endif
