@@ -1,43 +1,13 @@
-/* dataset.c - uploaded data sets: as models, and how their pixels are normalised. */
-#include "storage/dataset.h"
-
+/* dataset.c - how a data set comes in: as a model, and with its format and how its pixels are normalised. */
 #include "api/handle.h"
 #include "api/ingest.h"
-#include "api/page.h"
 #include "api/query.h"
-#include "api/show.h"
 #include "api/spec.h"
 #include "base/num.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CHANNELS_MAX 16
-
-json_t *dataset_json(const struct dataset *d)
-{
-    return json_pack("{s:I,s:s,s:s,s:I,s:s,s:o,s:o}", "id", (json_int_t)d->id, "name", d->name, "sha256",
-                     d->hash, "bytes", (json_int_t)d->size, "format", d->format, "created",
-                     handle_time(d->created_ms), "info", stored_json(d->info));
-}
-
-static int store(struct api *api, const struct ingest_row *row, json_t **shown, int64_t *id, bool *existed,
-                 struct err *e)
-{
-    struct dataset d = { 0 };
-    int rc = dataset_add(api->db, row->name, row->hash, row->format, row->info, &d, existed, e);
-
-    if (rc < 0)
-        return rc;
-    *id = d.id;
-    *shown = dataset_json(&d);
-    dataset_free(&d);
-    return 0;
-}
-
-static const struct ingest_kind kind = { "dataset", "/v1/datasets", store };
 
 /* "0.5,0.5,0.5" as an array; ERR_SYNTAX names the parameter. */
 static int numbers_read(const struct exchange *x, const char *key, double low, json_t **out, struct err *e)
@@ -120,79 +90,5 @@ void handle_dataset_create(struct api *api, struct exchange *x)
     if (format_check(api, format, &e) < 0 || normalize_read(x, &normalize, &e) < 0)
         exchange_problem(x, &e);
     else
-        ingest_start(api, x, &kind, format, normalize);
-}
-
-void handle_dataset_list(struct api *api, struct exchange *x)
-{
-    struct err e = { 0 };
-    struct page page;
-    struct dataset *list = NULL;
-    int count = 0, shown;
-    int64_t last = 0;
-    json_t *items;
-
-    if (!query_ok(x))
-        return;
-    if (page_read(x, &page, &e) < 0 ||
-        dataset_list(api->db, page.before, page.limit + 1, &list, &count, &e) < 0) {
-        exchange_problem(x, &e);
-        return;
-    }
-    items = json_array();
-    shown = count > page.limit ? page.limit : count;
-    for (int i = 0; i < count; i++) {
-        if (i < shown) {
-            json_array_append_new(items, dataset_json(&list[i]));
-            last = list[i].id;
-        }
-        dataset_free(&list[i]);
-    }
-    free(list);
-    page_answer(x, &page, items, count > shown, last);
-}
-
-void handle_dataset_get(struct api *api, struct exchange *x)
-{
-    struct err e = { 0 };
-    struct dataset d = { 0 };
-
-    if (!query_ok(x))
-        return;
-    if (dataset_get(api->db, x->param[0], &d, &e) < 0) {
-        exchange_problem(x, &e);
-        return;
-    }
-    exchange_json(x, 200, dataset_json(&d));
-    snprintf(x->etag, sizeof x->etag, "W/\"%" PRId64 "\"", d.id);
-    dataset_free(&d);
-}
-
-void handle_dataset_delete(struct api *api, struct exchange *x)
-{
-    struct err e = { 0 };
-    struct dataset d = { 0 };
-
-    if (!query_ok(x))
-        return;
-    if (dataset_get(api->db, x->param[0], &d, &e) == 0 && dataset_delete(api->db, d.id, &e) == 0)
-        exchange_empty(x, 204);
-    else
-        exchange_problem(x, &e);
-    dataset_free(&d);
-}
-
-void handle_dataset_content(struct api *api, struct exchange *x)
-{
-    struct err e = { 0 };
-    struct dataset d = { 0 };
-
-    if (!query_ok(x))
-        return;
-    if (dataset_get(api->db, x->param[0], &d, &e) == 0 &&
-        handle_send_blob(api, x, d.hash, "application/octet-stream", &e) == 0)
-        handle_attachment(x, d.name, "");
-    else
-        exchange_problem(x, &e);
-    dataset_free(&d);
+        ingest_start(api, x, ASSET_DATASET, format, normalize);
 }

@@ -13,17 +13,12 @@ HANDLER(openapi);
 HANDLER(version);
 HANDLER(capabilities);
 
-HANDLER(model_create); /* model.c */
-HANDLER(model_list);
-HANDLER(model_get);
-HANDLER(model_delete);
-HANDLER(model_content);
-
+HANDLER(model_create);   /* asset.c */
 HANDLER(dataset_create); /* dataset.c */
-HANDLER(dataset_list);
-HANDLER(dataset_get);
-HANDLER(dataset_delete);
-HANDLER(dataset_content);
+HANDLER(asset_list);     /* asset.c: of both kinds */
+HANDLER(asset_get);
+HANDLER(asset_delete);
+HANDLER(asset_content);
 
 HANDLER(blob_put); /* blob.c */
 HANDLER(blob_get);

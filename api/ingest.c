@@ -2,6 +2,7 @@
 #include "api/ingest.h"
 
 #include "api/document.h"
+#include "api/show.h"
 #include "api/spec.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -18,11 +19,11 @@
 struct ingest {
     struct api *api;
     struct exchange *x;
-    const struct ingest_kind *kind;
+    enum asset_kind kind;
     void *inspection;
     json_t *extra; /* owned; may be NULL */
     bool fresh;    /* this upload made the blob: refused, it goes again */
-    char name[INGEST_NAME], hash[HASH_TEXT];
+    char name[ASSET_NAME_MAX + 1], hash[HASH_TEXT];
 };
 
 static void ingest_free(struct ingest *in)
@@ -31,41 +32,6 @@ static void ingest_free(struct ingest *in)
         blob_discard(in->api->db, in->hash, NULL); /* stays when a row refers to it */
     json_decref(in->extra);
     free(in);
-}
-
-int ingest_name_check(const char *name, struct err *e)
-{
-    static const char *const prefixes[] = { "sha256:", "zoo:", "builtin:" };
-    size_t length = strlen(name);
-
-    if (length == 0 || length >= INGEST_NAME) {
-        err_set(e, ERR_INVALID, "a name has 1 to %d bytes", INGEST_NAME - 1);
-        return err_at(e, "?name");
-    }
-    json_t *utf8 = json_string(name); /* NULL when it is not */
-    if (!utf8) {
-        err_set(e, ERR_INVALID, "a name is UTF-8 text");
-        return err_at(e, "?name");
-    }
-    json_decref(utf8);
-    for (const unsigned char *p = (const unsigned char *)name; *p; p++) {
-        if (*p < 0x20 || *p == 0x7f || *p == '/') {
-            err_set(e, ERR_INVALID, "a name has no control characters and no slash");
-            return err_at(e, "?name");
-        }
-    }
-    if (strspn(name, "0123456789") == length) {
-        err_set(e, ERR_INVALID, "a name is not a number: that would be an id");
-        return err_at(e, "?name");
-    }
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) {
-            err_set(e, ERR_INVALID, "a name does not begin with \"%s\", which has a meaning of its own",
-                    prefixes[i]);
-            return err_at(e, "?name");
-        }
-    }
-    return 0;
 }
 
 /* {"blob": "sha256:..."}: the only thing that a JSON body can say. */
@@ -135,10 +101,10 @@ static int normalize_check(const json_t *info, struct err *e)
 /* The inspector's words, completed by what the client said, become a row and the answer. */
 static int ingest_store(struct ingest *in, const char *json, struct err *e)
 {
-    struct ingest_row row = { .name = in->name[0] ? in->name : NULL, .hash = in->hash };
-    json_t *info = NULL, *shown = NULL;
+    struct asset_new n = { .name = in->name, .hash = in->hash };
+    struct asset a = { 0 };
+    json_t *info = NULL;
     char *text = NULL;
-    int64_t id;
     bool existed;
     size_t length = strlen(json);
     int rc = length > INFO_MAX ? err_set(e, ERR_TOO_LARGE, "the inspector's answer is too long")
@@ -161,13 +127,14 @@ static int ingest_store(struct ingest *in, const char *json, struct err *e)
         rc = err_set(e, ERR_NOMEM, "out of memory");
         goto out;
     }
-    row.info = text;
-    row.format = spec_text(info, "/format", "");
-    rc = in->kind->add(in->api, &row, &shown, &id, &existed, e);
+    n.info = text;
+    n.format = spec_text(info, "/format", "");
+    rc = asset_add(in->api->db, in->kind, &n, &a, &existed, e);
     if (rc < 0)
         goto out;
-    exchange_header(in->x, "Location", "%s/%" PRId64, in->kind->collection, id);
-    exchange_json(in->x, existed ? 200 : 201, shown);
+    exchange_header(in->x, "Location", "%s/%" PRId64, asset_words[in->kind].collection, a.id);
+    exchange_json(in->x, existed ? 200 : 201, asset_json(&a));
+    asset_free(&a);
 out:
     json_decref(info);
     free(text);
@@ -202,23 +169,23 @@ static int ingest_begin(struct ingest *in, const char *format, struct err *e)
     const struct service *s = in->api->service;
     const char *name = in->x->query(in->x, "name");
     char path[4096];
-    int rc = name ? ingest_name_check(name, e) : 0;
+    int rc = name ? asset_name_check(name, e) : 0;
 
     if (rc < 0)
-        return rc;
+        return err_at(e, "?name");
     if (name)
         memcpy(in->name, name, strlen(name) + 1);
     if ((rc = ingest_blob(in, e)) < 0)
         return rc;
     blob_path(in->api->db, in->hash, path, sizeof path);
-    in->inspection = s->inspect(s->arg, in->kind->noun, path, format, inspected, in);
+    in->inspection = s->inspect(s->arg, asset_words[in->kind].noun, path, format, inspected, in);
     if (!in->inspection)
         return err_set(e, ERR_BUSY, "too many files are being inspected");
     exchange_park(in->x, abandoned, in);
     return 0;
 }
 
-void ingest_start(struct api *api, struct exchange *x, const struct ingest_kind *kind, const char *format,
+void ingest_start(struct api *api, struct exchange *x, enum asset_kind kind, const char *format,
                   json_t *extra)
 {
     struct ingest *in = mem_alloc(sizeof *in);

@@ -62,7 +62,6 @@ void handle_job_list(struct api *api, struct exchange *x)
     struct job_filter filter;
     struct job *list = NULL;
     int count = 0, shown;
-    int64_t last = 0;
     json_t *items, *item;
 
     if (!query_ok(x))
@@ -72,21 +71,17 @@ void handle_job_list(struct api *api, struct exchange *x)
         return;
     }
     items = json_array();
-    shown = count > page.limit ? page.limit : count;
-    for (int i = 0; i < count; i++) {
-        if (i < shown && e.code == 0 && job_json(api, &list[i], false, &item, &e) == 0)
+    shown = page_shown(&page, count);
+    for (int i = 0; i < shown && e.code == 0; i++)
+        if (job_json(api, &list[i], false, &item, &e) == 0)
             json_array_append_new(items, item);
-        if (i < shown)
-            last = list[i].id;
-        job_free(&list[i]);
-    }
-    free(list);
     if (e.code) {
         json_decref(items);
         exchange_problem(x, &e);
     } else {
-        page_answer(x, &page, items, count > shown, last);
+        page_answer(x, &page, items, count > shown, shown ? list[shown - 1].id : 0);
     }
+    job_list_free(list, count);
 }
 
 void handle_job_get(struct api *api, struct exchange *x)

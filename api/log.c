@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,9 +100,8 @@ static int add_events(struct api *api, int64_t job, struct buf *b, bool *dropped
             add_line(b, &list[i]);
             drop_oldest(b, dropped);
             after = list[i].seq;
-            event_free(&list[i]);
         }
-        free(list);
+        event_list_free(list, count);
     } while (count == BATCH);
     return 0;
 }

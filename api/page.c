@@ -83,6 +83,11 @@ static json_t *next_path(struct exchange *x, const struct page *page, int64_t la
     return next;
 }
 
+int page_shown(const struct page *page, int count)
+{
+    return count > page->limit ? page->limit : count;
+}
+
 void page_answer(struct exchange *x, const struct page *page, json_t *items, bool more, int64_t last_id)
 {
     json_t *next = more ? next_path(x, page, last_id) : json_null();

@@ -130,7 +130,7 @@ int resolve_model(struct api *api, const json_t *spec, struct resolved *r, struc
                   struct err *e)
 {
     const char *reference = spec_text(spec, "/model", "");
-    struct model m = { 0 };
+    struct asset m = { 0 };
     int rc;
 
     memset(r, 0, sizeof *r);
@@ -138,7 +138,7 @@ int resolve_model(struct api *api, const json_t *spec, struct resolved *r, struc
         resolve_zoo(api, reference, r, p);
         return 0;
     }
-    rc = model_get(api->db, reference, &m, e);
+    rc = asset_get(api->db, ASSET_MODEL, reference, &m, e);
     if (rc == ERR_NOT_FOUND) {
         spec_problem(p, "/model", "not_found", "there is no model \"%.80s\"", reference);
         return 0;
@@ -149,7 +149,7 @@ int resolve_model(struct api *api, const json_t *spec, struct resolved *r, struc
     memcpy(r->hash, m.hash, sizeof r->hash);
     r->input = json_pack("{s:s,s:s,s:s}", "path", "in/model.onnx", "sha256", m.hash, "name", m.name);
     r->info = stored_json(m.info);
-    model_free(&m);
+    asset_free(&m);
     return 0;
 }
 
@@ -166,7 +166,7 @@ int resolve_dataset(struct api *api, const json_t *spec, struct resolved *r, str
                     struct err *e)
 {
     const char *reference = spec_text(spec, "/dataset", "");
-    struct dataset d = { 0 };
+    struct asset d = { 0 };
     int rc;
 
     memset(r, 0, sizeof *r);
@@ -174,7 +174,7 @@ int resolve_dataset(struct api *api, const json_t *spec, struct resolved *r, str
         resolve_builtin(api, reference, r, p);
         return 0;
     }
-    rc = dataset_get(api->db, reference, &d, e);
+    rc = asset_get(api->db, ASSET_DATASET, reference, &d, e);
     if (rc == ERR_NOT_FOUND) {
         spec_problem(p, "/dataset", "not_found", "there is no data set \"%.80s\"", reference);
         return 0;
@@ -188,7 +188,7 @@ int resolve_dataset(struct api *api, const json_t *spec, struct resolved *r, str
     r->info = stored_json(d.info);
     copy_member(r->input, r->info, "mean");
     copy_member(r->input, r->info, "std");
-    dataset_free(&d);
+    asset_free(&d);
     return 0;
 }
 

@@ -3,12 +3,10 @@
 #define API_SHOW_H
 
 #include "api/api.h"
-#include "storage/dataset.h"
+#include "storage/asset.h"
 #include "storage/job.h"
-#include "storage/model.h"
 
-json_t *model_json(const struct model *m);     /* model.c */
-json_t *dataset_json(const struct dataset *d); /* dataset.c */
+json_t *asset_json(const struct asset *a); /* asset.c */
 
 /* job_json.c. full: with specification, inputs and attempts, as one job is shown; else as in a list. */
 int job_json(struct api *api, const struct job *j, bool full, json_t **out, struct err *e);

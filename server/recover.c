@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The worker's name by its lock; before it has taken the lock, what the launcher wrote down. */
@@ -52,11 +51,8 @@ int recover_jobs(struct db *db, struct supervisor *s, struct err *e)
     int count, rc = job_active(db, &list, &count, e);
     if (rc)
         return rc;
-    for (int i = 0; i < count; i++) {
-        if (!rc)
-            rc = recover_one(db, s, &list[i], e);
-        job_free(&list[i]);
-    }
-    free(list);
+    for (int i = 0; !rc && i < count; i++)
+        rc = recover_one(db, s, &list[i], e);
+    job_list_free(list, count);
     return rc;
 }

@@ -144,12 +144,11 @@ static void refill(struct sse_stream *t)
     for (int i = 0; i < count; i++) {
         stream_format(&list[i], &t->text);
         t->from.after = list[i].seq;
-        event_free(&list[i]);
     }
     t->scanned = count < BATCH ? t->owner->last : t->from.after;
     if (t->scanned < t->from.after)
         t->scanned = t->from.after;
-    free(list);
+    event_list_free(list, count);
 }
 
 ssize_t sse_read(struct sse_stream *t, char *out, size_t size)

@@ -12,8 +12,9 @@
     "job, number, token, launcher, handle, host, started_ms, ended_ms, exit_code, signal, ending, charged, " \
     "peak_kb, cpu_s, steps"
 
-static void read_row(struct sql *q, struct attempt *a)
+static void read_row(struct sql *q, void *row)
 {
+    struct attempt *a = row;
     int c = 0;
     a->job = sql_int64(q, c++);
     a->number = sql_int(q, c++);
@@ -32,9 +33,12 @@ static void read_row(struct sql *q, struct attempt *a)
     a->steps = sql_int64(q, c++);
 }
 
-static int missing(struct err *e, int64_t job, int number)
+static const struct sql_shape shape = { sizeof(struct attempt), read_row, NULL };
+
+/* ERR_NOT_FOUND gets its words here, everything else passes. */
+static int missing(int rc, int64_t job, int number, struct err *e)
 {
-    return err_set(e, ERR_NOT_FOUND, "job %lld has no attempt %d", (long long)job, number);
+    return rc == ERR_NOT_FOUND ? err_set(e, rc, "job %lld has no attempt %d", (long long)job, number) : rc;
 }
 
 int attempt_open(struct db *db, int64_t job, struct err *e)
@@ -56,36 +60,18 @@ int attempt_open(struct db *db, int64_t job, struct err *e)
 int attempt_get(struct db *db, int64_t job, int number, struct attempt *a, struct err *e)
 {
     struct sql q;
-    *a = (struct attempt){ 0 };
     sql_open(&q, db,
              "SELECT " COLUMNS
              " FROM attempt WHERE job = ?1 AND (?2 = 0 OR number = ?2) ORDER BY number DESC LIMIT 1",
              SQL_INT(job), SQL_INT(number));
-    bool found = sql_next(&q);
-    if (found)
-        read_row(&q, a);
-    int rc = sql_close(&q, e);
-    return rc || found ? rc : missing(e, job, number);
+    return missing(sql_one(&q, &shape, a, e), job, number, e);
 }
 
 int attempt_list(struct db *db, int64_t job, struct attempt **list, int *count, struct err *e)
 {
     struct sql q;
-    *list = NULL;
-    *count = 0;
     sql_open(&q, db, "SELECT " COLUMNS " FROM attempt WHERE job = ?1 ORDER BY number", SQL_INT(job));
-    while (sql_next(&q)) {
-        struct attempt *a = sql_push(&q, list, count, sizeof **list);
-        if (a)
-            read_row(&q, a);
-    }
-    int rc = sql_close(&q, e);
-    if (rc) {
-        free(*list);
-        *list = NULL;
-        *count = 0;
-    }
-    return rc;
+    return sql_all(&q, &shape, list, count, e);
 }
 
 int attempt_set_handle(struct db *db, int64_t job, int number, const char *launcher, const char *handle,
@@ -94,7 +80,7 @@ int attempt_set_handle(struct db *db, int64_t job, int number, const char *launc
     int rc = sql_change(
         db, e, "UPDATE attempt SET launcher = ?3, handle = ?4, host = ?5 WHERE job = ?1 AND number = ?2",
         SQL_INT(job), SQL_INT(number), SQL_TEXT(launcher), SQL_TEXT(handle), SQL_TEXT(host));
-    return rc == ERR_NOT_FOUND ? missing(e, job, number) : rc;
+    return missing(rc, job, number, e);
 }
 
 int attempt_set_usage(struct db *db, int64_t job, int number, int64_t peak_kb, double cpu_s, int64_t steps,
@@ -105,7 +91,7 @@ int attempt_set_usage(struct db *db, int64_t job, int number, int64_t peak_kb, d
         "UPDATE attempt SET peak_kb = max(peak_kb, ?3), cpu_s = max(cpu_s, ?4), steps = max(steps, ?5)"
         " WHERE job = ?1 AND number = ?2",
         SQL_INT(job), SQL_INT(number), SQL_INT(peak_kb), SQL_REAL(cpu_s), SQL_INT(steps));
-    return rc == ERR_NOT_FOUND ? missing(e, job, number) : rc;
+    return missing(rc, job, number, e);
 }
 
 static int end_attempt(struct db *db, int64_t job, int number, const char *end, int exit_code, int signal,

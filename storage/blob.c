@@ -78,19 +78,21 @@ int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t s
                    SQL_TEXT(hash), SQL_INT(size), SQL_INT(clock_wall_ms()));
 }
 
+static void read_row(struct sql *q, void *row)
+{
+    struct blob *b = row;
+    sql_copy(q, 0, b->hash, sizeof b->hash);
+    b->size = sql_int64(q, 1);
+    b->created_ms = sql_int64(q, 2);
+}
+
 int blob_get(struct db *db, const char *hash, struct blob *b, struct err *e)
 {
+    static const struct sql_shape shape = { sizeof(struct blob), read_row, NULL };
     struct sql q;
-    *b = (struct blob){ 0 };
     sql_open(&q, db, "SELECT hash, size, created_ms FROM blob WHERE hash = ?1", SQL_TEXT(hash));
-    bool found = sql_next(&q);
-    if (found) {
-        sql_copy(&q, 0, b->hash, sizeof b->hash);
-        b->size = sql_int64(&q, 1);
-        b->created_ms = sql_int64(&q, 2);
-    }
-    int rc = sql_close(&q, e);
-    return rc || found ? rc : err_set(e, ERR_NOT_FOUND, "there is no blob %.80s", hash);
+    int rc = sql_one(&q, &shape, b, e);
+    return rc == ERR_NOT_FOUND ? err_set(e, rc, "there is no blob %.80s", hash) : rc;
 }
 
 /* --- walk -------------------------------------------------------------------------------------------------
@@ -141,10 +143,16 @@ int blob_walk(const struct db *db, visit_fn *visit, void *arg, struct err *e)
 /* --- sweep ------------------------------------------------------------------------------------------------
  */
 
+static void read_hash(struct sql *q, void *row)
+{
+    sql_copy(q, 0, row, HASH_TEXT);
+}
+
 /* Rows that nothing refers to, all of them or (only not "") one; their hashes are handed back. */
 static int forget_unused(struct db *db, int64_t before_ms, const char *only, char (**hashes)[HASH_TEXT],
                          int *count, struct err *e)
 {
+    static const struct sql_shape shape = { HASH_TEXT, read_hash, NULL };
     struct sql q;
     sql_open(&q, db,
              "DELETE FROM blob WHERE created_ms <= ?1 AND (?2 = '' OR hash = ?2)"
@@ -154,12 +162,7 @@ static int forget_unused(struct db *db, int64_t before_ms, const char *only, cha
              " AND NOT EXISTS (SELECT 1 FROM job WHERE job.model_hash = blob.hash)"
              " AND NOT EXISTS (SELECT 1 FROM job WHERE job.dataset_hash = blob.hash) RETURNING hash",
              SQL_INT(before_ms), SQL_TEXT(only));
-    while (sql_next(&q)) {
-        char(*hash)[HASH_TEXT] = sql_push(&q, hashes, count, sizeof **hashes);
-        if (hash)
-            sql_copy(&q, 0, *hash, sizeof *hash);
-    }
-    return sql_close(&q, e);
+    return sql_all(&q, &shape, hashes, count, e);
 }
 
 struct sweep {

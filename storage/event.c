@@ -14,6 +14,13 @@ void event_free(struct event *ev)
     ev->data = NULL;
 }
 
+void event_list_free(struct event *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        event_free(&list[i]);
+    free(list);
+}
+
 int event_add(struct db *db, int64_t job, const char *type, const char *data, int64_t *seq, struct err *e)
 {
     int64_t number = 0;
@@ -25,37 +32,31 @@ int event_add(struct db *db, int64_t job, const char *type, const char *data, in
     return rc;
 }
 
-static void read_row(struct sql *q, struct event *ev)
+static void read_row(struct sql *q, void *row)
 {
+    struct event *ev = row;
     ev->seq = sql_int64(q, 0);
     ev->job = sql_int64(q, 1);
     sql_copy(q, 2, ev->type, sizeof ev->type);
     ev->data = sql_dup(q, 3);
 }
 
+static void free_row(void *row)
+{
+    event_free(row);
+}
+
+static const struct sql_shape shape = { sizeof(struct event), read_row, free_row };
+
 int event_list(struct db *db, int64_t job, int64_t after, int limit, struct event **list, int *count,
                struct err *e)
 {
     struct sql q;
-    *list = NULL;
-    *count = 0;
     const char *text =
         job ? "SELECT seq, job, type, data FROM event WHERE job = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2"
             : "SELECT seq, job, type, data FROM event WHERE seq > ?1 AND ?3 = 0 ORDER BY seq LIMIT ?2";
     sql_open(&q, db, text, SQL_INT(after), SQL_INT(limit), SQL_INT(job));
-    while (sql_next(&q)) {
-        struct event *ev = sql_push(&q, list, count, sizeof **list);
-        if (ev)
-            read_row(&q, ev);
-    }
-    int rc = sql_close(&q, e);
-    if (!rc)
-        return 0;
-    while (*count)
-        event_free(&(*list)[--*count]);
-    free(*list);
-    *list = NULL;
-    return rc;
+    return sql_all(&q, &shape, list, count, e);
 }
 
 int event_last(struct db *db, int64_t *seq, struct err *e)

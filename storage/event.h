@@ -12,7 +12,8 @@ struct event {
     char *data;    /* owned: JSON text */
 };
 
-void event_free(struct event *ev);
+void event_free(struct event *ev); /* frees what ev owns, not ev */
+void event_list_free(struct event *list, int count);
 int event_add(struct db *db, int64_t job, const char *type, const char *data, int64_t *seq, struct err *e);
 /* Events after seq of one job (0: of all jobs), oldest first, at most limit. */
 int event_list(struct db *db, int64_t job, int64_t after, int limit, struct event **list, int *count,

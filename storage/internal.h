@@ -20,14 +20,13 @@ int db_open_existing(const char *dir, struct db **db, struct err *e);
 int blob_walk(const struct db *db, int (*visit)(void *arg, const char *path, const char *hash), void *arg,
               struct err *e);
 
-struct sql;
 #define JOB_COLUMNS                                                                                          \
     "id, kind, name, owner, tags, spec, model_hash, dataset_hash, state, reason, result, progress, "         \
     "priority, cpus, memory_mb, wall_s, not_before_ms, created_ms, started_ms, finished_ms, updated_ms, "    \
     "version, events_offset, events_seq, attempts, charged, max_attempts"
-void job_read(struct sql *q, struct job *j);                                   /* one row of JOB_COLUMNS */
-int job_read_all(struct sql *q, struct job **list, int *count, struct err *e); /* and close the query */
-int job_missing(struct err *e, int64_t id);                                    /* ERR_NOT_FOUND in words */
+extern const struct sql_shape job_shape; /* of a row of JOB_COLUMNS */
+/* ERR_NOT_FOUND gets its words here, everything else passes. */
+int job_missing(int rc, int64_t id, struct err *e);
 /* Append the event that tells a job's state as it is now. */
 int job_announce(struct db *db, int64_t id, struct err *e);
 

@@ -21,8 +21,16 @@ void job_free(struct job *j)
     *j = (struct job){ 0 };
 }
 
-void job_read(struct sql *q, struct job *j)
+void job_list_free(struct job *list, int count)
 {
+    for (int i = 0; i < count; i++)
+        job_free(&list[i]);
+    free(list);
+}
+
+static void read_row(struct sql *q, void *row)
+{
+    struct job *j = row;
     int c = 0;
     j->id = sql_int64(q, c++);
     j->kind = sql_dup(q, c++);
@@ -53,42 +61,23 @@ void job_read(struct sql *q, struct job *j)
     j->max_attempts = sql_int(q, c++);
 }
 
-int job_read_all(struct sql *q, struct job **list, int *count, struct err *e)
+static void free_row(void *row)
 {
-    *list = NULL;
-    *count = 0;
-    while (sql_next(q)) {
-        struct job *j = sql_push(q, list, count, sizeof **list);
-        if (j)
-            job_read(q, j);
-    }
-    int rc = sql_close(q, e);
-    if (!rc)
-        return 0;
-    while (*count)
-        job_free(&(*list)[--*count]);
-    free(*list);
-    *list = NULL;
-    return rc;
+    job_free(row);
 }
 
-int job_missing(struct err *e, int64_t id)
+const struct sql_shape job_shape = { sizeof(struct job), read_row, free_row };
+
+int job_missing(int rc, int64_t id, struct err *e)
 {
-    return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+    return rc == ERR_NOT_FOUND ? err_set(e, rc, "there is no job %lld", (long long)id) : rc;
 }
 
 int job_get(struct db *db, int64_t id, struct job *j, struct err *e)
 {
     struct sql q;
-    *j = (struct job){ 0 };
     sql_open(&q, db, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1", SQL_INT(id));
-    bool found = sql_next(&q);
-    if (found)
-        job_read(&q, j);
-    int rc = sql_close(&q, e);
-    if (rc)
-        job_free(j);
-    return rc || found ? rc : job_missing(e, id);
+    return job_missing(sql_one(&q, &job_shape, j, e), id, e);
 }
 
 /* --- create -----------------------------------------------------------------------------------------------
@@ -185,7 +174,7 @@ int job_list(struct db *db, const struct job_filter *f, struct job **list, int *
     sql_open(&q, db, text, SQL_TEXT(f->state >= 0 ? job_state_text((enum job_state)f->state) : NULL),
              SQL_TEXT(f->kind), SQL_TEXT(f->owner), SQL_TEXT(f->tag),
              SQL_INT(f->before > 0 ? f->before : INT64_MAX), SQL_INT(f->limit));
-    return job_read_all(&q, list, count, e);
+    return sql_all(&q, &job_shape, list, count, e);
 }
 
 int job_count(struct db *db, enum job_state s, int64_t *count, struct err *e)
@@ -200,7 +189,7 @@ int job_position(struct db *db, int64_t id, int64_t *ahead, struct err *e)
                        " AND priority >= me.priority AND (priority > me.priority OR id < me.id))"
                        " FROM job AS me WHERE id = ?1",
                        SQL_INT(id));
-    return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;
+    return job_missing(rc, id, e);
 }
 
 /* --- changes ----------------------------------------------------------------------------------------------
@@ -220,7 +209,7 @@ int job_patch(struct db *db, int64_t id, int64_t if_version, const char *name, c
         return rc;
     rc = sql_value(db, &there, e, "SELECT version FROM job WHERE id = ?1", SQL_INT(id));
     if (rc)
-        return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;
+        return job_missing(rc, id, e);
     return err_set(e, ERR_PRECONDITION, "job %lld has version %lld, not %lld", (long long)id,
                    (long long)there, (long long)if_version);
 }
@@ -236,7 +225,7 @@ int job_delete(struct db *db, int64_t id, struct err *e)
     sql_open(&q, db, "SELECT state FROM job WHERE id = ?1", SQL_INT(id));
     rc = sql_next(&q)
              ? err_set(e, ERR_STATE, "job %lld is %s: cancel it first", (long long)id, sql_text(&q, 0))
-             : job_missing(e, id);
+             : job_missing(ERR_NOT_FOUND, id, e);
     int closed = sql_close(&q, e);
     return closed ? closed : rc;
 }
@@ -248,7 +237,7 @@ int job_set_reason(struct db *db, int64_t id, const char *reason, struct err *e)
     int rc =
         sql_value(db, &same, e, "SELECT reason = ?2 FROM job WHERE id = ?1", SQL_INT(id), SQL_TEXT(reason));
     if (rc)
-        return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;
+        return job_missing(rc, id, e);
     if (same)
         return 0;
     return sql_run(db, e, "UPDATE job SET reason = ?2, version = version + 1, updated_ms = ?3 WHERE id = ?1",
@@ -260,7 +249,7 @@ int job_set_result(struct db *db, int64_t id, const char *result, struct err *e)
     int rc =
         sql_change(db, e, "UPDATE job SET result = ?2, version = version + 1, updated_ms = ?3 WHERE id = ?1",
                    SQL_INT(id), SQL_TEXT(result), SQL_INT(clock_wall_ms()));
-    return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;
+    return job_missing(rc, id, e);
 }
 
 int job_set_progress(struct db *db, int64_t id, const char *progress, struct err *e)
@@ -268,12 +257,12 @@ int job_set_progress(struct db *db, int64_t id, const char *progress, struct err
     int rc = sql_change(db, e,
                         "UPDATE job SET progress = ?2, version = version + 1, updated_ms = ?3 WHERE id = ?1",
                         SQL_INT(id), SQL_TEXT(progress), SQL_INT(clock_wall_ms()));
-    return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;
+    return job_missing(rc, id, e);
 }
 
 int job_set_offset(struct db *db, int64_t id, int64_t offset, int64_t seq, struct err *e)
 {
     int rc = sql_change(db, e, "UPDATE job SET events_offset = ?2, events_seq = ?3 WHERE id = ?1",
                         SQL_INT(id), SQL_INT(offset), SQL_INT(seq));
-    return rc == ERR_NOT_FOUND ? job_missing(e, id) : rc;
+    return job_missing(rc, id, e);
 }

@@ -75,6 +75,7 @@ struct job {
 };
 
 void job_free(struct job *j); /* frees what j owns, not j */
+void job_list_free(struct job *list, int count);
 
 struct job_new {
     const char *kind, *name, *owner, *tags, *spec, *model_hash, *dataset_hash;

@@ -43,7 +43,7 @@ static int read_state(struct db *db, int64_t id, enum job_state *state, struct e
     if (found)
         *state = (enum job_state)job_state_parse(sql_text(&q, 0));
     int rc = sql_close(&q, e);
-    return rc || found ? rc : job_missing(e, id);
+    return rc || found ? rc : job_missing(ERR_NOT_FOUND, id, e);
 }
 
 /* Inside a transaction. */
@@ -151,5 +151,5 @@ int job_active(struct db *db, struct job **list, int *count, struct err *e)
     sql_open(&q, db,
              "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_active"
              " WHERE state IN ('starting', 'running', 'cancelling') ORDER BY id");
-    return job_read_all(&q, list, count, e);
+    return sql_all(&q, &job_shape, list, count, e);
 }

@@ -5,7 +5,6 @@
 #include "storage/sql.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static int add_point(struct db *db, int64_t job, const struct metric *m, struct err *e)
 {
@@ -33,24 +32,25 @@ int metric_add(struct db *db, int64_t job, const struct metric *m, int count, st
     return sql_end(db, rc, e);
 }
 
-int metric_series(struct db *db, int64_t job, char (**names)[48], int *count, struct err *e)
+static void read_name(struct sql *q, void *row)
 {
+    sql_copy(q, 0, row, SERIES_NAME);
+}
+
+int metric_series(struct db *db, int64_t job, char (**names)[SERIES_NAME], int *count, struct err *e)
+{
+    static const struct sql_shape shape = { SERIES_NAME, read_name, NULL };
     struct sql q;
-    *names = NULL;
-    *count = 0;
     sql_open(&q, db, "SELECT name FROM series WHERE job = ?1 ORDER BY id", SQL_INT(job));
-    while (sql_next(&q)) {
-        char(*name)[48] = sql_push(&q, names, count, sizeof **names);
-        if (name)
-            sql_copy(&q, 0, *name, sizeof *name);
-    }
-    int rc = sql_close(&q, e);
-    if (rc) {
-        free(*names);
-        *names = NULL;
-        *count = 0;
-    }
-    return rc;
+    return sql_all(&q, &shape, names, count, e);
+}
+
+static void read_point(struct sql *q, void *row)
+{
+    struct metric *m = row;
+    sql_copy(q, 0, m->series, sizeof m->series);
+    m->step = sql_int64(q, 1);
+    m->value = sql_real(q, 2);
 }
 
 /* Point n of `total` is kept when floor(n * (most-1) / (total-1)) steps up there: `most` points, evenly
@@ -59,9 +59,8 @@ int metric_series(struct db *db, int64_t job, char (**names)[48], int *count, st
 int metric_list(struct db *db, int64_t job, const char *series, int max_points, struct metric **list,
                 int *count, struct err *e)
 {
+    static const struct sql_shape shape = { sizeof(struct metric), read_point, NULL };
     struct sql q;
-    *list = NULL;
-    *count = 0;
     int most = max_points == 1 ? 2 : max_points;
     sql_open(&q, db,
              "SELECT name, step, value FROM ("
@@ -74,19 +73,5 @@ int metric_list(struct db *db, int64_t job, const char *series, int max_points, 
              "  OR n * (?3 - 1) / (total - 1) > (n - 1) * (?3 - 1) / (total - 1)"
              " ORDER BY id, step",
              SQL_INT(job), SQL_TEXT(series), SQL_INT(most));
-    while (sql_next(&q)) {
-        struct metric *m = sql_push(&q, list, count, sizeof **list);
-        if (!m)
-            continue;
-        sql_copy(&q, 0, m->series, sizeof m->series);
-        m->step = sql_int64(&q, 1);
-        m->value = sql_real(&q, 2);
-    }
-    int rc = sql_close(&q, e);
-    if (rc) {
-        free(*list);
-        *list = NULL;
-        *count = 0;
-    }
-    return rc;
+    return sql_all(&q, &shape, list, count, e);
 }

@@ -180,22 +180,59 @@ void sql_copy(struct sql *q, int column, char *out, size_t size)
     snprintf(out, size, "%s", sql_text(q, column));
 }
 
-/* Room is doubled when the count reaches 8, 16, 32, ...: no capacity needs to be kept beside the list. */
-void *sql_push(struct sql *q, void *list, int *count, size_t size)
+/* --- rows as structs --------------------------------------------------------------------------------------
+ */
+
+int sql_one(struct sql *q, const struct sql_shape *s, void *row, struct err *e)
 {
-    char *items;
-    memcpy(&items, list, sizeof items);
+    memset(row, 0, s->size);
+    bool found = sql_next(q);
+    if (found)
+        s->read(q, row);
+    int rc = sql_close(q, e);
+    if (rc && s->release)
+        s->release(row);
+    if (rc)
+        memset(row, 0, s->size);
+    return rc || found ? rc : ERR_NOT_FOUND;
+}
+
+/* One more zeroed element. Room is doubled when the count reaches 8, 16, 32, ...: no capacity needs to be
+ * kept beside the list. */
+static void *push(struct sql *q, char **items, int *count, size_t size)
+{
     size_t n = (size_t)*count;
     if (n == 0 || (n >= 8 && (n & (n - 1)) == 0)) {
-        items = mem_grow(items, n ? 2 * n : 8, size);
-        if (!items) {
+        char *more = mem_grow(*items, n ? 2 * n : 8, size);
+        if (!more) {
             fail(q, ERR_NOMEM, "out of memory");
             return NULL;
         }
-        memcpy(list, &items, sizeof items);
+        *items = more;
     }
     ++*count;
-    return memset(items + n * size, 0, size);
+    return memset(*items + n * size, 0, size);
+}
+
+int sql_all(struct sql *q, const struct sql_shape *s, void *list, int *count, struct err *e)
+{
+    char *items = NULL;
+    *count = 0;
+    while (sql_next(q)) {
+        void *row = push(q, &items, count, s->size);
+        if (row)
+            s->read(q, row);
+    }
+    int rc = sql_close(q, e);
+    while (rc && s->release && *count)
+        s->release(items + (size_t)-- * count * s->size);
+    if (rc) {
+        free(items);
+        items = NULL;
+        *count = 0;
+    }
+    memcpy(list, &items, sizeof items);
+    return rc;
 }
 
 /* --- in one line ------------------------------------------------------------------------------------------

@@ -66,9 +66,20 @@ double sql_real(struct sql *q, int column);
 const char *sql_text(struct sql *q, int column); /* "" for NULL; valid until the next step */
 char *sql_dup(struct sql *q, int column); /* owned by the caller; NULL for NULL or out of memory (sticks) */
 void sql_copy(struct sql *q, int column, char *out, size_t size); /* cut to size */
-/* One more zeroed element at the end of a growing array; list is the address of its pointer. NULL: out of
- * memory. */
-void *sql_push(struct sql *q, void *list, int *count, size_t size);
+
+/* --- rows as structs --------------------------------------------------------------------------------------
+ */
+struct sql_shape {
+    size_t size;                            /* of the struct */
+    void (*read)(struct sql *q, void *row); /* fill in a zeroed one from the present row */
+    void (*release)(void *row);             /* free what it owns; NULL: nothing */
+};
+
+/* The first row, or ERR_NOT_FOUND (no words); closes the query. *row is zeroed unless 0 is returned. */
+int sql_one(struct sql *q, const struct sql_shape *s, void *row, struct err *e);
+/* All rows, in an array that the caller frees; closes the query. list is the address of its pointer, which is
+ * NULL when there are none or after an error. */
+int sql_all(struct sql *q, const struct sql_shape *s, void *list, int *count, struct err *e);
 
 /* --- in one line ------------------------------------------------------------------------------------------
  */

@@ -118,16 +118,20 @@ static void model_names(void **state)
         "\xff",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     };
-    struct err e;
+    struct call c;
+    char target[200];
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        e = (struct err){ 0 };
-        assert_int_equal(ingest_name_check(bad[i], &e), ERR_INVALID);
-        assert_string_equal(e.place, "?name");
+        snprintf(target, sizeof target, "/v1/models?name=%s", bad[i]);
+        call_begin(&c, "POST", target);
+        call_upload(&c, "content", 7);
+        call_run(&c, 422);
+        assert_true(has_error(&c, "?name", "invalid"));
+        call_end(&c);
     }
-    assert_int_equal(ingest_name_check("LeNet 5 (\xc3\xa9), 2", &e), 0);
-    assert_int_equal(ingest_name_check("5b", &e), 0);
+    assert_int_equal(asset_name_check("LeNet 5 (\xc3\xa9), 2", NULL), 0);
+    assert_int_equal(asset_name_check("5b", NULL), 0);
 }
 
 static void from_a_blob(void **state)
@@ -294,7 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(blobs, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(models, fixture_open, fixture_close),
-        cmocka_unit_test(model_names),
+        cmocka_unit_test_setup_teardown(model_names, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(from_a_blob, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(inspector_trouble, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(datasets, fixture_open, fixture_close),

@@ -1,8 +1,7 @@
 /* Jobs over the interface: made, listed, changed, cancelled, tried again, deleted. */
 #include "tests/unit/api_fixture.h"
 
-#include "storage/dataset.h"
-#include "storage/model.h"
+#include "storage/asset.h"
 
 #include <sys/stat.h>
 
@@ -10,8 +9,8 @@
 static void add_input(bool is_model, const char *name, const char *content, const char *info)
 {
     struct err e = { 0 };
-    struct model m = { 0 };
-    struct dataset d = { 0 };
+    struct asset_new n = { .name = name, .format = "idx", .info = info };
+    struct asset a = { 0 };
     struct call c;
     bool existed;
     char hash[HASH_TEXT];
@@ -21,12 +20,9 @@ static void add_input(bool is_model, const char *name, const char *content, cons
     memcpy(hash, c.x.upload.hash, sizeof hash);
     assert_int_equal(blob_adopt(fx.db, c.x.upload.path, hash, c.x.upload.size, &e), 0);
     call_end(&c);
-    if (is_model)
-        assert_int_equal(model_add(fx.db, name, hash, info, &m, &existed, &e), 0);
-    else
-        assert_int_equal(dataset_add(fx.db, name, hash, "idx", info, &d, &existed, &e), 0);
-    model_free(&m);
-    dataset_free(&d);
+    n.hash = hash;
+    assert_int_equal(asset_add(fx.db, is_model ? ASSET_MODEL : ASSET_DATASET, &n, &a, &existed, &e), 0);
+    asset_free(&a);
 }
 
 static void post(struct call *c, const char *target, const char *body, int status)

@@ -1,11 +1,17 @@
 /* Blobs, and the models and data sets that are named blobs. */
 #include "tests/unit/store.h"
 
-#include "storage/dataset.h"
-#include "storage/model.h"
+#include "storage/asset.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
+
+static int add(struct store *s, enum asset_kind kind, const char *name, const char *hash, const char *format,
+               const char *info, struct asset *a, bool *existed)
+{
+    const struct asset_new n = { .name = name, .hash = hash, .format = format, .info = info };
+    return asset_add(s->db, kind, &n, a, existed, &s->e);
+}
 
 static bool there(struct store *s, const char *hash)
 {
@@ -82,14 +88,14 @@ static void sweep(void **state)
     struct store *s = *state;
     struct job_new n = store_job;
     struct job j;
-    struct model m;
-    struct dataset d;
+    struct asset m;
+    struct asset d;
     bool existed;
     const char *model = store_blob(s, "model"), *dataset = store_blob(s, "dataset"),
                *input = store_blob(s, "input"), *artifact = store_blob(s, "artifact"),
                *unused = store_blob(s, "unused");
-    assert_ok(s, model_add(s->db, "m", model, "{}", &m, &existed, &s->e));
-    assert_ok(s, dataset_add(s->db, "d", dataset, "idx", "{}", &d, &existed, &s->e));
+    assert_ok(s, add(s, ASSET_MODEL, "m", model, NULL, "{}", &m, &existed));
+    assert_ok(s, add(s, ASSET_DATASET, "d", dataset, "idx", "{}", &d, &existed));
     n.model_hash = n.dataset_hash = input;
     assert_ok(s, job_add(s->db, &n, NULL, NULL, &j, &existed, &s->e));
     assert_ok(s, artifact_add(s->db, j.id, "model.onnx", artifact, &s->e));
@@ -102,13 +108,13 @@ static void sweep(void **state)
     assert_ok(s, job_move(s->db, j.id, JOB_EVENT_CANCEL, NULL, &s->e));
     assert_int_equal(blob_sweep(s->db, 0, &s->e), 0); /* a finished job keeps its inputs */
     assert_ok(s, job_delete(s->db, j.id, &s->e));
-    assert_ok(s, model_delete(s->db, m.id, &s->e));
-    assert_ok(s, dataset_delete(s->db, d.id, &s->e));
+    assert_ok(s, asset_delete(s->db, ASSET_MODEL, m.id, &s->e));
+    assert_ok(s, asset_delete(s->db, ASSET_DATASET, d.id, &s->e));
     assert_int_equal(blob_sweep(s->db, 0, &s->e), 4);
     assert_false(there(s, model) || there(s, dataset) || there(s, input) || there(s, artifact));
     job_free(&j);
-    model_free(&m);
-    dataset_free(&d);
+    asset_free(&m);
+    asset_free(&d);
 }
 
 /* Files that a crash left between file and row. */
@@ -118,10 +124,10 @@ static void sweep_orphans(void **state)
     char path[4096];
     const char *hash = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     const char *kept = store_blob(s, "kept");
-    struct model m;
+    struct asset m;
     bool existed;
-    assert_ok(s, model_add(s->db, NULL, kept, "{}", &m, &existed, &s->e));
-    model_free(&m);
+    assert_ok(s, add(s, ASSET_MODEL, NULL, kept, NULL, "{}", &m, &existed));
+    asset_free(&m);
     blob_path(s->db, hash, path, sizeof path);
     assert_ok(s, file_make_dirs(temp_path(s->dir, "blobs/00"), &s->e));
     assert_ok(s, file_publish(path, "x", 1, 0400, &s->e));
@@ -135,127 +141,123 @@ static void sweep_orphans(void **state)
 static void models(void **state)
 {
     struct store *s = *state;
-    struct model m, again;
+    struct asset m, again;
     bool existed;
     const char *one = store_blob(s, "one"), *two = store_blob(s, "two");
     char digits[13];
-    assert_ok(s, model_add(s->db, "lenet", one, "{\"a\":1}", &m, &existed, &s->e));
+    assert_ok(s, add(s, ASSET_MODEL, "lenet", one, NULL, "{\"a\":1}", &m, &existed));
     assert_false(existed);
     assert_string_equal(m.name, "lenet");
     assert_string_equal(m.hash, one);
     assert_string_equal(m.info, "{\"a\":1}");
     assert_int_equal(m.size, 3);
-    assert_ok(s, model_add(s->db, "lenet", one, "{\"b\":2}", &again, &existed, &s->e));
+    assert_ok(s, add(s, ASSET_MODEL, "lenet", one, NULL, "{\"b\":2}", &again, &existed));
     assert_true(existed);
     assert_int_equal(again.id, m.id);
-    model_free(&again);
-    assert_int_equal(model_add(s->db, "lenet", two, "{}", &again, &existed, &s->e), ERR_CONFLICT);
-    assert_ok(s, model_add(s->db, NULL, two, "{}", &again, &existed, &s->e));
+    asset_free(&again);
+    assert_int_equal(add(s, ASSET_MODEL, "lenet", two, NULL, "{}", &again, &existed), ERR_CONFLICT);
+    assert_ok(s, add(s, ASSET_MODEL, NULL, two, NULL, "{}", &again, &existed));
     snprintf(digits, sizeof digits, "%s", two + 7);
     assert_string_equal(again.name, digits);
-    model_free(&again);
-    assert_ok(s, model_add(s->db, "", two, "{}", &again, &existed, &s->e));
+    asset_free(&again);
+    assert_ok(s, add(s, ASSET_MODEL, "", two, NULL, "{}", &again, &existed));
     assert_true(existed);
-    model_free(&again);
-    model_free(&m);
+    asset_free(&again);
+    asset_free(&m);
 
     const char *const refs[] = { "1", "lenet", one };
     for (int i = 0; i < 3; i++) {
-        assert_ok(s, model_get(s->db, refs[i], &m, &s->e));
+        assert_ok(s, asset_get(s->db, ASSET_MODEL, refs[i], &m, &s->e));
         assert_int_equal(m.id, 1);
-        model_free(&m);
+        asset_free(&m);
     }
-    assert_ok(s, model_get(s->db, digits, &m, &s->e));
+    assert_ok(s, asset_get(s->db, ASSET_MODEL, digits, &m, &s->e));
     assert_int_equal(m.id, 2);
-    model_free(&m);
+    asset_free(&m);
     const char *const missing[] = { "99", "nope", "", "sha256:x", "-1", "1 OR 1" };
     for (int i = 0; i < 6; i++)
-        assert_int_equal(model_get(s->db, missing[i], &m, &s->e), ERR_NOT_FOUND);
-    assert_int_equal(model_delete(s->db, 99, &s->e), ERR_NOT_FOUND);
+        assert_int_equal(asset_get(s->db, ASSET_MODEL, missing[i], &m, &s->e), ERR_NOT_FOUND);
+    assert_int_equal(asset_delete(s->db, ASSET_MODEL, 99, &s->e), ERR_NOT_FOUND);
 }
 
 static void names_refused(void **state)
 {
     struct store *s = *state;
-    struct model m;
+    struct asset m;
     bool existed;
     const char *hash = store_blob(s, "x");
-    char longest[202];
-    memset(longest, 'n', 201);
-    longest[201] = '\0';
-    const char *const bad[] = { "12", "sha256:abc", "zoo:lenet5", "builtin:glyphs", "a\nb", longest };
-    for (int i = 0; i < 6; i++)
-        assert_int_equal(model_add(s->db, bad[i], hash, "{}", &m, &existed, &s->e), ERR_INVALID);
-    longest[200] = '\0';
-    assert_ok(s, model_add(s->db, longest, hash, "{}", &m, &existed, &s->e));
-    model_free(&m);
-    assert_int_equal(model_add(s->db, "m", "no hash", "{}", &m, &existed, &s->e), ERR_INVALID);
-    assert_int_equal(model_add(s->db, "m",
-                               "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-                               "{}", &m, &existed, &s->e),
+    char longest[ASSET_NAME_MAX + 2] = "";
+    memset(longest, 'n', ASSET_NAME_MAX + 1);
+    const char *const bad[] = { "12",   "sha256:abc", "zoo:lenet5", "builtin:glyphs",
+                                "a\nb", "a/b",        "\xff",       longest };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(add(s, ASSET_MODEL, bad[i], hash, NULL, "{}", &m, &existed), ERR_INVALID);
+    longest[ASSET_NAME_MAX] = '\0';
+    assert_ok(s, add(s, ASSET_MODEL, longest, hash, NULL, "{}", &m, &existed));
+    asset_free(&m);
+    assert_int_equal(add(s, ASSET_MODEL, "m", "no hash", NULL, "{}", &m, &existed), ERR_INVALID);
+    assert_int_equal(add(s, ASSET_MODEL, "m",
+                         "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", NULL,
+                         "{}", &m, &existed),
                      ERR_NOT_FOUND);
 }
 
 static void datasets(void **state)
 {
     struct store *s = *state;
-    struct dataset d, *list;
+    struct asset d, *list;
     bool existed;
     int count;
     const char *hash = store_blob(s, "digits");
-    assert_ok(s, dataset_add(s->db, "mnist", hash, "idx", "{\"mean\":[0]}", &d, &existed, &s->e));
+    assert_ok(s, add(s, ASSET_DATASET, "mnist", hash, "idx", "{\"mean\":[0]}", &d, &existed));
     assert_string_equal(d.format, "idx");
-    dataset_free(&d);
-    assert_ok(s, dataset_add(s->db, "mnist", hash, "idx", "{\"mean\":[0]}", &d, &existed, &s->e));
+    asset_free(&d);
+    assert_ok(s, add(s, ASSET_DATASET, "mnist", hash, "idx", "{\"mean\":[0]}", &d, &existed));
     assert_true(existed);
-    dataset_free(&d);
+    asset_free(&d);
     /* other settings would be a silent change */
-    assert_int_equal(dataset_add(s->db, "mnist", hash, "idx", "{\"mean\":[1]}", &d, &existed, &s->e),
+    assert_int_equal(add(s, ASSET_DATASET, "mnist", hash, "idx", "{\"mean\":[1]}", &d, &existed),
                      ERR_CONFLICT);
-    assert_int_equal(dataset_add(s->db, "mnist", hash, "npz", "{\"mean\":[0]}", &d, &existed, &s->e),
+    assert_int_equal(add(s, ASSET_DATASET, "mnist", hash, "npz", "{\"mean\":[0]}", &d, &existed),
                      ERR_CONFLICT);
     for (int i = 0; i < 20; i++) {
         char name[20];
         snprintf(name, sizeof name, "set-%d", i);
-        assert_ok(s, dataset_add(s->db, name, hash, NULL, "{}", &d, &existed, &s->e));
-        dataset_free(&d);
+        assert_ok(s, add(s, ASSET_DATASET, name, hash, NULL, "{}", &d, &existed));
+        asset_free(&d);
     }
-    assert_ok(s, dataset_list(s->db, 0, 5, &list, &count, &s->e));
+    assert_ok(s, asset_list(s->db, ASSET_DATASET, 0, 5, &list, &count, &s->e));
     assert_int_equal(count, 5);
     assert_string_equal(list[0].name, "set-19");
     int64_t before = list[4].id;
-    for (int i = 0; i < count; i++)
-        dataset_free(&list[i]);
-    free(list);
-    assert_ok(s, dataset_list(s->db, before, 200, &list, &count, &s->e));
+    asset_list_free(list, count);
+    assert_ok(s, asset_list(s->db, ASSET_DATASET, before, 200, &list, &count, &s->e));
     assert_int_equal(count, 16);
     assert_string_equal(list[15].name, "mnist");
-    for (int i = 0; i < count; i++)
-        dataset_free(&list[i]);
-    free(list);
+    asset_list_free(list, count);
 }
 
 static void in_use(void **state)
 {
     struct store *s = *state;
     struct job_new n = store_job;
-    struct model m;
-    struct dataset d;
+    struct asset m;
+    struct asset d;
     struct job j;
     bool existed;
     n.model_hash = store_blob(s, "model");
     n.dataset_hash = store_blob(s, "dataset");
-    assert_ok(s, model_add(s->db, "m", n.model_hash, "{}", &m, &existed, &s->e));
-    assert_ok(s, dataset_add(s->db, "d", n.dataset_hash, "idx", "{}", &d, &existed, &s->e));
+    assert_ok(s, add(s, ASSET_MODEL, "m", n.model_hash, NULL, "{}", &m, &existed));
+    assert_ok(s, add(s, ASSET_DATASET, "d", n.dataset_hash, "idx", "{}", &d, &existed));
     assert_ok(s, job_add(s->db, &n, NULL, NULL, &j, &existed, &s->e));
-    assert_int_equal(model_delete(s->db, m.id, &s->e), ERR_CONFLICT);
-    assert_int_equal(dataset_delete(s->db, d.id, &s->e), ERR_CONFLICT);
+    assert_int_equal(asset_delete(s->db, ASSET_MODEL, m.id, &s->e), ERR_CONFLICT);
+    assert_int_equal(asset_delete(s->db, ASSET_DATASET, d.id, &s->e), ERR_CONFLICT);
     assert_string_equal(s->e.text, "1 unfinished job uses the data set");
     assert_ok(s, job_move(s->db, j.id, JOB_EVENT_CANCEL, NULL, &s->e));
-    assert_ok(s, model_delete(s->db, m.id, &s->e));
-    assert_ok(s, dataset_delete(s->db, d.id, &s->e));
-    model_free(&m);
-    dataset_free(&d);
+    assert_ok(s, asset_delete(s->db, ASSET_MODEL, m.id, &s->e));
+    assert_ok(s, asset_delete(s->db, ASSET_DATASET, d.id, &s->e));
+    asset_free(&m);
+    asset_free(&d);
     job_free(&j);
 }
 

@@ -108,9 +108,7 @@ static int listed(struct store *s, struct job_filter f, int64_t *first)
     *first = count ? list[0].id : 0;
     for (int i = 1; i < count; i++)
         assert_true(list[i].id < list[i - 1].id);
-    for (int i = 0; i < count; i++)
-        job_free(&list[i]);
-    free(list);
+    job_list_free(list, count);
     return count;
 }
 

@@ -3,9 +3,9 @@
 #include "tests/unit/store.h"
 
 #include "base/mem.h"
+#include "storage/asset.h"
 #include "storage/event.h"
 #include "storage/metric.h"
-#include "storage/model.h"
 
 #include <sqlite3.h>
 
@@ -94,9 +94,7 @@ static int list_jobs(struct store *s)
     int count;
     int rc =
         job_list(s->db, &(struct job_filter){ .state = -1, .tag = "a", .limit = 100 }, &list, &count, &s->e);
-    for (int i = 0; i < count; i++)
-        job_free(&list[i]);
-    free(list);
+    job_list_free(list, count);
     return rc;
 }
 
@@ -110,22 +108,21 @@ static const char *model_hash;
 
 static int add_model(struct store *s)
 {
-    struct model m;
+    struct asset m;
     bool existed;
-    int rc = model_add(s->db, "m", model_hash, "{}", &m, &existed, &s->e);
+    const struct asset_new n = { .name = "m", .hash = model_hash, .info = "{}" };
+    int rc = asset_add(s->db, ASSET_MODEL, &n, &m, &existed, &s->e);
     assert_true(!existed || rc);
-    model_free(&m);
+    asset_free(&m);
     return rc;
 }
 
 static int list_models(struct store *s)
 {
-    struct model *list;
+    struct asset *list;
     int count;
-    int rc = model_list(s->db, 0, 100, &list, &count, &s->e);
-    for (int i = 0; i < count; i++)
-        model_free(&list[i]);
-    free(list);
+    int rc = asset_list(s->db, ASSET_MODEL, 0, 100, &list, &count, &s->e);
+    asset_list_free(list, count);
     return rc;
 }
 
@@ -149,9 +146,7 @@ static int list_events(struct store *s)
     struct event *list;
     int count;
     int rc = event_list(s->db, 0, 0, 100, &list, &count, &s->e);
-    for (int i = 0; i < count; i++)
-        event_free(&list[i]);
-    free(list);
+    event_list_free(list, count);
     return rc;
 }
 
@@ -185,13 +180,13 @@ static void sqlites(void **state)
 static void models(void **state)
 {
     struct store *s = *state;
-    struct model m;
+    struct asset m;
     model_hash = store_blob(s, "model");
     assert_true(until_it_works(s, fail_ours, add_model) >= 1);
     assert_true(until_it_works(s, fail_ours, list_models) >= 1);
-    assert_ok(s, model_get(s->db, "m", &m, &s->e));
-    assert_ok(s, model_delete(s->db, m.id, &s->e));
-    model_free(&m);
+    assert_ok(s, asset_get(s->db, ASSET_MODEL, "m", &m, &s->e));
+    assert_ok(s, asset_delete(s->db, ASSET_MODEL, m.id, &s->e));
+    asset_free(&m);
     assert_true(until_it_works(s, fail_sqlite, add_model) >= 1);
     assert_true(until_it_works(s, fail_sqlite, list_models) >= 1);
 }
