@@ -76,6 +76,17 @@ double rng_uniform(struct rng *r)
     return (double)(rng_u64(r) >> 11) * 0x1p-53;
 }
 
+void rng_normal_pair(struct rng *r, double pair[2])
+{
+    uint32_t block[4];
+    draw(r, block);
+    double low = (double)(((uint64_t)block[1] << 32 | block[0]) >> 11) * 0x1p-53;
+    double high = (double)(((uint64_t)block[3] << 32 | block[2]) >> 11) * 0x1p-53;
+    double radius = sqrt(-2.0 * log(1.0 - low));
+    pair[0] = radius * cos(2.0 * M_PI * high);
+    pair[1] = radius * sin(2.0 * M_PI * high);
+}
+
 double rng_normal(struct rng *r)
 {
     double radius = sqrt(-2.0 * log(1.0 - rng_uniform(r))); /* the argument is in (0, 1] */

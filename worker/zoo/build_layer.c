@@ -9,9 +9,9 @@
 /* Streams of the generator that belong to the zoo: one per parameter. */
 #define RNG_ZOO ((uint64_t)0x7a6f6f << 32)
 
-/* How the numbers of a parameter are drawn: all `mean`, or around it. */
+/* How the numbers of a parameter are drawn: around 0, or, with variance 0, all the same. */
 struct law {
-    float mean;
+    float same;
     double variance;
     bool uniform;
 };
@@ -19,7 +19,7 @@ struct law {
 /* All of them equal. */
 static struct law constant(float value)
 {
-    return (struct law){ .mean = value };
+    return (struct law){ .same = value };
 }
 
 static struct law law_of(enum zoo_init init, int64_t fan_in, int64_t fan_out)
@@ -43,9 +43,17 @@ static void draw(const struct zoo_build *b, uint64_t number, const struct law *l
 {
     struct rng r = rng_at(b->request->seed, RNG_ZOO + number, 0);
     const double width = sqrt((law->uniform ? 3.0 : 1.0) * law->variance);
+    double pair[2] = { 0 };
     for (int64_t i = 0; i < count; ++i) {
-        const double x = law->variance > 0 ? law->uniform ? 2 * rng_uniform(&r) - 1 : rng_normal(&r) : 0;
-        to[i] = (real)(float)(law->mean + x * width);
+        if (law->variance <= 0)
+            to[i] = (real)law->same;
+        else if (law->uniform)
+            to[i] = (real)(float)((2 * rng_uniform(&r) - 1) * width);
+        else {
+            if (i % 2 == 0)
+                rng_normal_pair(&r, pair);
+            to[i] = (real)(float)(pair[i % 2] * width);
+        }
     }
 }
 
