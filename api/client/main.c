@@ -26,7 +26,7 @@ static const struct option_def dataset_options[] = {
 };
 static const struct option_def submit_options[] = {
     { "kind", "KIND", "quantize, train, evaluate, ..." },
-    { "model", "MODEL", "zoo:NAME, sha256:..., or the name of an uploaded one" },
+    { "model", "MODEL", "zoo:NAME[@CxHxW][/CLASSES], sha256:..., or the name of an uploaded one" },
     { "dataset", "DATASET", "builtin:NAME, sha256:..., or the name of an uploaded one" },
     { "name", "NAME", "shown in the queue" },
     { "set", "POINTER=VALUE", "any other parameter, e.g. /train/epochs=5; may be repeated" },
@@ -58,14 +58,14 @@ struct command {
 };
 
 static const struct command commands[] = {
-    { "models", "add", model_add, "FILE", 1, 1, model_options, "upload an ONNX model" },
-    { "models", "ls", model_ls, "", 0, 0, plain, "list the uploaded models" },
-    { "models", "get", model_get, "ID...", 1, ARGS_MAX, plain, "show models" },
-    { "models", "rm", model_rm, "ID...", 1, ARGS_MAX, plain, "delete models" },
-    { "datasets", "add", dataset_add, "FILE", 1, 1, dataset_options, "upload a data set (tar, zip, npz)" },
-    { "datasets", "ls", dataset_ls, "", 0, 0, plain, "list the uploaded data sets" },
-    { "datasets", "get", dataset_get, "ID...", 1, ARGS_MAX, plain, "show data sets" },
-    { "datasets", "rm", dataset_rm, "ID...", 1, ARGS_MAX, plain, "delete data sets" },
+    { "models", "add", asset_add, "FILE", 1, 1, model_options, "upload an ONNX model" },
+    { "models", "ls", asset_ls, "", 0, 0, plain, "list the uploaded models" },
+    { "models", "get", asset_get, "ID...", 1, ARGS_MAX, plain, "show models" },
+    { "models", "rm", asset_rm, "ID...", 1, ARGS_MAX, plain, "delete models" },
+    { "datasets", "add", asset_add, "FILE", 1, 1, dataset_options, "upload a data set (tar, zip, npz)" },
+    { "datasets", "ls", asset_ls, "", 0, 0, plain, "list the uploaded data sets" },
+    { "datasets", "get", asset_get, "ID...", 1, ARGS_MAX, plain, "show data sets" },
+    { "datasets", "rm", asset_rm, "ID...", 1, ARGS_MAX, plain, "delete data sets" },
     { "jobs", "submit", job_submit, "[FILE.json|-]", 0, 1, submit_options,
       "make a job, from a file, from options, or both" },
     { "jobs", "ls", job_ls, "", 0, 0, job_list_options, "list jobs, newest first" },
@@ -196,6 +196,7 @@ int main(int argc, char **argv)
         return no_command(argc - 1, argv + 1);
     if (option_parse(command->options, argc - 1 - taken, argv + 1 + taken, &a, &e) < 0)
         return client_usage("%s", e.text);
+    a.noun = command->noun;
     if (option_has(&a, "help")) {
         print_command(command, stdout);
         return CLIENT_DONE;

@@ -29,7 +29,7 @@ static void round_trip(const char *reference, struct graph *g)
 {
     char *data;
     size_t length;
-    struct graph *h;
+    struct graph *h = NULL;
     struct err e = { 0 };
     if (onnx_export(g, NULL, 0, &data, &length, &e) || onnx_import(data, length, &h, &e))
         fail_msg("%s: %s (%s)", reference, e.text, e.place);
