@@ -12,35 +12,13 @@
 
 #define POLICY "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
-static const struct {
-    const char *suffix, *content_type;
-} type_list[] = {
-    { ".csv", "text/csv; charset=utf-8" },   { ".svg", "image/svg+xml" },
-    { ".json", "application/json" },         { ".html", "text/html; charset=utf-8" },
-    { ".txt", "text/plain; charset=utf-8" },
-};
-
-static bool ends_with(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), k = strlen(suffix);
-    return n > k && strcmp(name + n - k, suffix) == 0;
-}
-
-static const char *type_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof type_list / sizeof *type_list; i++)
-        if (ends_with(name, type_list[i].suffix))
-            return type_list[i].content_type;
-    return "application/octet-stream";
-}
-
 static json_t *artifact_json(int64_t job, const struct artifact *a)
 {
     char url[160];
 
     snprintf(url, sizeof url, "/v1/jobs/%" PRId64 "/artifacts/%s", job, a->name);
     return json_pack("{s:s,s:I,s:s,s:s,s:s}", "name", a->name, "bytes", (json_int_t)a->size, "sha256",
-                     a->hash, "content_type", type_of(a->name), "url", url);
+                     a->hash, "content_type", handle_content_type(a->name), "url", url);
 }
 
 void handle_artifact_list(struct api *api, struct exchange *x)
@@ -49,18 +27,16 @@ void handle_artifact_list(struct api *api, struct exchange *x)
     struct job j = { 0 };
     struct artifact *list = NULL;
     int count = 0;
-    int64_t id;
     json_t *items;
 
     if (!query_ok(x))
         return;
-    if (handle_job_id(x, &id, &e) < 0 || job_get(api->db, id, &j, &e) < 0 ||
-        artifact_list(api->db, id, &list, &count, &e) < 0) {
+    if (handle_job(api, x, &j, &e) < 0 || artifact_list(api->db, j.id, &list, &count, &e) < 0) {
         exchange_problem(x, &e);
     } else {
         items = json_array();
         for (int i = 0; i < count; i++)
-            json_array_append_new(items, artifact_json(id, &list[i]));
+            json_array_append_new(items, artifact_json(j.id, &list[i]));
         exchange_json(x, 200, json_pack("{s:o}", "items", items));
     }
     free(list);
@@ -86,11 +62,11 @@ void handle_artifact_get(struct api *api, struct exchange *x)
 
     if (!query_ok(x))
         return;
-    if (find(api, x, &a, &e) < 0 || handle_send_blob(api, x, a.hash, type_of(a.name), &e) < 0) {
+    if (find(api, x, &a, &e) < 0 || handle_send_blob(api, x, a.hash, handle_content_type(a.name), &e) < 0) {
         exchange_problem(x, &e);
         return;
     }
-    if (strcmp(a.name, "report.html") == 0 || ends_with(a.name, ".svg")) {
+    if (strcmp(a.name, "report.html") == 0 || strcmp(handle_content_type(a.name), "image/svg+xml") == 0) {
         exchange_header(x, "Content-Security-Policy", POLICY);
         exchange_header(x, "Content-Disposition", "inline; filename=\"%s\"", a.name);
     } else {

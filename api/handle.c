@@ -21,6 +21,42 @@ int handle_job_id(const struct exchange *x, int64_t *id, struct err *e)
     return err_set(e, ERR_NOT_FOUND, "there is no job \"%s\"", x->param[0]);
 }
 
+int handle_job(struct api *api, const struct exchange *x, struct job *j, struct err *e)
+{
+    int64_t id;
+    int rc = handle_job_id(x, &id, e);
+
+    if (rc < 0)
+        *j = (struct job){ 0 };
+    return rc < 0 ? rc : job_get(api->db, id, j, e);
+}
+
+const char *handle_content_type(const char *name)
+{
+    static const struct {
+        const char *suffix, *content_type;
+    } list[] = {
+        { ".html", "text/html; charset=utf-8" },
+        { ".css", "text/css; charset=utf-8" },
+        { ".js", "text/javascript; charset=utf-8" },
+        { ".mjs", "text/javascript; charset=utf-8" },
+        { ".csv", "text/csv; charset=utf-8" },
+        { ".txt", "text/plain; charset=utf-8" },
+        { ".json", "application/json" },
+        { ".map", "application/json" },
+        { ".svg", "image/svg+xml" },
+        { ".png", "image/png" },
+        { ".ico", "image/x-icon" },
+        { ".woff2", "font/woff2" },
+    };
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; dot && i < sizeof list / sizeof *list; i++)
+        if (strcmp(list[i].suffix, dot) == 0)
+            return list[i].content_type;
+    return "application/octet-stream";
+}
+
 json_t *handle_time(int64_t ms)
 {
     char text[CLOCK_TEXT];

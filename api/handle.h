@@ -3,6 +3,7 @@
 #define API_HANDLE_H
 
 #include "api/api.h"
+#include "storage/job.h"
 
 #define HANDLER(name) void handle_##name(struct api *api, struct exchange *x)
 
@@ -47,6 +48,12 @@ HANDLER(webui_file);
 
 /* The {id} of a job's route; ERR_NOT_FOUND unless it is a number. */
 int handle_job_id(const struct exchange *x, int64_t *id, struct err *e);
+
+/* The job of the route; job_free it, whatever is returned. */
+int handle_job(struct api *api, const struct exchange *x, struct job *j, struct err *e);
+
+/* By the name's ending; application/octet-stream for one that is not known. */
+const char *handle_content_type(const char *name);
 
 /* Answer 200 with the file of a blob: strong ETag, ranges, immutable. ERR_NOT_FOUND without a row or a file.
  */

@@ -23,14 +23,6 @@ static void changed(struct api *api)
     api->service->kick(api->service->arg);
 }
 
-static int find(struct api *api, const struct exchange *x, struct job *j, struct err *e)
-{
-    int64_t id;
-    int rc = handle_job_id(x, &id, e);
-
-    return rc < 0 ? rc : job_get(api->db, id, j, e);
-}
-
 /* --- list -------------------------------------------------------------------------------------------------
  */
 
@@ -91,7 +83,7 @@ void handle_job_get(struct api *api, struct exchange *x)
 
     if (!query_ok(x))
         return;
-    if (find(api, x, &j, &e) < 0)
+    if (handle_job(api, x, &j, &e) < 0)
         exchange_problem(x, &e);
     else
         job_answer(api, x, 200, &j);
@@ -171,7 +163,7 @@ void handle_job_patch(struct api *api, struct exchange *x)
 
     if (!query_ok(x))
         return;
-    if (find(api, x, &j, &e) < 0 || document_body(x, &patch, &e) < 0 || if_match(x, &version, &e) < 0) {
+    if (handle_job(api, x, &j, &e) < 0 || document_body(x, &patch, &e) < 0 || if_match(x, &version, &e) < 0) {
         exchange_problem(x, &e);
     } else if (!patch_ok(api, patch, &p)) {
         exchange_problems(x, ERR_INVALID, &p);
@@ -180,7 +172,7 @@ void handle_job_patch(struct api *api, struct exchange *x)
     } else {
         changed(api);
         job_free(&j);
-        if (find(api, x, &j, &e) < 0)
+        if (handle_job(api, x, &j, &e) < 0)
             exchange_problem(x, &e);
         else
             job_answer(api, x, 200, &j);
@@ -194,7 +186,7 @@ static int move(struct api *api, const struct exchange *x, enum job_event event,
                 struct job *j, struct err *e)
 {
     int64_t id;
-    int rc = find(api, x, j, e);
+    int rc = handle_job(api, x, j, e);
 
     if (rc < 0)
         return rc;
@@ -256,7 +248,7 @@ void handle_job_delete(struct api *api, struct exchange *x)
     }
     changed(api);
     /* The row went first: a crash in between leaves a stray directory, never a job without one. */
-    snprintf(dir, sizeof dir, "%s/jobs/%" PRId64, db_dir(api->db), id);
+    job_dir(api->db, id, dir, sizeof dir);
     if (file_remove_tree(dir, &e) < 0) {
         err_wrap(&e, "the job is deleted, its directory is not");
         exchange_problem(x, &e);

@@ -5,11 +5,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "storage/event.h"
-#include "storage/job.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -114,7 +111,7 @@ static void add_stderr(struct api *api, int64_t job, struct buf *b)
     int dirfd, fd;
     ssize_t n;
 
-    snprintf(dir, sizeof dir, "%s/jobs/%" PRId64, db_dir(api->db), job);
+    job_dir(api->db, job, dir, sizeof dir);
     dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dirfd < 0)
         return;
@@ -140,17 +137,15 @@ void handle_job_log(struct api *api, struct exchange *x)
     struct job j = { 0 };
     struct buf b;
     bool dropped = false;
-    int64_t id;
 
     if (!query_ok(x))
         return;
     buf_init(&b, 0);
-    if (handle_job_id(x, &id, &e) < 0 || job_get(api->db, id, &j, &e) < 0 ||
-        add_events(api, id, &b, &dropped, &e) < 0) {
+    if (handle_job(api, x, &j, &e) < 0 || add_events(api, j.id, &b, &dropped, &e) < 0) {
         exchange_problem(x, &e);
         goto out;
     }
-    add_stderr(api, id, &b);
+    add_stderr(api, j.id, &b);
     exchange_text(x, 200, "text/plain; charset=utf-8", dropped ? "(earlier lines are left out)\n" : "");
     if (b.failed || (b.length && buf_append(&x->out, b.data, b.length) < 0)) {
         err_set(&e, ERR_NOMEM, "out of memory");

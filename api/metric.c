@@ -3,7 +3,6 @@
 
 #include "api/handle.h"
 #include "api/query.h"
-#include "storage/job.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -24,11 +23,10 @@ struct request {
 static int request_read(struct api *api, const struct exchange *x, struct request *r, struct err *e)
 {
     const char *format = x->query(x, "format");
-    struct job j = { 0 };
-    int rc = handle_job_id(x, &r->job, e);
+    struct job j;
+    int rc = handle_job(api, x, &j, e);
 
-    if (rc == 0)
-        rc = job_get(api->db, r->job, &j, e);
+    r->job = j.id;
     job_free(&j);
     r->points = POINTS_DEFAULT;
     if (rc == 0)
@@ -78,7 +76,7 @@ static void points_csv(const struct metric *list, int count, struct buf *b)
 /* One series after the other. */
 static int collect(struct api *api, const struct request *r, json_t *json, struct buf *csv, struct err *e)
 {
-    char(*names)[48] = NULL;
+    char(*names)[SERIES_NAME] = NULL;
     int names_count = 0, total = 0;
     int rc = metric_series(api->db, r->job, &names, &names_count, e);
 

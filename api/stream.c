@@ -4,7 +4,6 @@
 #include "api/handle.h"
 #include "api/query.h"
 #include "base/num.h"
-#include "storage/job.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,15 +65,14 @@ static void open_stream(struct api *api, struct exchange *x, int64_t job, bool f
 void handle_job_events(struct api *api, struct exchange *x)
 {
     struct err e = { 0 };
-    struct job j = { 0 };
-    int64_t id;
+    struct job j;
 
     if (!query_ok(x))
         return;
-    if (handle_job_id(x, &id, &e) < 0 || job_get(api->db, id, &j, &e) < 0)
+    if (handle_job(api, x, &j, &e) < 0)
         exchange_problem(x, &e);
     else
-        open_stream(api, x, id, false);
+        open_stream(api, x, j.id, false);
     job_free(&j);
 }
 

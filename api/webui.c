@@ -15,32 +15,6 @@
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "    \
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-static const struct {
-    const char *suffix, *content_type;
-} type_list[] = {
-    { "html", "text/html; charset=utf-8" },
-    { "css", "text/css; charset=utf-8" },
-    { "js", "text/javascript; charset=utf-8" },
-    { "mjs", "text/javascript; charset=utf-8" },
-    { "json", "application/json" },
-    { "map", "application/json" },
-    { "txt", "text/plain; charset=utf-8" },
-    { "svg", "image/svg+xml" },
-    { "png", "image/png" },
-    { "ico", "image/x-icon" },
-    { "woff2", "font/woff2" },
-};
-
-static const char *type_of(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-
-    for (size_t i = 0; dot && i < sizeof type_list / sizeof *type_list; i++)
-        if (strcmp(type_list[i].suffix, dot + 1) == 0)
-            return type_list[i].content_type;
-    return "application/octet-stream";
-}
-
 /* fd of DIR/a/b/c, or negative ERR_*. */
 static int open_path(const char *dir, const char *path, struct err *e)
 {
@@ -91,7 +65,7 @@ static void send_file(const struct api *api, struct exchange *x, const char *pat
         return;
     }
     exchange_empty(x, 200);
-    snprintf(x->content_type, sizeof x->content_type, "%s", type_of(path));
+    snprintf(x->content_type, sizeof x->content_type, "%s", handle_content_type(path));
     snprintf(x->etag, sizeof x->etag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)st.st_ino,
              (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_size);
     exchange_header(x, "Cache-Control", "no-cache");

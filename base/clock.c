@@ -22,6 +22,11 @@ int64_t clock_mono_ns(void)
     return now_ns(CLOCK_MONOTONIC);
 }
 
+int64_t clock_mono_ms(void)
+{
+    return clock_mono_ns() / 1000000;
+}
+
 int64_t clock_wall_ms(void)
 {
     return now_ns(CLOCK_REALTIME) / 1000000;

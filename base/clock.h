@@ -7,6 +7,7 @@
 #define CLOCK_TEXT 25 /* "2026-01-31T10:00:00.000Z" + zero */
 
 int64_t clock_mono_ns(void);
+int64_t clock_mono_ms(void);
 int64_t clock_wall_ms(void);                            /* milliseconds since the epoch, UTC */
 double clock_cpu_s(void);                               /* CPU seconds of this process, all threads */
 void clock_text(int64_t wall_ms, char out[CLOCK_TEXT]); /* ISO 8601, UTC */

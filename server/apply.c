@@ -119,7 +119,7 @@ static int show_progress(struct db *db, struct apply *a, struct err *e)
     free(text);
     json_decref(shown);
     a->pending = false;
-    a->shown_ms = clock_mono_ns() / 1000000;
+    a->shown_ms = clock_mono_ms();
     a->rows++;
     return rc;
 }
@@ -135,7 +135,7 @@ static int apply_all(struct db *db, struct apply *a, const char *text, size_t le
         at += line + 1;
     }
     a->offset += (int64_t)length;
-    bool due = clock_mono_ns() / 1000000 - a->shown_ms >= PROGRESS_MS;
+    bool due = clock_mono_ms() - a->shown_ms >= PROGRESS_MS;
     if (!rc && a->pending && (flush || due))
         rc = show_progress(db, a, e);
     if (!rc && a->rows >= TRIM_EVERY) {

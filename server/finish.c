@@ -16,15 +16,10 @@
 #define RETRY_MS    5000 /* after the database or the disk said no */
 #define REST_MAX_MS 60000
 
-static int64_t now_ms(void)
-{
-    return clock_mono_ns() / 1000000;
-}
-
 static void later(struct run *r, const struct err *e)
 {
     log_error("job=%" PRId64 " attempt=%d cannot be finished now: %s", r->job, r->attempt, e->text);
-    r->retry_ms = now_ms() + RETRY_MS;
+    r->retry_ms = clock_mono_ms() + RETRY_MS;
 }
 
 static int count_losses(struct run *r, int *losses, struct err *e)
@@ -131,7 +126,7 @@ static void settle(struct run *r, const struct verdict *v, int64_t rest)
     log_info("job=%" PRId64 " attempt=%d ended=%s exit=%d signal=%d charged=%d", r->job, r->attempt, v->end,
              r->exit_code, r->signal, v->charged);
     r->phase = rest ? RUN_RESTING : RUN_OVER;
-    r->retry_ms = rest ? now_ms() + rest : 0;
+    r->retry_ms = rest ? clock_mono_ms() + rest : 0;
     if (v->event == JOB_EVENT_FINISH)
         jobdir_trim(r->dir);
     r->owner->with.changed(r->owner->with.arg);

@@ -16,11 +16,6 @@
 
 #define UNFINISHED ".new-" /* jobs/.new-ID is not a job directory yet */
 
-void jobdir_path(const struct db *db, int64_t job, char out[JOBDIR_PATH])
-{
-    snprintf(out, JOBDIR_PATH, "%s/jobs/%" PRId64, db_dir(db), job);
-}
-
 /* An input given as a file becomes a hard link: no copy, and the blob may be swept without hurting the job.
  */
 static int link_input(const struct db *db, const char *dir, const json_t *input, const char *name,
@@ -87,7 +82,7 @@ static int publish(const struct db *db, const char *temp, const char *dir, struc
 int jobdir_make(const struct db *db, const struct job *j, struct err *e)
 {
     char dir[JOBDIR_PATH], temp[JOBDIR_PATH];
-    jobdir_path(db, j->id, dir);
+    job_dir(db, j->id, dir, sizeof dir);
     if (file_exists(dir))
         return 0;
     json_t *spec = json_loads(j->spec, 0, NULL);

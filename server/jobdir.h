@@ -8,7 +8,6 @@
 
 #define JOBDIR_PATH 640
 
-void jobdir_path(const struct db *db, int64_t job, char out[JOBDIR_PATH]);
 /* 0 also when it is there already. */
 int jobdir_make(const struct db *db, const struct job *j, struct err *e);
 /* After success: what only a further attempt would need. */

@@ -40,7 +40,7 @@ static int recover_one(struct db *db, struct supervisor *s, const struct job *j,
         return rc;
     if (a.ended_ms)
         return resume_rest(db, j, e);
-    jobdir_path(db, j->id, dir);
+    job_dir(db, j->id, dir, sizeof dir);
     supervisor_adopt(s, j, &a, live_handle(dir, &a, &lock));
     return 0;
 }

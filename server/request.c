@@ -1,5 +1,6 @@
 #include "server/request.h"
 
+#include "api/document.h"
 #include "api/route.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -31,17 +32,10 @@ static void read_length(struct request *r)
         r->length = 0; /* a malformed one was refused before it came here */
 }
 
-static bool is_json(const char *type)
-{
-    size_t length = strcspn(type, "; \t");
-    return (length == 16 && strncasecmp(type, "application/json", length) == 0) ||
-           (length > 5 && strncasecmp(type + length - 5, "+json", 5) == 0);
-}
-
 static int begin_json(struct request *r, struct err *e)
 {
     const char *type = r->x.header(&r->x, "Content-Type");
-    if (r->length != 0 && type && !is_json(type))
+    if (r->length != 0 && type && !document_is_json(type))
         return err_set(e, ERR_MEDIA, "this route takes application/json, not %.80s", type);
     if (r->length > (int64_t)EXCHANGE_JSON_MAX)
         return err_set(e, ERR_TOO_LARGE, "a JSON body may have at most %zu bytes", EXCHANGE_JSON_MAX);

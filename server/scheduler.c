@@ -19,11 +19,6 @@ struct scheduler {
     int64_t head, head_since_ms; /* who is first in the queue, and since when; monotonic */
 };
 
-static int64_t now_ms(void)
-{
-    return clock_mono_ns() / 1000000;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     scheduler_run(timer->data);
@@ -64,9 +59,9 @@ static bool patience_is_over(struct scheduler *s, const struct job *head)
 {
     if (s->head != head->id) {
         s->head = head->id;
-        s->head_since_ms = now_ms();
+        s->head_since_ms = clock_mono_ms();
     }
-    return head->cpus <= s->with.slots && now_ms() - s->head_since_ms > SCHEDULER_PATIENCE_MS;
+    return head->cpus <= s->with.slots && clock_mono_ms() - s->head_since_ms > SCHEDULER_PATIENCE_MS;
 }
 
 /* One job: *id is 0 when none can be started now. */

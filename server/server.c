@@ -37,7 +37,7 @@ static void close_all(struct server *s)
 static void on_patience(uv_timer_t *timer)
 {
     struct server *s = timer->data;
-    if (http_busy(s->http) && clock_mono_ns() / 1000000 - s->closing_ms < CLOSING_MAX_MS)
+    if (http_busy(s->http) && clock_mono_ms() - s->closing_ms < CLOSING_MAX_MS)
         return;
     uv_timer_stop(timer);
     close_all(s);
@@ -50,7 +50,7 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     log_info("stopping signal=%d; workers go on", number);
     notify_send("STOPPING=1");
-    s->closing_ms = clock_mono_ns() / 1000000;
+    s->closing_ms = clock_mono_ms();
     http_quiesce(s->http);
     uv_timer_start(&s->patience, on_patience, CLOSING_STEP_MS, CLOSING_STEP_MS);
 }

@@ -19,11 +19,6 @@
 #define STORE_TICKS 10         /* usage goes into the database */
 #define STDERR_MAX  (8L << 20) /* a worker's stderr.log beyond this starts anew */
 
-static int64_t now_ms(void)
-{
-    return clock_mono_ns() / 1000000;
-}
-
 /* --- the list ------------------------------------------------------------------------------------- */
 
 static void run_free(struct run *r)
@@ -58,12 +53,12 @@ static struct run *run_new(struct supervisor *s, const struct job *j, const stru
     r->wall_s = j->wall_s;
     r->charged = j->charged;
     r->max_attempts = j->max_attempts;
-    r->deadline_ms = now_ms() + a->started_ms + j->wall_s * 1000 - clock_wall_ms();
+    r->deadline_ms = clock_mono_ms() + a->started_ms + j->wall_s * 1000 - clock_wall_ms();
     r->exit_code = -1;
     r->usage = (struct usage){ 0, a->peak_kb, a->cpu_s };
     r->launcher = launcher_list[0];
     memcpy(r->token, a->token, sizeof r->token);
-    jobdir_path(s->with.db, j->id, r->dir);
+    job_dir(s->with.db, j->id, r->dir, sizeof r->dir);
     r->next = s->first;
     s->first = r;
     if (!uv_is_active((uv_handle_t *)&s->tick))
@@ -236,7 +231,7 @@ static void stop(struct run *r, enum stop_cause cause, bool at_once)
     int64_t grace = at_once ? 0 : r->owner->with.config->grace;
     log_info("job=%" PRId64 " attempt=%d is told to stop", r->job, r->attempt);
     r->launcher->cancel(r->task, grace == 0);
-    r->kill_ms = now_ms() + grace * 1000;
+    r->kill_ms = clock_mono_ms() + grace * 1000;
 }
 
 void supervisor_stop(struct supervisor *s, int64_t job)
@@ -264,14 +259,14 @@ static void tick_live(struct run *r, unsigned ticks)
     struct supervisor *s = r->owner;
     if (!r->launcher->poll(r->task, &r->usage) && r->usage.resident_kb > r->memory_mb * 1024)
         stop(r, STOP_MEMORY, true);
-    else if (now_ms() > r->deadline_ms)
+    else if (clock_mono_ms() > r->deadline_ms)
         stop(r, STOP_WALL, false);
     else if (r->follower && follower_flooded(r->follower))
         stop(r, STOP_EVENTS, true);
-    if (r->kill_ms && now_ms() >= r->kill_ms) {
+    if (r->kill_ms && clock_mono_ms() >= r->kill_ms) {
         log_warn("job=%" PRId64 " attempt=%d does not stop: killed", r->job, r->attempt);
         r->launcher->cancel(r->task, true);
-        r->kill_ms = now_ms() + 60000; /* a process in the kernel's hands; keep saying so */
+        r->kill_ms = clock_mono_ms() + 60000; /* a process in the kernel's hands; keep saying so */
     }
     if (r->follower && ticks % POLL_TICKS == 0)
         follower_poll(r->follower);
@@ -300,7 +295,7 @@ static void on_tick(uv_timer_t *timer)
     struct supervisor *s = timer->data;
     s->ticks++;
     for (struct run *r = s->first; r; r = r->next) {
-        bool due = r->retry_ms && now_ms() >= r->retry_ms;
+        bool due = r->retry_ms && clock_mono_ms() >= r->retry_ms;
         if (r->phase == RUN_LIVE)
             tick_live(r, s->ticks);
         else if (r->phase == RUN_ENDED && due)

@@ -28,6 +28,13 @@ void job_list_free(struct job *list, int count)
     free(list);
 }
 
+void job_dir(const struct db *db, int64_t id, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s/jobs/%lld", db_dir(db), (long long)id);
+    if (n < 0 || (size_t)n >= size)
+        *out = '\0'; /* a path that no directory has */
+}
+
 static void read_row(struct sql *q, void *row)
 {
     struct job *j = row;

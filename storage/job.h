@@ -77,6 +77,9 @@ struct job {
 void job_free(struct job *j); /* frees what j owns, not j */
 void job_list_free(struct job *list, int count);
 
+/* Path of the job's directory, DIR/jobs/ID, whether it exists or not; "" when it doesn't fit. */
+void job_dir(const struct db *db, int64_t id, char *out, size_t size);
+
 struct job_new {
     const char *kind, *name, *owner, *tags, *spec, *model_hash, *dataset_hash;
     int priority, cpus, max_attempts;

@@ -1,7 +1,6 @@
-/* asset.c - models and data sets: the same four commands twice. */
-#include "api/client/client.h"
+/* asset.c - models and data sets: four commands for both. */
 #include "api/client/field.h"
-#include "api/client/table.h"
+#include "api/client/listing.h"
 #include "api/client/text.h"
 
 #include <inttypes.h>
@@ -13,9 +12,7 @@
 #define MOST 10000 /* rows of a list */
 
 struct kind {
-    const char *path;
-    const char *const *heads;
-    void (*row)(struct table *t, const json_t *item);
+    struct listing listing;
     const char *const *endings; /* cut off when a file's name becomes the name */
 };
 
@@ -86,32 +83,12 @@ static const char *const dataset_heads[] = { ">ID",   "NAME",  "FORMAT", "SAMPLE
 static const char *const model_endings[] = { ".onnx", NULL };
 static const char *const dataset_endings[] = { ".tar.gz", ".tar.xz", ".tar.zst", ".tar", ".tgz",
                                                ".zip",    ".npz",    ".npy",     NULL };
-static const struct kind model_kind = { "/v1/models", model_heads, model_row, model_endings };
-static const struct kind dataset_kind = { "/v1/datasets", dataset_heads, dataset_row, dataset_endings };
+static const struct kind models = { { "/v1/models", model_heads, model_row }, model_endings };
+static const struct kind datasets = { { "/v1/datasets", dataset_heads, dataset_row }, dataset_endings };
 
-static void print_items(const struct kind *k, const json_t *items)
+static const struct kind *kind_of(const struct args *a)
 {
-    struct table *t = table_new(k->heads);
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach(items, i, item) k->row(t, item);
-    table_print(t, stdout);
-    table_free(t);
-}
-
-static int print_item(struct client *c, const struct kind *k, json_t *item)
-{
-    json_t *items = json_array();
-
-    json_array_append(items, item);
-    if (c->json)
-        client_print_json(c, item, JSON_INDENT(2));
-    else
-        print_items(k, items);
-    json_decref(items);
-    json_decref(item);
-    return CLIENT_DONE;
+    return strcmp(a->noun, "models") == 0 ? &models : &datasets;
 }
 
 /* The file's name without directories and a known ending. */
@@ -139,9 +116,10 @@ static void show_upload(void *arg, int64_t sent, int64_t total)
     fprintf(stderr, percent < 100 ? "\rsending: %d %%" : "\r\033[K", percent);
 }
 
-static int add(struct client *c, const struct kind *k, const struct args *a)
+int asset_add(struct client *c, const struct args *a)
 {
     static const char *const options[] = { "format", "mean", "std" };
+    const struct kind *k = kind_of(a);
     struct http_request r = { .method = "POST", .file = a->word[0] };
     char name[256];
     struct buf path;
@@ -150,93 +128,38 @@ static int add(struct client *c, const struct kind *k, const struct args *a)
 
     default_name(a->word[0], k->endings, name, sizeof name);
     buf_init(&path, 0);
-    buf_text(&path, k->path);
+    buf_text(&path, k->listing.path);
     http_query(&path, "name", option_has(a, "name") ? option_get(a, "name") : name);
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         http_query(&path, options[i], option_get(a, options[i]));
-    r.path = path.data ? path.data : k->path;
+    r.path = path.data ? path.data : k->listing.path;
     if (isatty(STDERR_FILENO)) {
         r.progress = show_upload;
         r.arg = &shown;
     }
     code = client_call(c, &r, &item);
     buf_free(&path);
-    return code == CLIENT_DONE ? print_item(c, k, item) : code;
+    if (item)
+        listing_print(c, &k->listing, item);
+    json_decref(item);
+    return code;
 }
 
-static int ls(struct client *c, const struct kind *k)
+int asset_ls(struct client *c, const struct args *a)
 {
+    const struct listing *l = &kind_of(a)->listing;
     char path[64];
-    json_t *list = NULL;
-    int code;
 
-    snprintf(path, sizeof path, "%s?limit=200", k->path);
-    code = client_list(c, path, MOST, &list);
-    if (code == CLIENT_DONE && c->json)
-        client_print_json(c, list, JSON_INDENT(2));
-    else if (code == CLIENT_DONE)
-        print_items(k, json_object_get(list, "items"));
-    json_decref(list);
-    return code;
+    snprintf(path, sizeof path, "%s?limit=200", l->path);
+    return listing_ls(c, l, path, MOST);
 }
 
-/* `method` on each of the ids given. */
-static int each(struct client *c, const struct kind *k, const struct args *a, const char *method)
+int asset_get(struct client *c, const struct args *a)
 {
-    int code = CLIENT_DONE;
-    int64_t id;
-
-    for (int i = 0; i < a->words && code == CLIENT_DONE; i++) {
-        json_t *item = NULL;
-        char path[64];
-        if (!client_id(a->word[i], &id))
-            return CLIENT_USAGE;
-        snprintf(path, sizeof path, "%s/%" PRId64, k->path, id);
-        code = client_call(c, &(struct http_request){ .method = method, .path = path }, &item);
-        if (item)
-            code = print_item(c, k, item);
-    }
-    return code;
+    return listing_each(c, &kind_of(a)->listing, a, NULL, "");
 }
 
-int model_add(struct client *c, const struct args *a)
+int asset_rm(struct client *c, const struct args *a)
 {
-    return add(c, &model_kind, a);
-}
-
-int model_ls(struct client *c, const struct args *a)
-{
-    (void)a;
-    return ls(c, &model_kind);
-}
-
-int model_get(struct client *c, const struct args *a)
-{
-    return each(c, &model_kind, a, NULL);
-}
-
-int model_rm(struct client *c, const struct args *a)
-{
-    return each(c, &model_kind, a, "DELETE");
-}
-
-int dataset_add(struct client *c, const struct args *a)
-{
-    return add(c, &dataset_kind, a);
-}
-
-int dataset_ls(struct client *c, const struct args *a)
-{
-    (void)a;
-    return ls(c, &dataset_kind);
-}
-
-int dataset_get(struct client *c, const struct args *a)
-{
-    return each(c, &dataset_kind, a, NULL);
-}
-
-int dataset_rm(struct client *c, const struct args *a)
-{
-    return each(c, &dataset_kind, a, "DELETE");
+    return listing_each(c, &kind_of(a)->listing, a, "DELETE", "");
 }

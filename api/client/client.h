@@ -47,14 +47,10 @@ void client_print_json(const struct client *c, const json_t *value, size_t flags
 bool client_id(const char *text, int64_t *id);
 
 /* The commands; each returns an exit code. */
-int model_add(struct client *c, const struct args *a);
-int model_ls(struct client *c, const struct args *a);
-int model_get(struct client *c, const struct args *a);
-int model_rm(struct client *c, const struct args *a);
-int dataset_add(struct client *c, const struct args *a);
-int dataset_ls(struct client *c, const struct args *a);
-int dataset_get(struct client *c, const struct args *a);
-int dataset_rm(struct client *c, const struct args *a);
+int asset_add(struct client *c, const struct args *a);
+int asset_ls(struct client *c, const struct args *a);
+int asset_get(struct client *c, const struct args *a);
+int asset_rm(struct client *c, const struct args *a);
 int job_submit(struct client *c, const struct args *a);
 int job_ls(struct client *c, const struct args *a);
 int job_get(struct client *c, const struct args *a);

@@ -1,7 +1,6 @@
 /* job.c - the commands about jobs, but for submitting (submit.c) and watching (watch.c). */
-#include "api/client/client.h"
 #include "api/client/field.h"
-#include "api/client/table.h"
+#include "api/client/listing.h"
 #include "api/client/text.h"
 #include "base/num.h"
 
@@ -48,34 +47,12 @@ static void job_row(struct table *t, const json_t *job)
     table_text(t, field_text(job, "/reason"));
 }
 
-static void print_jobs(const json_t *jobs)
-{
-    struct table *t = table_new(heads);
-    const json_t *job;
-    size_t i;
-
-    json_array_foreach(jobs, i, job) job_row(t, job);
-    table_print(t, stdout);
-    table_free(t);
-}
-
-static void print_one(struct client *c, json_t *job)
-{
-    json_t *jobs = json_array();
-
-    json_array_append(jobs, job);
-    if (c->json)
-        client_print_json(c, job, JSON_INDENT(2));
-    else
-        print_jobs(jobs);
-    json_decref(jobs);
-}
+static const struct listing jobs = { "/v1/jobs", heads, job_row };
 
 int job_ls(struct client *c, const struct args *a)
 {
     static const char *const filters[] = { "state", "kind", "tag", "owner" };
     const char *limit = option_get(a, "limit");
-    json_t *list = NULL;
     int64_t most = 50;
     char page[8];
     struct buf path;
@@ -85,58 +62,33 @@ int job_ls(struct client *c, const struct args *a)
         return client_usage("--limit takes a number from 1 to 100000");
     snprintf(page, sizeof page, "%d", most < 200 ? (int)most : 200);
     buf_init(&path, 0);
-    buf_text(&path, "/v1/jobs");
+    buf_text(&path, jobs.path);
     http_query(&path, "limit", page);
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
         http_query(&path, filters[i], option_get(a, filters[i]));
-    code = client_list(c, path.data ? path.data : "/v1/jobs", (int)most, &list);
+    code = listing_ls(c, &jobs, path.data ? path.data : jobs.path, (int)most);
     buf_free(&path);
-    if (code == CLIENT_DONE && c->json)
-        client_print_json(c, list, JSON_INDENT(2));
-    else if (code == CLIENT_DONE)
-        print_jobs(json_object_get(list, "items"));
-    json_decref(list);
-    return code;
-}
-
-/* `method` on /v1/jobs/ID + suffix, for each id given; prints the jobs that come back. */
-static int each(struct client *c, const struct args *a, const char *method, const char *suffix)
-{
-    int code = CLIENT_DONE;
-    int64_t id;
-
-    for (int i = 0; i < a->words && code == CLIENT_DONE; i++) {
-        json_t *job = NULL;
-        char path[64];
-        if (!client_id(a->word[i], &id))
-            return CLIENT_USAGE;
-        snprintf(path, sizeof path, "/v1/jobs/%" PRId64 "%s", id, suffix);
-        code = client_call(c, &(struct http_request){ .method = method, .path = path }, &job);
-        if (job)
-            print_one(c, job);
-        json_decref(job);
-    }
     return code;
 }
 
 int job_get(struct client *c, const struct args *a)
 {
-    return each(c, a, NULL, "");
+    return listing_each(c, &jobs, a, NULL, "");
 }
 
 int job_cancel(struct client *c, const struct args *a)
 {
-    return each(c, a, "POST", "/cancel");
+    return listing_each(c, &jobs, a, "POST", "/cancel");
 }
 
 int job_retry(struct client *c, const struct args *a)
 {
-    return each(c, a, "POST", "/retry");
+    return listing_each(c, &jobs, a, "POST", "/retry");
 }
 
 int job_rm(struct client *c, const struct args *a)
 {
-    return each(c, a, "DELETE", "");
+    return listing_each(c, &jobs, a, "DELETE", "");
 }
 
 int job_watch(struct client *c, const struct args *a)

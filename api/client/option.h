@@ -16,6 +16,7 @@ struct option_def {
 };
 
 struct args {
+    const char *noun;           /* of the command: "models"; the caller's to fill in */
     const char *word[ARGS_MAX]; /* positional */
     int words;
     struct {
