@@ -25,6 +25,7 @@ typedef int64_t real_mask; /* the integer of the same width: what vector compari
 #define real_rint  rint
 #define real_floor floor
 #define real_tanh  tanh
+#define real_pow   pow
 #else
 typedef float real;
 typedef int32_t real_mask;
@@ -35,6 +36,7 @@ typedef int32_t real_mask;
 #define real_rint  rintf
 #define real_floor floorf
 #define real_tanh  tanhf
+#define real_pow   powf
 #endif
 
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real)), aligned(64), may_alias));

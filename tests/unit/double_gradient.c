@@ -1,7 +1,7 @@
 /* Gradients of every operator against central differences, in double precision. One row of the table is one
- * small network: x -> node -> y, with the loss sum r * y for fixed random r. The test fails for an operator
- * without a row. QuantizeLinear, DequantizeLinear and QuantdFakeQuant are not differentiable:
- * worker_op_quantize.c. */
+ * small network: x -> node -> y..., with the loss sum r * y for fixed random r over all outputs. The test
+ * fails for an operator without a row. QuantizeLinear, DequantizeLinear and QuantdFakeQuant are not
+ * differentiable: worker_op_quantize.c. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/graph/net.h"
@@ -28,7 +28,7 @@ struct row {
     struct shape in;
     const char *second;    /* operator that makes a second computed input from x; NULL: none */
     struct shape param[4]; /* parameters behind it, up to the first without dimensions; all positive */
-    struct ints consts[4]; /* constant inputs behind them */
+    struct ints consts[4]; /* constant inputs behind them; OUT leaves one out */
     struct ints ints[5];   /* attributes: lists, */
     struct {
         const char *name;
@@ -38,8 +38,12 @@ struct row {
         const char *name;
         double value;
     } real[2];
-    const char *auto_pad;
+    struct {
+        const char *name, *value;
+    } text[2];
+    int outputs;      /* 0: one */
     int opset;        /* 0: 13 */
+    bool unbatched;   /* the graph has no batch axis */
     bool frozen;      /* forward without training */
     bool param_first; /* the parameter is the first input */
 };
@@ -59,6 +63,13 @@ struct row {
         }                                                                                                    \
     }
 #define C(...) L(NULL, __VA_ARGS__)
+#define OUT                                                                                                  \
+    {                                                                                                        \
+        NULL, -1,                                                                                            \
+        {                                                                                                    \
+            0                                                                                                \
+        }                                                                                                    \
+    }
 
 static const struct row table[] = {
     { .op = "Conv", .in = S(3, 5, 4), .param = { S(6, 3, 3, 3), S(6) }, .ints = { L("pads", 1, 1, 1, 1) } },
@@ -70,12 +81,24 @@ static const struct row table[] = {
     { .op = "Conv",
       .in = S(3, 5, 5),
       .param = { S(3, 1, 3, 3), S(3) },
-      .auto_pad = "SAME_UPPER",
+      .text = { { "auto_pad", "SAME_UPPER" } },
       .integer = { { "group", 3 } },
       .ints = { L("strides", 2, 2) } },
     { .op = "Conv", .in = S(2, 3, 3), .param = { S(5, 2, 3, 3), S(5) } },
     { .op = "Gemm", .in = S(7), .param = { S(5, 7), S(5) }, .integer = { { "transB", 1 } } },
     { .op = "Gemm", .in = S(19), .param = { S(19, 6), S(1, 6) } },
+    { .op = "Gemm", .in = S(7), .param = { S(7, 5), S(1) }, .real = { { "alpha", 0.4 }, { "beta", -0.7 } } },
+    { .op = "Gemm",
+      .in = S(4, 3),
+      .param = { S(4, 6), S(3, 1) },
+      .integer = { { "transA", 1 } },
+      .unbatched = true },
+    { .op = "Gemm",
+      .in = S(4, 3),
+      .param = { S(5, 4), S(3, 5) },
+      .integer = { { "transA", 1 }, { "transB", 1 } },
+      .real = { { "alpha", 1.5 } },
+      .unbatched = true },
     { .op = "MatMul", .in = S(9), .param = { S(9, 4) } },
     { .op = "MatMul", .in = S(3, 5), .param = { S(5, 4) } },
     { .op = "MaxPool", .in = S(2, 6, 6), .ints = { L("kernel_shape", 2, 2), L("strides", 2, 2) } },
@@ -84,6 +107,8 @@ static const struct row table[] = {
       .ints = { L("kernel_shape", 3, 3), L("strides", 2, 2), L("pads", 1, 0, 1, 0) },
       .integer = { { "ceil_mode", 1 } } },
     { .op = "MaxPool", .in = S(1, 6, 5), .ints = { L("kernel_shape", 2, 2), L("dilations", 2, 3) } },
+    { .op = "GlobalMaxPool", .in = S(3, 3, 4) },
+    { .op = "AveragePool", .in = S(1, 6, 5), .ints = { L("kernel_shape", 2, 2), L("dilations", 2, 3) } },
     { .op = "AveragePool", .in = S(2, 5, 5), .ints = { L("kernel_shape", 3, 3), L("pads", 1, 1, 1, 1) } },
     { .op = "AveragePool",
       .in = S(2, 5, 5),
@@ -92,7 +117,7 @@ static const struct row table[] = {
     { .op = "AveragePool",
       .in = S(1, 6, 6),
       .ints = { L("kernel_shape", 3, 3), L("strides", 2, 2) },
-      .auto_pad = "SAME_LOWER" },
+      .text = { { "auto_pad", "SAME_LOWER" } } },
     { .op = "GlobalAveragePool", .in = S(3, 3, 4) },
     { .op = "Relu", .in = S(5, 3) },
     { .op = "LeakyRelu", .in = S(5, 3), .real = { { "alpha", 0.3 } } },
@@ -101,6 +126,17 @@ static const struct row table[] = {
     { .op = "HardSigmoid", .in = S(5, 3), .real = { { "alpha", 0.9 }, { "beta", 0.4 } } },
     { .op = "HardSwish", .in = S(5, 3) },
     { .op = "Clip", .in = S(5, 3), .real = { { "min", -0.4 }, { "max", 0.6 } }, .opset = 6 },
+    { .op = "PRelu", .in = S(2, 3, 2), .param = { S(2, 1, 1) } },
+    { .op = "PRelu", .in = S(2, 3, 2), .param = { S(1) } },
+    { .op = "PRelu", .in = S(2, 3, 2), .param = { S(2, 3, 2) } },
+    { .op = "LRN",
+      .in = S(7, 2, 1),
+      .integer = { { "size", 4 } },
+      .real = { { "alpha", 0.9 }, { "beta", 0.75 } } },
+    { .op = "LRN",
+      .in = S(3, 2),
+      .integer = { { "size", 5 } },
+      .real = { { "beta", 0.6 }, { "bias", 0.5 } } },
     { .op = "Add", .in = S(2, 3, 2), .second = "Sigmoid" },
     { .op = "Add", .in = S(2, 3, 2), .param = { S(2, 1, 1) } },
     { .op = "Add", .in = S(2, 3, 2), .param = { S(1, 2, 3, 2) } },
@@ -139,6 +175,23 @@ static const struct row table[] = {
       .real = { { "value", 0.5 } },
       .opset = 10 },
     { .op = "Pad", .in = S(2, 3), .consts = { C(0, 0, 2, 0, 1, 1) } },
+    { .op = "DepthToSpace", .in = S(8, 2, 3), .integer = { { "blocksize", 2 } } },
+    { .op = "DepthToSpace",
+      .in = S(8, 2, 3),
+      .integer = { { "blocksize", 2 } },
+      .text = { { "mode", "CRD" } } },
+    { .op = "SpaceToDepth", .in = S(2, 4, 6), .integer = { { "blocksize", 2 } } },
+    { .op = "Resize", .in = S(2, 3, 2), .consts = { OUT, OUT, C(1, 2, 5, 3) } },
+    { .op = "Resize",
+      .in = S(1, 4, 5),
+      .consts = { OUT, OUT, C(1, 1, 7, 3) },
+      .text = { { "mode", "linear" }, { "coordinate_transformation_mode", "align_corners" } } },
+    { .op = "Resize",
+      .in = S(1, 4, 5),
+      .consts = { OUT, OUT, C(1, 1, 8, 6) },
+      .text = { { "mode", "cubic" } } },
+    { .op = "Split", .in = S(5, 2), .consts = { C(1, 3, 1) }, .integer = { { "axis", 1 } }, .outputs = 3 },
+    { .op = "Split", .in = S(3, 4), .integer = { { "axis", -1 } }, .outputs = 2 },
     { .op = "Concat", .in = S(2, 3), .second = "Tanh", .integer = { { "axis", 1 } } },
     { .op = "Concat", .in = S(2, 3), .second = "Tanh", .integer = { { "axis", -1 } } },
     { .op = "ReduceMean", .in = S(3, 4, 2), .ints = { L("axes", 2, -1) } },
@@ -191,8 +244,8 @@ static void set_attributes(struct node *n, const struct row *t)
         node_set_int(n, t->integer[i].name, t->integer[i].value);
     for (int i = 0; i < 2 && t->real[i].name; i++)
         node_set_float(n, t->real[i].name, t->real[i].value);
-    if (t->auto_pad)
-        node_set_string(n, "auto_pad", t->auto_pad);
+    for (int i = 0; i < 2 && t->text[i].name; i++)
+        node_set_string(n, t->text[i].name, t->text[i].value);
 }
 
 static struct graph *build(const struct row *t, struct rng *r)
@@ -201,6 +254,7 @@ static struct graph *build(const struct row *t, struct rng *r)
     struct graph *g = graph_new(t->op);
     int input[NODE_INPUTS], inputs = 0;
     g->opset = t->opset ? t->opset : 13;
+    g->batched = !t->unbatched;
     input[inputs++] = graph_add_input(g, "x", &t->in, &e);
     if (t->second) {
         input[inputs] = graph_add_value(g, "second", &e);
@@ -210,16 +264,16 @@ static struct graph *build(const struct row *t, struct rng *r)
     for (int i = 0; i < 4 && t->param[i].rank; i++)
         input[inputs++] = add_param(g, &t->param[i], i, r);
     for (int i = 0; i < 4 && t->consts[i].count; i++)
-        input[inputs++] = add_const(g, &t->consts[i], i);
+        input[inputs++] = t->consts[i].count < 0 ? -1 : add_const(g, &t->consts[i], i);
     if (t->param_first) {
         input[0] = input[1];
         input[1] = g->input;
     }
-    int y = graph_add_value(g, "y", &e);
-    int n = graph_add_node(g, t->op, "node", input, inputs, &y, 1, &e);
+    for (g->outputs = 0; !g->outputs || g->outputs < t->outputs; g->outputs++)
+        g->output[g->outputs] = graph_add_value(g, (char[]){ 'y', (char)('0' + g->outputs), 0 }, &e);
+    int n = graph_add_node(g, t->op, "node", input, inputs, g->output, g->outputs, &e);
     must(n, &e, t);
     set_attributes(&g->node[n], t);
-    g->output[g->outputs++] = y;
     must(graph_finish(g, &e), &e, t);
     return g;
 }
@@ -230,8 +284,8 @@ struct check {
     const struct row *t;
     struct graph *g;
     struct net *n;
-    size_t in, out; /* features */
-    real *r;        /* loss = sum of r * y over the valid samples, layout of y */
+    size_t in;             /* features */
+    real *r[NODE_OUTPUTS]; /* loss = sum of r * y over the valid samples, layouts of the outputs */
 };
 
 static bool valid(size_t at, size_t features)
@@ -239,14 +293,28 @@ static bool valid(size_t at, size_t features)
     return at / (features * LANES) * LANES + at % LANES < SAMPLES;
 }
 
+/* Numbers of output k. */
+static size_t count_of(const struct check *c, int k)
+{
+    return 2 * (size_t)shape_count(&c->g->value[c->g->output[k]].shape) * LANES;
+}
+
 static double loss(struct check *c)
 {
     double sum = 0;
     net_forward(c->n, SAMPLES, !c->t->frozen, 3);
-    const real *y = net_output(c->n, 0);
-    for (size_t i = 0; i < 2 * c->out * LANES; i++)
-        sum += c->r[i] * y[i];
+    for (int k = 0; k < c->g->outputs; k++)
+        for (size_t i = 0; i < count_of(c, k); i++)
+            sum += c->r[k][i] * net_output(c->n, k)[i];
     return sum;
+}
+
+static void step(struct check *c)
+{
+    net_forward(c->n, SAMPLES, !c->t->frozen, 3);
+    for (int k = 0; k < c->g->outputs; k++)
+        memcpy(net_output_gradient(c->n, k), c->r[k], count_of(c, k) * sizeof(real));
+    net_backward(c->n);
 }
 
 static void compare(struct check *c, real *at, double gradient, const char *what, size_t index)
@@ -304,21 +372,19 @@ static void check_row(const struct row *t)
     struct net_options o = { .batch = SAMPLES, .train = true, .input_gradient = true, .seed = 5 };
     must(net_new(c.g, &o, &c.n, &e), &e, t);
     c.in = (size_t)shape_count(&t->in);
-    c.out = (size_t)shape_count(&c.g->value[c.g->output[0]].shape);
-    c.r = mem_array(2 * c.out * LANES, sizeof *c.r);
-    for (size_t i = 0; i < 2 * c.out * LANES; i++)
-        c.r[i] = valid(i, c.out) ? rng_uniform(&r) * 2 - 1 : 0;
+    for (int k = 0; k < c.g->outputs; k++) {
+        c.r[k] = mem_array(count_of(&c, k), sizeof *c.r[k]);
+        for (size_t i = 0; i < count_of(&c, k); i++)
+            c.r[k][i] = valid(i, count_of(&c, k) / 2 / LANES) ? rng_uniform(&r) * 2 - 1 : 0;
+    }
     for (size_t i = 0; i < 2 * c.in * LANES; i++)
         net_input(c.n)[i] = valid(i, c.in) ? rng_uniform(&r) * 2 - 1 : 0;
-    loss(&c);
-    memcpy(net_output_gradient(c.n, 0), c.r, 2 * c.out * LANES * sizeof *c.r);
-    net_backward(c.n);
+    step(&c);
     check_input(&c);
-    net_forward(c.n, SAMPLES, !t->frozen, 3);
-    memcpy(net_output_gradient(c.n, 0), c.r, 2 * c.out * LANES * sizeof *c.r);
-    net_backward(c.n);
+    step(&c);
     check_params(&c);
-    free(c.r);
+    for (int k = 0; k < c.g->outputs; k++)
+        free(c.r[k]);
     net_free(c.n);
     graph_free(c.g);
 }

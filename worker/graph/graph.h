@@ -107,6 +107,7 @@ struct graph {
     bool batched;         /* false: the graph has no batch axis (operator tests): one sample in lane 0 */
     bool batch_fixed_one; /* the file fixes the batch to 1; kept for export */
     bool input_nhwc;      /* the file's input is NHWC: the loader feeds it so */
+    bool size_open;       /* height and width of the input are free: kept for export */
     struct value *value;
     int values, values_capacity;
     struct node *node; /* topological order after graph_finish */
@@ -159,6 +160,11 @@ double node_float(const struct node *n, const char *name, double fallback);
  *
  * Errors: ERR_UNSUPPORTED or ERR_INVALID with place "node NAME (Op)". */
 int graph_finish(struct graph *g, struct err *e);
+
+/* Give a finished graph samples of another size: every setup runs anew, values and nodes keep their places.
+ * No net of it may be in use. When a node can't take the size, the graph is as before and the error names the
+ * node. */
+int graph_set_input(struct graph *g, const struct shape *sample, struct err *e);
 
 /* Edit: put a new node of `op` behind value v: all consumers among nodes[] (-1: every consumer and the graph
  * outputs) read the new node's output instead. extra: further inputs of the new node (parameters).

@@ -114,6 +114,7 @@ int graph_clone(const struct graph *g, struct graph **copy, struct err *e)
     to->batched = g->batched;
     to->batch_fixed_one = g->batch_fixed_one;
     to->input_nhwc = g->input_nhwc;
+    to->size_open = g->size_open;
     for (int i = 0; i < g->values && r == 0; i++)
         r = copy_value(to, &g->value[i], e);
     for (int i = 0; i < g->nodes && r == 0; i++)

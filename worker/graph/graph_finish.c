@@ -162,7 +162,7 @@ static void trim_outputs(struct finish *f)
 {
     for (int i = 0; i < f->ordered; i++) {
         struct node *n = &f->g->node[f->order[i]];
-        while (n->outputs > 1 && !f->value_needed[n->output[n->outputs - 1]])
+        while (n->outputs > 1 && !n->op->all_outputs && !f->value_needed[n->output[n->outputs - 1]])
             n->outputs--;
         for (int k = 0; k < n->outputs; k++)
             f->value_needed[n->output[k]] = true;
@@ -241,18 +241,31 @@ static int compact_values(struct finish *f, struct err *e)
     return 0;
 }
 
+/* Only operators that compute nothing read an empty value. */
+static int check_inputs(const struct graph *g, const struct node *n, struct err *e)
+{
+    for (int i = 0; i < n->inputs && !n->op->pass_shape_only; i++) {
+        const struct value *v = n->input[i] >= 0 ? &g->value[n->input[i]] : NULL;
+        if (v && v->kind != VALUE_CONST && shape_count(&v->shape) == 0)
+            return err_set(e, ERR_UNSUPPORTED, "The input '%s' is empty", v->name);
+    }
+    return 0;
+}
+
 static int setup_node(struct graph *g, struct node *n, struct err *e)
 {
     char text[128];
     node_reset(n);
-    int r = n->op->setup(g, n, e);
+    int r = check_inputs(g, n, e);
+    if (r == 0)
+        r = n->op->setup(g, n, e);
     if (r < 0)
         return e && e->code ? e->code : r;
     for (int i = 0; i < n->outputs; i++) {
         const struct value *v = &g->value[n->output[i]];
         int64_t count = shape_count(&v->shape);
         shape_text(&v->shape, text, sizeof text);
-        if (count == 0)
+        if (count == 0 && g->batched)
             return err_set(e, ERR_INVALID, "The output '%s' would be empty (%s)", v->name, text);
         if (count < 0 || count > FEATURE_LIMIT)
             return err_set(e, ERR_TOO_LARGE, "The output '%s' would be too large (%s)", v->name, text);
@@ -264,7 +277,7 @@ static int setup_nodes(struct graph *g, struct err *e)
 {
     const struct value *input = &g->value[g->input];
     int64_t count = shape_count(&input->shape);
-    if (count < 1 || count > FEATURE_LIMIT)
+    if (count < (g->batched ? 1 : 0) || count > FEATURE_LIMIT)
         return err_set(e, ERR_UNSUPPORTED, "The input '%s' is empty or too large", input->name);
     for (int i = 0; i < g->nodes; i++) {
         int r = setup_node(g, &g->node[i], e);

@@ -187,7 +187,7 @@ void net_forward(struct net *n, int samples, bool training, uint64_t tick)
     for (int i = 0; i < n->graph->nodes; i++) {
         const struct node *node = &n->graph->node[i];
         const struct op *op = node->op;
-        if (plan_is_alias(&n->plan, node))
+        if (plan_is_alias(&n->plan, node) || !shape_count(&n->graph->value[node->output[0]].shape))
             continue;
         if (op->forward_reduce)
             run(n, stage_part, &(struct stage){ op->forward_reduce, s, node }, op->items(n->graph, node));
@@ -232,6 +232,15 @@ static void zero_inputs(struct net *n, int i)
     }
 }
 
+/* Does a gradient arrive at one of its outputs? */
+static bool has_gradient(const struct net *n, const struct node *node)
+{
+    for (int k = 0; k < node->outputs; k++)
+        if (n->step.g[node->output[k]] && shape_count(&n->graph->value[node->output[k]].shape))
+            return true;
+    return false;
+}
+
 void net_backward(struct net *n)
 {
     assert(n->train && n->step.blocks);
@@ -239,7 +248,7 @@ void net_backward(struct net *n)
     for (int i = n->graph->nodes - 1; i >= 0; i--) {
         const struct node *node = &n->graph->node[i];
         const struct op *op = node->op;
-        if (!n->step.g[node->output[0]] || plan_is_alias(&n->plan, node))
+        if (!has_gradient(n, node) || plan_is_alias(&n->plan, node))
             continue;
         zero_inputs(n, i);
         if (op->backward_reduce)

@@ -40,11 +40,12 @@ static int declared(struct import *im, const Onnx__ValueInfoProto *p, struct onn
         return err_set(im->e, ERR_UNSUPPORTED, "The input '%s' has more than %d axes", p->name,
                        BATCH_AND_SAMPLE);
     const int rank = (int)type->shape->n_dim;
+    const bool whole = im->options && im->options->batch == ONNX_BATCH_NONE; /* then 0 is a length */
     for (int a = 0; a < rank; ++a) {
         const Onnx__TensorShapeProto__Dimension *d = type->shape->dim[a];
         const bool fixed = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
         const bool named = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-        axis[a].size = fixed && d->dim_value > 0 ? d->dim_value : -1;
+        axis[a].size = fixed && d->dim_value >= !whole ? d->dim_value : -1;
         snprintf(axis[a].name, sizeof axis[a].name, "%s", named ? d->dim_param : "");
     }
     return rank;
@@ -63,6 +64,12 @@ static int check_batch(struct import *im, const char *name, int64_t size)
                    (long long)size);
 }
 
+/* Images of any size: height and width are open, the channels known. */
+static bool size_open(const struct onnx_axis *axis, int rank)
+{
+    return rank == 3 && axis[0].size > 0 && axis[1].size < 0 && axis[2].size < 0;
+}
+
 static int sample_shape(struct import *im, const char *name, const struct onnx_axis *axis, int rank,
                         struct shape *sample)
 {
@@ -74,8 +81,8 @@ static int sample_shape(struct import *im, const char *name, const struct onnx_a
         return err_set(im->e, ERR_INVALID, "The input '%s' has %d axes without the batch, not %d", name, rank,
                        wish->rank);
     for (int a = 0; a < rank; ++a) {
-        sample->dim[a] = axis[a].size > 0 ? axis[a].size : wish ? wish->dim[a] : -1;
-        if (sample->dim[a] < 1)
+        sample->dim[a] = axis[a].size >= 0 ? axis[a].size : wish ? wish->dim[a] : -1;
+        if (sample->dim[a] < 0)
             return err_set(im->e, ERR_UNSUPPORTED, "The input '%s' leaves axis %s open; a size must be given",
                            name, *axis[a].name ? axis[a].name : "without a name");
         if (wish && sample->dim[a] != wish->dim[a])
@@ -102,6 +109,7 @@ int import_input(struct import *im)
         bad = sample_shape(im, p->name, axis + first, rank - first, &sample);
     if (bad)
         return bad;
+    im->graph->size_open = im->graph->batched && size_open(axis + first, rank - first);
     const int v = graph_add_input(im->graph, p->name, &sample, im->e);
     symbol_find(&im->symbols, p->name)->value = v;
     return v < 0 ? v : 0;

@@ -118,10 +118,10 @@ static int node_inputs(struct import *im, const Onnx__NodeProto *p, int input[NO
 }
 
 /* Outputs at the end that nobody reads (a mask, indices, statistics) are not made. */
-static int node_outputs(struct import *im, const Onnx__NodeProto *p, const char *name,
+static int node_outputs(struct import *im, const Onnx__NodeProto *p, const struct op *op, const char *name,
                         int output[NODE_OUTPUTS], int *outputs)
 {
-    *outputs = 0;
+    *outputs = op->all_outputs ? (int)p->n_output : 0;
     for (size_t i = 0; i < p->n_output; ++i) {
         const struct symbol *s = *p->output[i] ? symbol_find(&im->symbols, p->output[i]) : NULL;
         if (s && s->readers > 0)
@@ -140,12 +140,19 @@ static int node_outputs(struct import *im, const Onnx__NodeProto *p, const char 
     return 0;
 }
 
-static int known_operator(struct import *im, const Onnx__NodeProto *p)
+/* Until opset 9 there was an operator for the simplest case of Resize. */
+static const char *operator_of(const struct import *im, const Onnx__NodeProto *p)
 {
+    return im->opset < 10 && strcmp(p->op_type, "Upsample") == 0 ? "Resize" : p->op_type;
+}
+
+static int known_operator(struct import *im, const Onnx__NodeProto *p, const struct op **op)
+{
+    *op = op_find(operator_of(im, p));
     if (p->domain && *p->domain && strcmp(p->domain, "ai.onnx") != 0)
         return err_set(im->e, ERR_UNSUPPORTED, "Operators of the domain '%s' are not supported", p->domain);
     /* the training core's own operators are nothing that a file may ask for */
-    if (strncmp(p->op_type, "Quantd", 6) == 0 || !op_find(p->op_type))
+    if (strncmp(p->op_type, "Quantd", 6) == 0 || !*op)
         return err_set(im->e, ERR_UNSUPPORTED, "The operator %s is not supported", p->op_type);
     if (p->n_input > NODE_INPUTS || p->n_output > NODE_OUTPUTS)
         return err_set(im->e, ERR_UNSUPPORTED, "%zu inputs and %zu outputs; at most %d and %d are supported",
@@ -156,7 +163,8 @@ static int known_operator(struct import *im, const Onnx__NodeProto *p)
 int import_node(struct import *im, const Onnx__NodeProto *p, int index)
 {
     int input[NODE_INPUTS], output[NODE_OUTPUTS], inputs, outputs;
-    int bad = known_operator(im, p);
+    const struct op *op;
+    int bad = known_operator(im, p, &op);
     if (bad)
         return bad;
     char *name = p->name && *p->name ? mem_strdup(p->name) : mem_printf("%s_%d", p->op_type, index);
@@ -164,9 +172,9 @@ int import_node(struct import *im, const Onnx__NodeProto *p, int index)
         return err_set(im->e, ERR_NOMEM, "Out of memory");
     bad = node_inputs(im, p, input, &inputs);
     if (!bad)
-        bad = node_outputs(im, p, name, output, &outputs);
+        bad = node_outputs(im, p, op, name, output, &outputs);
     const int made =
-        bad ? bad : graph_add_node(im->graph, p->op_type, name, input, inputs, output, outputs, im->e);
+        bad ? bad : graph_add_node(im->graph, op->name, name, input, inputs, output, outputs, im->e);
     free(name);
     if (made < 0)
         return made;

@@ -40,7 +40,7 @@ static const struct neutral {
     { "MaxPool", "storage_order", 0 },       { "QuantizeLinear", "block_size", 0 },
     { "QuantizeLinear", "output_dtype", 0 }, { "QuantizeLinear", "precision", 0 },
     { "QuantizeLinear", "saturate", 1 },     { "ReduceMean", "noop_with_empty_axes", 0 },
-    { "Reshape", "allowzero", 0 },
+    { "Reshape", "allowzero", 0 },           { "Resize", "antialias", 0 },
 };
 
 static void drop_attr(struct node *n, const char *name)
@@ -142,12 +142,44 @@ static int softmax(struct import *im, struct node *n)
                                                                : 0;
 }
 
+/* Before opset 11: no region of interest in between, and pixels are counted from the corner. Before 10 the
+ * scales may be an attribute. */
+static int resize(struct import *im, struct node *n)
+{
+    const struct attr *a = node_attr(n, "scales"), *policy = node_attr(n, "keep_aspect_ratio_policy");
+    if (policy && policy->type == ATTR_STRING && strcmp(policy->s, "stretch") == 0)
+        drop_attr(n, "keep_aspect_ratio_policy");
+    if (im->opset >= 11)
+        return 0;
+    int scales = n->inputs > 1 ? n->input[1] : -1;
+    if (a && a->type == ATTR_FLOATS) {
+        struct tensor *t;
+        const struct shape shape = { .rank = 1, .dim = { (int64_t)a->count } };
+        const int bad = constant_new(DTYPE_FLOAT, &shape, &t, im->e);
+        if (bad)
+            return bad;
+        for (size_t i = 0; i < a->count; ++i)
+            ((float *)t->data)[i] = (float)a->floats[i];
+        scales = add_const(im, n, "scales", t);
+        drop_attr(n, "scales");
+    }
+    if (scales < 0)
+        return err_set(im->e, ERR_INVALID, "Its scales are missing");
+    n->input[1] = -1;
+    n->input[2] = scales;
+    n->inputs = 3;
+    if (node_set_string(n, "coordinate_transformation_mode", "asymmetric") ||
+        node_set_string(n, "nearest_mode", "floor"))
+        return err_set(im->e, ERR_NOMEM, "Out of memory");
+    return 0;
+}
+
 /* A shape without zeros means the same with and without allowzero. */
 static int reshape(struct import *im, struct node *n)
 {
     const struct tensor *t =
         n->inputs > 1 && n->input[1] >= 0 ? im->graph->value[n->input[1]].constant : NULL;
-    if (node_int(n, "allowzero", 0) == 0 || !t)
+    if (node_int(n, "allowzero", 0) == 0 || !t || !im->graph->batched)
         return 0;
     const int64_t count = constant_count(t);
     for (int64_t i = 0; i < count; ++i)
@@ -163,6 +195,8 @@ static int special(struct import *im, struct node *n)
         return softmax(im, n);
     if (strcmp(n->op->name, "Reshape") == 0)
         return reshape(im, n);
+    if (strcmp(n->op->name, "Resize") == 0)
+        return resize(im, n);
     if (strcmp(n->op->name, "Pad") == 0 && n->inputs > 3)
         return err_set(im->e, ERR_UNSUPPORTED, "Its input 'axes' is not supported");
     if (strcmp(n->op->name, "Split") == 0 && node_int(n, "num_outputs", 0) == n->outputs)

@@ -80,7 +80,7 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 
 struct sum {
     const real *dy; /* one block */
-    real total;
+    double total;
 };
 
 static void add_lanes(void *arg, ptrdiff_t out, ptrdiff_t other)
@@ -88,7 +88,7 @@ static void add_lanes(void *arg, ptrdiff_t out, ptrdiff_t other)
     struct sum *t = arg;
     (void)other;
     for (int l = 0; l < LANES; l++)
-        t->total += t->dy[out * LANES + l];
+        t->total += (double)t->dy[out * LANES + l];
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -97,12 +97,15 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     size_t out = setup_block(s->graph, n->output[0]);
     real *g = s->g[n->input[b->trained]];
     (void)thread;
-    for (int item = lo; g && item < hi; item++)
+    for (int item = lo; g && item < hi; item++) {
+        double total = 0;
         for (int block = 0; block < s->blocks; block++) {
             struct sum t = { s->g[n->output[0]] + block * out, 0 };
             broadcast_meet(b, item, -1, add_lanes, &t);
-            g[item] += sign_of(n, b->trained) * t.total;
+            total += t.total;
         }
+        g[item] += sign_of(n, b->trained) * (real)total;
+    }
 }
 
 #define ADD                                                                                                  \

@@ -36,19 +36,9 @@ static int setup_average(struct graph *g, struct node *n, struct err *e)
 
 static int setup_global(struct graph *g, struct node *n, struct err *e)
 {
-    static const char *const known[] = { NULL };
-    int r = setup_attrs(n, known, e);
-    if (r == 0)
-        r = setup_arity(n, 1, 1, e);
-    const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
-    if (!x)
-        return ERR_UNSUPPORTED;
-    if (x->rank != 3)
-        return err_set(e, ERR_UNSUPPORTED, "The input has %d dimensions without the batch; 3 are supported",
-                       x->rank);
-    int H = (int)x->dim[1], W = (int)x->dim[2];
-    return setup_output_of(g, n, &(struct window){ (int)x->dim[0], H, W, 1, 1, H, W, 1, 1, 1, 1, 0, 0, 0, 0 },
-                           false, e);
+    struct window w;
+    int r = window_setup_global(g, n, &w, e);
+    return r < 0 ? r : setup_output_of(g, n, &w, false, e);
 }
 
 /* Called for every output pixel: where its window begins in the image (maybe outside), the spans of taps and

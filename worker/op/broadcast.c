@@ -145,6 +145,18 @@ bool broadcast_next(const struct broadcast *b, int inputs, struct broadcast_row 
     return false;
 }
 
+struct broadcast_part broadcast_part(const struct step *s, const struct node *n, int input, int block,
+                                     const struct broadcast_row *row)
+{
+    const struct broadcast *b = n->state;
+    ptrdiff_t step = b->input[input].step[b->rank - 1];
+    const real *x = s->x[n->input[input]];
+    if (b->input[input].param)
+        return (struct broadcast_part){ x + row->input[input], step, 0 };
+    x += block * setup_block(s->graph, n->input[input]);
+    return (struct broadcast_part){ x + row->input[input] * LANES, step * LANES, 1 };
+}
+
 int broadcast_items(const struct graph *g, const struct node *n)
 {
     const struct broadcast *b = n->state;

@@ -31,6 +31,15 @@ bool broadcast_next(const struct broadcast *b, int inputs,
                     struct broadcast_row *row);                   /* false behind the last */
 int broadcast_items(const struct graph *g, const struct node *n); /* elements of the trained parameter */
 
+/* An input's row at `row` of one block: element i, lane l is at[i * step + l * lane]. */
+struct broadcast_part {
+    const real *at;
+    ptrdiff_t step;
+    int lane; /* 0 for a parameter, 1 for an activation */
+};
+struct broadcast_part broadcast_part(const struct step *s, const struct node *n, int input, int block,
+                                     const struct broadcast_row *row);
+
 /* Call fn for every output element that element `item` of the trained parameter meets: its offset in the
  * output and in input `other` (-1: not wanted). */
 typedef void broadcast_fn(void *arg, ptrdiff_t out, ptrdiff_t other);

@@ -1,7 +1,18 @@
-/* maxpool.c - MaxPool: the largest of each window, the first one when several are equal. Per output and lane
- * it keeps which tap won, as an integer of real's width so that comparing makes a mask. */
+/* maxpool.c - MaxPool and GlobalMaxPool: the largest of each window, the first one when several are equal.
+ * Per output and lane it keeps which tap won, as an integer of real's width so that comparing makes a mask.
+ */
 #include "worker/op/setup.h"
 #include "worker/op/window.h"
+
+static int setup_windows(struct graph *g, struct node *n, const struct window *win, struct err *e)
+{
+    struct window *w = setup_state(n, sizeof *w, e);
+    if (!w)
+        return ERR_NOMEM;
+    *w = *win;
+    setup_output(g, n, &(struct shape){ 3, { w->C, w->OH, w->OW } });
+    return 0;
+}
 
 static int setup(struct graph *g, struct node *n, struct err *e)
 {
@@ -11,16 +22,18 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     if (r == 0)
         r = setup_arity(n, 1, 1, e);
     const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
-    struct window win = { 0 };
-    if (r < 0 || !x)
+    struct window w = { 0 };
+    if (!x)
         return ERR_UNSUPPORTED;
-    r = window_setup(n, x, &win, e);
-    struct window *w = r == 0 ? setup_state(n, sizeof *w, e) : NULL;
-    if (!w)
-        return r < 0 ? r : ERR_NOMEM;
-    *w = win;
-    setup_output(g, n, &(struct shape){ 3, { w->C, w->OH, w->OW } });
-    return 0;
+    r = window_setup(n, x, &w, e);
+    return r < 0 ? r : setup_windows(g, n, &w, e);
+}
+
+static int setup_global(struct graph *g, struct node *n, struct err *e)
+{
+    struct window w;
+    int r = window_setup_global(g, n, &w, e);
+    return r < 0 ? r : setup_windows(g, n, &w, e);
 }
 
 static size_t keep(const struct graph *g, const struct node *n)
@@ -117,13 +130,9 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     }
 }
 
-const struct op op_maxpool = {
-    .name = "MaxPool",
-    .weight = -1,
-    .bias = -1,
-    .setup = setup,
-    .teardown = setup_teardown,
-    .keep = keep,
-    .forward = forward,
-    .backward = backward,
-};
+#define MAXPOOL                                                                                              \
+    .weight = -1, .bias = -1, .teardown = setup_teardown, .keep = keep, .forward = forward,                  \
+    .backward = backward
+
+const struct op op_maxpool = { .name = "MaxPool", .setup = setup, MAXPOOL };
+const struct op op_global_max_pool = { .name = "GlobalMaxPool", .setup = setup_global, MAXPOOL };

@@ -7,25 +7,6 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     return broadcast_setup(g, n, 2, 2, e);
 }
 
-/* An input's row: element i, lane l is at[i * step + l * lane]. */
-struct row {
-    const real *at;
-    ptrdiff_t step;
-    int lane; /* 0 for a parameter, 1 for an activation */
-};
-
-static struct row row_of(const struct step *s, const struct node *n, int i, int block,
-                         const struct broadcast_row *r)
-{
-    const struct broadcast *b = n->state;
-    ptrdiff_t step = b->input[i].step[b->rank - 1];
-    const real *x = s->x[n->input[i]];
-    if (b->input[i].param)
-        return (struct row){ x + r->input[i], step, 0 };
-    x += block * setup_block(s->graph, n->input[i]);
-    return (struct row){ x + r->input[i] * LANES, step * LANES, 1 };
-}
-
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct broadcast *b = n->state;
@@ -34,7 +15,8 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
     for (int block = lo; block < hi; block++) {
         struct broadcast_row at = { 0 };
         do {
-            struct row u = row_of(s, n, 0, block, &at), v = row_of(s, n, 1, block, &at);
+            struct broadcast_part u = broadcast_part(s, n, 0, block, &at);
+            struct broadcast_part v = broadcast_part(s, n, 1, block, &at);
             real *y = s->x[n->output[0]] + block * setup_block(s->graph, n->output[0]) + at.out * LANES;
             for (int64_t i = 0; i < width; i++)
                 for (int l = 0; l < LANES; l++)
@@ -51,7 +33,7 @@ static void pull(const struct step *s, const struct node *n, int i, int block)
     real *dx = s->g[n->input[i]] + block * setup_block(s->graph, n->input[i]);
     struct broadcast_row at = { 0 };
     do {
-        struct row other = row_of(s, n, 1 - i, block, &at);
+        struct broadcast_part other = broadcast_part(s, n, 1 - i, block, &at);
         const real *from = dy + at.out * LANES;
         real *to = dx + at.input[i] * LANES;
         ptrdiff_t step = b->input[i].step[b->rank - 1] * LANES;
@@ -73,8 +55,8 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 
 struct sum {
     const real *dy, *other; /* one block */
-    int lane;               /* as in struct row */
-    real total;
+    int lane;               /* as in struct broadcast_part */
+    double total;
 };
 
 static void add_products(void *arg, ptrdiff_t out, ptrdiff_t other)
@@ -82,7 +64,7 @@ static void add_products(void *arg, ptrdiff_t out, ptrdiff_t other)
     struct sum *t = arg;
     const real *x = t->other + other * (t->lane ? LANES : 1);
     for (int l = 0; l < LANES; l++)
-        t->total += t->dy[out * LANES + l] * x[l * t->lane];
+        t->total += (double)(t->dy[out * LANES + l] * x[l * t->lane]);
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -91,15 +73,18 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     int other = 1 - b->trained;
     real *g = s->g[n->input[b->trained]];
     (void)thread;
-    for (int item = lo; g && item < hi; item++)
+    for (int item = lo; g && item < hi; item++) {
+        double total = 0;
         for (int block = 0; block < s->blocks; block++) {
             struct broadcast_row begin = { 0 };
-            struct row x = row_of(s, n, other, block, &begin);
+            struct broadcast_part x = broadcast_part(s, n, other, block, &begin);
             const real *dy = s->g[n->output[0]] + block * setup_block(s->graph, n->output[0]);
             struct sum t = { dy, x.at, x.lane, 0 };
             broadcast_meet(b, item, other, add_products, &t);
-            g[item] += t.total;
+            total += t.total;
         }
+        g[item] += (real)total;
+    }
 }
 
 const struct op op_mul = {

@@ -1,4 +1,4 @@
-/* quantize.c - QuantizeLinear and DequantizeLinear on activations, per tensor.
+/* quantize.c - QuantizeLinear and DequantizeLinear on activations, per tensor or along one axis.
  *
  *      q = saturate(rint(x / scale) + zero point)      y = (q - zero point) * scale
  *
@@ -8,99 +8,150 @@
 #include "worker/op/round.h"
 #include "worker/op/setup.h"
 
+/* The sample is [outer][channels][inner]; one scale and zero point per channel. */
 struct quantize {
-    real zero, low, high;
+    int outer, channels, inner;
+    real low, high;
+    bool shifted; /* there are zero points, in input 3 */
 };
 
 /* The type of the zero point is the range; without one it is uint8 with zero point 0. */
 static int read_zero(const struct graph *g, const struct node *n, struct quantize *q, struct err *e)
 {
-    *q = (struct quantize){ 0, 0, 255 };
-    if (!setup_has(n, 2))
+    q->low = 0;
+    q->high = 255;
+    q->shifted = setup_has(n, 2);
+    if (!q->shifted)
         return 0;
     const struct value *v = &g->value[n->input[2]];
-    if (v->kind != VALUE_CONST || shape_count(&v->shape) != 1 ||
+    if (v->kind != VALUE_CONST || shape_count(&v->shape) != q->channels ||
         (v->constant->dtype != DTYPE_INT8 && v->constant->dtype != DTYPE_UINT8))
-        return err_set(e, ERR_UNSUPPORTED, "The zero point '%s' must be one constant int8 or uint8", v->name);
-    if (v->constant->dtype == DTYPE_INT8)
-        *q = (struct quantize){ 0, -128, 127 };
-    q->zero = (real)tensor_number(v->constant, 0);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "The zero point '%s' must be constant int8 or uint8, as many as scales", v->name);
+    if (v->constant->dtype == DTYPE_INT8) {
+        q->low = -128;
+        q->high = 127;
+    }
     return 0;
+}
+
+/* How the sample is cut: one scale for all, or one per index of the axis. */
+static int read_axis(const struct graph *g, const struct node *n, const struct shape *x, struct quantize *q,
+                     struct err *e)
+{
+    const struct shape *scale = setup_param(g, n, 1, e);
+    int axis;
+    *q = (struct quantize){ 1, 1, 1, 0, 0, false };
+    if (!scale)
+        return ERR_UNSUPPORTED;
+    if (shape_count(scale) == 1) {
+        q->inner = (int)shape_count(x);
+        return 0;
+    }
+    int r = setup_axis(g, x->rank, node_int(n, "axis", 1), &axis, e);
+    if (r == 0)
+        r = setup_vector(g, n, 1, x->dim[axis], e);
+    for (int d = 0; r == 0 && d < x->rank; d++)
+        *(d < axis ? &q->outer : d > axis ? &q->inner : &q->channels) *= (int)x->dim[d];
+    return r;
 }
 
 static int setup(struct graph *g, struct node *n, struct err *e)
 {
     static const char *const known[] = { "axis", "saturate", NULL };
+    struct quantize q;
     int r = setup_attrs(n, known, e);
     if (r == 0)
         r = setup_arity(n, 2, 3, e);
     const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
     if (!x)
         return ERR_UNSUPPORTED;
-    r = setup_vector(g, n, 1, 1, e);
-    if (r == 0)
-        setup_output(g, n, x);
-    struct quantize q;
+    r = read_axis(g, n, x, &q, e);
     if (r == 0)
         r = read_zero(g, n, &q, e);
     struct quantize *state = r == 0 ? setup_state(n, sizeof *state, e) : NULL;
     if (!state)
         return r < 0 ? r : ERR_NOMEM;
     *state = q;
+    setup_output(g, n, x);
     return 0;
 }
 
-static void quantize(const struct step *s, const struct node *n, int lo, int hi, int thread)
+/* Numbers with one scale and zero point. */
+struct stretch {
+    const real *x, *dy;
+    real *out;
+    size_t count;
+    real scale, zero;
+};
+
+typedef void stretch_fn(const struct quantize *q, const struct stretch *t);
+
+/* All stretches of blocks [lo, hi); dy is NULL on the way forward. */
+static void each_stretch(const struct step *s, const struct node *n, int lo, int hi, const real *dy,
+                         real *out, stretch_fn *fn)
 {
     const struct quantize *q = n->state;
-    size_t block = setup_block(s->graph, n->input[0]);
-    const real *restrict x = s->x[n->input[0]];
-    real *restrict y = s->x[n->output[0]], scale = s->x[n->input[1]][0];
-    (void)thread;
-    for (size_t i = lo * block; i < hi * block; i++) {
-        real r = round_even(x[i] / scale) + q->zero;
+    size_t at = lo * setup_block(s->graph, n->input[0]), count = (size_t)q->inner * LANES;
+    const real *x = s->x[n->input[0]], *scale = s->x[n->input[1]];
+    const real *zero = q->shifted ? s->x[n->input[2]] : NULL;
+    for (int i = 0; i < (hi - lo) * q->outer; i++)
+        for (int c = 0; c < q->channels; c++, at += count)
+            fn(q, &(struct stretch){ x + at, dy ? dy + at : NULL, out + at, count, scale[c],
+                                     zero ? zero[c] : 0 });
+}
+
+static void quantize_stretch(const struct quantize *q, const struct stretch *t)
+{
+    const real *restrict x = t->x;
+    real *restrict y = t->out;
+    for (size_t i = 0; i < t->count; i++) {
+        real r = round_even(x[i] / t->scale) + t->zero;
         r = r < q->low ? q->low : r;
         y[i] = r > q->high ? q->high : r;
     }
 }
 
-static void quantize_back(const struct step *s, const struct node *n, int lo, int hi, int thread)
+static void quantize_stretch_back(const struct quantize *q, const struct stretch *t)
 {
-    const struct quantize *q = n->state;
-    size_t block = setup_block(s->graph, n->input[0]);
-    const real *restrict x = s->x[n->input[0]], *restrict dy = s->g[n->output[0]];
-    real *restrict dx = s->g[n->input[0]], scale = s->x[n->input[1]][0];
-    (void)thread;
-    if (!dx)
-        return;
-    for (size_t i = lo * block; i < hi * block; i++) {
-        real r = x[i] / scale + q->zero;
-        dx[i] += r >= q->low && r <= q->high ? dy[i] / scale : 0;
+    const real *restrict x = t->x, *restrict dy = t->dy;
+    real *restrict dx = t->out;
+    for (size_t i = 0; i < t->count; i++) {
+        real r = x[i] / t->scale + t->zero;
+        dx[i] += r >= q->low && r <= q->high ? dy[i] / t->scale : 0;
     }
 }
 
-static void dequantize(const struct step *s, const struct node *n, int lo, int hi, int thread)
+static void dequantize_stretch(const struct quantize *q, const struct stretch *t)
 {
-    const struct quantize *q = n->state;
-    size_t block = setup_block(s->graph, n->input[0]);
-    const real *restrict x = s->x[n->input[0]];
-    real *restrict y = s->x[n->output[0]], scale = s->x[n->input[1]][0];
-    (void)thread;
-    for (size_t i = lo * block; i < hi * block; i++)
-        y[i] = (x[i] - q->zero) * scale;
+    (void)q;
+    for (size_t i = 0; i < t->count; i++)
+        t->out[i] = (t->x[i] - t->zero) * t->scale;
 }
 
-static void dequantize_back(const struct step *s, const struct node *n, int lo, int hi, int thread)
+static void dequantize_stretch_back(const struct quantize *q, const struct stretch *t)
 {
-    size_t block = setup_block(s->graph, n->input[0]);
-    const real *restrict dy = s->g[n->output[0]];
-    real *restrict dx = s->g[n->input[0]], scale = s->x[n->input[1]][0];
-    (void)thread;
-    if (!dx)
-        return;
-    for (size_t i = lo * block; i < hi * block; i++)
-        dx[i] += dy[i] * scale;
+    (void)q;
+    for (size_t i = 0; i < t->count; i++)
+        t->out[i] += t->dy[i] * t->scale;
 }
+
+#define STAGES(name)                                                                                         \
+    static void name(const struct step *s, const struct node *n, int lo, int hi, int thread)                 \
+    {                                                                                                        \
+        (void)thread;                                                                                        \
+        each_stretch(s, n, lo, hi, NULL, s->x[n->output[0]], name##_stretch);                                \
+    }                                                                                                        \
+                                                                                                             \
+    static void name##_back(const struct step *s, const struct node *n, int lo, int hi, int thread)          \
+    {                                                                                                        \
+        (void)thread;                                                                                        \
+        if (s->g[n->input[0]])                                                                               \
+            each_stretch(s, n, lo, hi, s->g[n->output[0]], s->g[n->input[0]], name##_stretch_back);          \
+    }
+
+STAGES(quantize)
+STAGES(dequantize)
 
 #define QUANTIZE .weight = -1, .bias = -1, .setup = setup, .teardown = setup_teardown
 

@@ -1,5 +1,5 @@
-/* rearrange.c - Transpose, Slice and Pad: the output is a part of the input in another order, or the input in
- * a frame of constants. */
+/* rearrange.c - Transpose, Slice, Pad, DepthToSpace and SpaceToDepth: the output is a part of the input in
+ * another order, or the input in a frame of constants. */
 #include "worker/op/setup.h"
 #include "worker/op/strided.h"
 
@@ -188,6 +188,73 @@ static int setup_pad(struct graph *g, struct node *n, struct err *e)
     return 0;
 }
 
+/* Channels that hold the block x block pixels of an image `block` times larger on each side, which has the
+ * shape `large`. Moving runs over (channel, row, row in the block, column, column in the block); the channel
+ * of the small image is [row][column][channel] (DCR), or [channel][row][column] (CRD). */
+static void place_blocks(struct strided *m, const struct shape *large, int64_t block, bool crd,
+                         ptrdiff_t *small_step, ptrdiff_t *large_step)
+{
+    int64_t C = large->dim[0], h = large->dim[1] / block, w = large->dim[2] / block, plane = h * w;
+    struct shape split = { 5, { C, h, block, w, block } };
+    ptrdiff_t steps[] = { crd ? block * block * plane : plane, w, (crd ? block : block * C) * plane, 1,
+                          crd ? plane : C * plane };
+    m->rank = split.rank;
+    memcpy(m->dim, split.dim, sizeof m->dim);
+    memcpy(small_step, steps, sizeof steps);
+    strided_steps(&split, large_step);
+}
+
+static int read_block(const struct node *n, const struct shape *x, int64_t *block, struct err *e)
+{
+    *block = node_int(n, "blocksize", 0);
+    if (*block < 1 || *block > 64)
+        return err_set(e, ERR_INVALID, "'blocksize' is %lld; 1 to 64 are supported", (long long)*block);
+    if (x->rank != 3)
+        return err_set(e, ERR_UNSUPPORTED, "The input has %d dimensions without the batch; 3 are supported",
+                       x->rank);
+    return 0;
+}
+
+static int setup_depth_to_space(struct graph *g, struct node *n, struct err *e)
+{
+    static const char *const known[] = { "blocksize", "mode", NULL };
+    static const char *const modes[] = { "DCR", "CRD", NULL };
+    const struct shape *x;
+    int64_t block;
+    int mode;
+    struct rearrange *t = begin(g, n, known, 1, &x, e);
+    int r = t ? read_block(n, x, &block, e) : ERR_UNSUPPORTED;
+    if (r == 0)
+        r = setup_word(n, "mode", modes, &mode, e);
+    if (r < 0)
+        return r;
+    if (x->dim[0] % (block * block))
+        return err_set(e, ERR_INVALID, "%lld channels are no blocks of %lldx%lld", (long long)x->dim[0],
+                       (long long)block, (long long)block);
+    struct shape y = { 3, { x->dim[0] / (block * block), x->dim[1] * block, x->dim[2] * block } };
+    place_blocks(&t->move, &y, block, mode == 1, t->move.from, t->move.to);
+    setup_output(g, n, &y);
+    return 0;
+}
+
+static int setup_space_to_depth(struct graph *g, struct node *n, struct err *e)
+{
+    static const char *const known[] = { "blocksize", NULL };
+    const struct shape *x;
+    int64_t block;
+    struct rearrange *t = begin(g, n, known, 1, &x, e);
+    int r = t ? read_block(n, x, &block, e) : ERR_UNSUPPORTED;
+    if (r < 0)
+        return r;
+    if (x->dim[1] % block || x->dim[2] % block)
+        return err_set(e, ERR_INVALID, "%lldx%lld pixels are no blocks of %lldx%lld", (long long)x->dim[1],
+                       (long long)x->dim[2], (long long)block, (long long)block);
+    place_blocks(&t->move, x, block, false, t->move.to, t->move.from);
+    setup_output(g, n,
+                 &(struct shape){ 3, { x->dim[0] * block * block, x->dim[1] / block, x->dim[2] / block } });
+    return 0;
+}
+
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct rearrange *t = n->state;
@@ -216,3 +283,5 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 const struct op op_transpose = { .name = "Transpose", .setup = setup_transpose, REARRANGE };
 const struct op op_slice = { .name = "Slice", .setup = setup_slice, REARRANGE };
 const struct op op_pad = { .name = "Pad", .setup = setup_pad, REARRANGE };
+const struct op op_depth_to_space = { .name = "DepthToSpace", .setup = setup_depth_to_space, REARRANGE };
+const struct op op_space_to_depth = { .name = "SpaceToDepth", .setup = setup_space_to_depth, REARRANGE };

@@ -38,7 +38,7 @@ static int setup_flatten(struct graph *g, struct node *n, struct err *e)
         struct shape front = { (int)axis, { 0 } };
         memcpy(front.dim, x->dim, sizeof front.dim);
         int64_t rows = shape_count(&front);
-        y = (struct shape){ 2, { rows, shape_count(x) / rows } };
+        y = (struct shape){ 2, { rows, rows ? shape_count(x) / rows : 0 } };
     }
     setup_output(g, n, &y);
     return 0;
@@ -78,13 +78,14 @@ static int setup_reshape(struct graph *g, struct node *n, struct err *e)
     struct shape y = { count - first, { 0 } };
     for (int i = 0; i < y.rank; i++) {
         int64_t d = dim[first + i];
-        if (d == 0 && !node_int(n, "allowzero", 0) && i < x->rank)
+        bool empty = d == 0 && node_int(n, "allowzero", 0) && !g->batched;
+        if (d == 0 && !empty && i < x->rank)
             d = x->dim[i];
         if (d == -1 && free_at < 0 && !batch_open) {
             free_at = i;
             d = 1;
         }
-        if (d < 1)
+        if (d < 1 && !empty)
             return err_set(e, ERR_UNSUPPORTED, "The new shape contains %lld", (long long)dim[first + i]);
         y.dim[i] = d;
     }

@@ -21,13 +21,21 @@ bool setup_has(const struct node *n, int input)
     return input < n->inputs && n->input[input] >= 0;
 }
 
-int setup_arity(const struct node *n, int least, int most, struct err *e)
+int setup_inputs(const struct node *n, int least, int most, struct err *e)
 {
     if (n->inputs > most)
         return err_set(e, ERR_UNSUPPORTED, "%d inputs; at most %d are supported", n->inputs, most);
     for (int i = 0; i < least; i++)
         if (!setup_has(n, i))
             return err_set(e, ERR_INVALID, "Input %d is missing", i + 1);
+    return 0;
+}
+
+int setup_arity(const struct node *n, int least, int most, struct err *e)
+{
+    int r = setup_inputs(n, least, most, e);
+    if (r < 0)
+        return r;
     if (n->outputs != 1)
         return err_set(e, ERR_UNSUPPORTED, "%d outputs are used; one is supported", n->outputs);
     return 0;
@@ -76,6 +84,20 @@ int setup_axis(const struct graph *g, int rank, int64_t axis, int *out, struct e
         return err_set(e, ERR_UNSUPPORTED, "Axis %lld is the batch", (long long)axis);
     *out = (int)at - (g->batched ? 1 : 0);
     return 0;
+}
+
+int setup_word(const struct node *n, const char *name, const char *const *words, int *index, struct err *e)
+{
+    const struct attr *a = node_attr(n, name);
+    *index = 0;
+    if (!a)
+        return 0;
+    if (a->type != ATTR_STRING)
+        return err_set(e, ERR_INVALID, "The attribute '%s' is no text", name);
+    for (; words[*index]; ++*index)
+        if (!strcmp(a->s, words[*index]))
+            return 0;
+    return err_set(e, ERR_UNSUPPORTED, "'%s' is '%.40s', which is not supported", name, a->s);
 }
 
 static int too_many(struct err *e, const char *name, int capacity)

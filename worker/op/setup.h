@@ -7,7 +7,8 @@
 
 /* Only these attributes (NULL-terminated) may be there. */
 int setup_attrs(const struct node *n, const char *const *known, struct err *e);
-/* Between least and most inputs, the first `least` of them given, and one output. */
+/* Between least and most inputs, the first `least` of them given. setup_arity: and one output. */
+int setup_inputs(const struct node *n, int least, int most, struct err *e);
 int setup_arity(const struct node *n, int least, int most, struct err *e);
 bool setup_has(const struct node *n, int input); /* is this optional input given? */
 
@@ -20,6 +21,8 @@ int setup_vector(const struct graph *g, const struct node *n, int input, int64_t
 
 /* ONNX counts axes with the batch in front: to one of the sample's `rank`, 0 <= *out < rank. */
 int setup_axis(const struct graph *g, int rank, int64_t axis, int *out, struct err *e);
+/* A word among those possible (NULL-terminated), the first when it is absent: its index. */
+int setup_word(const struct node *n, const char *name, const char *const *words, int *index, struct err *e);
 /* Integers from an attribute or, in later opsets, from a constant input; *count -1 when neither is there. */
 int setup_ints(const struct graph *g, const struct node *n, const char *name, int input, int64_t *out,
                int capacity, int *count, struct err *e);

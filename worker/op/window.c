@@ -33,20 +33,7 @@ struct line {
 
 enum auto_pad { NOTSET, SAME_UPPER, SAME_LOWER, VALID };
 
-static int read_auto_pad(const struct node *n, enum auto_pad *out, struct err *e)
-{
-    static const char *const name[] = { "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" };
-    const struct attr *a = node_attr(n, "auto_pad");
-    const char *text = a && a->type == ATTR_STRING ? a->s : name[0];
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(text, name[i])) {
-            *out = (enum auto_pad)i;
-            return 0;
-        }
-    return err_set(e, ERR_INVALID, "'auto_pad' is '%.40s'", text);
-}
-
-static int line_setup(struct line *l, enum auto_pad pad, bool ceiling, struct err *e)
+static int line_setup(struct line *l, int pad, bool ceiling, struct err *e)
 {
     int extent = (l->kernel - 1) * l->dilation + 1;
     if (pad == SAME_UPPER || pad == SAME_LOWER) {
@@ -92,7 +79,8 @@ static int read_kernel(const struct node *n, struct window *w, struct err *e)
 int window_setup(const struct node *n, const struct shape *sample, struct window *w, struct err *e)
 {
     int stride[2] = { 1, 1 }, dilation[2] = { 1, 1 }, pads[4] = { 0 };
-    enum auto_pad pad = NOTSET;
+    static const char *const auto_pads[] = { "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL };
+    int pad = NOTSET;
     bool given;
     if (sample->rank != 3)
         return err_set(e, ERR_UNSUPPORTED, "The input has %d dimensions without the batch; 3 are supported",
@@ -108,7 +96,7 @@ int window_setup(const struct node *n, const struct shape *sample, struct window
     if (r == 0)
         r = read_ints(n, "pads", 4, 0, pads, &given, e);
     if (r == 0)
-        r = read_auto_pad(n, &pad, e);
+        r = setup_word(n, "auto_pad", auto_pads, &pad, e);
     if (r < 0)
         return r;
     bool ceiling = node_int(n, "ceil_mode", 0);
@@ -122,6 +110,23 @@ int window_setup(const struct node *n, const struct shape *sample, struct window
     *w = (struct window){ w->C,      w->H,        w->W,        h.out,    v.out,    w->KH,   w->KW,  stride[0],
                           stride[1], dilation[0], dilation[1], h.before, v.before, h.after, v.after };
     return r;
+}
+
+int window_setup_global(const struct graph *g, const struct node *n, struct window *w, struct err *e)
+{
+    static const char *const known[] = { NULL };
+    int r = setup_attrs(n, known, e);
+    if (r == 0)
+        r = setup_arity(n, 1, 1, e);
+    const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
+    if (!x)
+        return ERR_UNSUPPORTED;
+    if (x->rank != 3)
+        return err_set(e, ERR_UNSUPPORTED, "The input has %d dimensions without the batch; 3 are supported",
+                       x->rank);
+    int H = (int)x->dim[1], W = (int)x->dim[2];
+    *w = (struct window){ (int)x->dim[0], H, W, 1, 1, H, W, 1, 1, 1, 1, 0, 0, 0, 0 };
+    return 0;
 }
 
 static struct span span_of(int at, int size, int after, int kernel, int dilation)

@@ -14,6 +14,9 @@ struct window {
  * (else it must agree). C, H and W of the input are given by the sample's shape. */
 int window_setup(const struct node *n, const struct shape *sample, struct window *w, struct err *e);
 
+/* The window of a global pool: the whole image. Checks that the node has one input and no attributes. */
+int window_setup_global(const struct graph *g, const struct node *n, struct window *w, struct err *e);
+
 /* One direction of one window: where it begins (maybe in the padding), its taps [lo, hi) that lie inside the
  * image, and how many lie inside the padded image. */
 struct span {
