@@ -1,0 +1,48 @@
+// What a quantize job exports is judged by ONNX Runtime, which shares no code with us: the same top-1 as re-scored here.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startQuantd, api, waitState, dataDir } from '../lib/quantd.mjs';
+import { judgeTop1 } from './judge.mjs';
+
+const data = dataDir();
+const skip = data ? false : 'SKIP: no real data';
+const octets = { 'content-type': 'application/octet-stream' };
+let daemon, scratch;
+
+before(async () => {
+  if (skip) return;
+  daemon = await startQuantd();
+  scratch = mkdtempSync(join(tmpdir(), 'quantd-judge-'));
+  execFileSync('tar', ['cf', join(scratch, 'mnist.tar'), '-C', data, 'mnist']);
+  const model = await api(daemon.url, 'POST', '/v1/models?name=lenet', readFileSync(join(data, 'models/lenet5_mnist.onnx')), octets);
+  const set = await api(daemon.url, 'POST', '/v1/datasets?name=mnist', readFileSync(join(scratch, 'mnist.tar')), octets);
+  assert.deepEqual([model.status, set.status], [201, 201]);
+});
+after(async () => {
+  await daemon?.stop();
+  if (scratch) rmSync(scratch, { recursive: true, force: true });
+});
+
+// widths with and without a Clip between QuantizeLinear and DequantizeLinear; signed and unsigned activations
+for (const [bits, activations, grid, outer] of [[2, 8, 'sym', 8], [3, 4, 'midrise', 4]])
+  test(`W${bits}/A${activations} ${grid}, first and last at least ${outer} bits`, { skip }, async () => {
+    const { status, body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({
+      kind: 'quantize', model: 'lenet', dataset: 'mnist',
+      quantize: { weights: { bits, grid }, activations: { bits: activations }, first_last_bits: outer },
+      train: { epochs: 1, batch_size: 128 }, resources: { cpus: 2 },
+    }), { 'content-type': 'application/json' });
+    assert.equal(status, 202, JSON.stringify(body));
+    const done = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 300000);
+    assert.equal(done.state, 'succeeded', done.reason);
+    const { result } = (await api(daemon.url, 'GET', `/v1/jobs/${body.id}`)).body;
+    const file = join(scratch, 'model.onnx');
+    writeFileSync(file, Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${body.id}/artifacts/model.onnx`)).arrayBuffer()));
+    const judged = await judgeTop1(file, join(data, 'mnist'));
+    assert.equal(judged.samples, 10000);
+    assert.ok(Math.abs(judged.correct - result.correct) <= 1, `onnxruntime ${judged.correct}, ours ${result.correct}`);
+    assert.ok(result.value > 0.975, `${result.value}`);
+  });
