@@ -16,6 +16,7 @@
 struct walk {
     const json_t *capabilities;
     const char *kind; /* NULL while it is not known: then every section is let through */
+    const char *task; /* likewise */
     struct spec_problems *p;
 };
 
@@ -38,38 +39,54 @@ static void pointer_join(char out[POINTER_MAX], const char *base, const char *ke
     out[n < POINTER_MAX ? n : POINTER_MAX - 1] = 0;
 }
 
-static bool kind_uses(const struct walk *w, const json_t *parameter)
+/* Is the word in the list? Without a list, or while the word is not known, yes. */
+static bool listed(const json_t *words, const char *word)
 {
-    const json_t *kinds = json_object_get(parameter, "kinds"), *k;
+    const json_t *one;
     size_t i;
 
-    if (!json_is_array(kinds) || !w->kind)
+    if (!json_is_array(words) || !word)
         return true;
-    json_array_foreach(kinds, i,
-                       k) if (json_is_string(k) && strcmp(json_string_value(k), w->kind) == 0) return true;
+    json_array_foreach(words, i,
+                       one) if (json_is_string(one) && strcmp(json_string_value(one), word) == 0) return true;
     return false;
 }
 
-/* Is there anything below this pattern, and does the kind use any of it? */
-static void section_find(const struct walk *w, const char *pattern, bool *exists, bool *used)
+static bool kind_uses(const struct walk *w, const json_t *parameter)
+{
+    return listed(json_object_get(parameter, "kinds"), w->kind);
+}
+
+/* Kind and task both. */
+static bool job_uses(const struct walk *w, const json_t *parameter)
+{
+    return kind_uses(w, parameter) && listed(json_object_get(parameter, "tasks"), w->task);
+}
+
+/* Is there anything below this pattern, does the kind use any of it, and the task too? */
+static void section_find(const struct walk *w, const char *pattern, bool *exists, bool *of_kind, bool *used)
 {
     const json_t *list = json_object_get(w->capabilities, "parameters"), *parameter;
     size_t i, n = strlen(pattern);
 
-    *exists = *used = false;
+    *exists = *of_kind = *used = false;
     json_array_foreach(list, i, parameter)
     {
         const char *pointer = spec_text(parameter, "/pointer", "");
         if (strncmp(pointer, pattern, n) != 0 || pointer[n] != '/')
             continue;
         *exists = true;
-        *used |= kind_uses(w, parameter);
+        *of_kind |= kind_uses(w, parameter);
+        *used |= job_uses(w, parameter);
     }
 }
 
-static void problem_unused(const struct walk *w, const char *pointer)
+static void problem_unused(const struct walk *w, const char *pointer, bool of_kind)
 {
-    spec_problem(w->p, pointer, "unknown_key", "a job of kind \"%s\" does not use this", w->kind);
+    if (of_kind)
+        spec_problem(w->p, pointer, "unknown_key", "a job for the task \"%s\" does not use this", w->task);
+    else
+        spec_problem(w->p, pointer, "unknown_key", "a job of kind \"%s\" does not use this", w->kind);
 }
 
 static void walk_object(const struct walk *w, const json_t *object, const char *pattern, const char *pointer);
@@ -106,20 +123,20 @@ static void walk_list(const struct walk *w, const json_t *list, const char *patt
 static void walk_member(const struct walk *w, const json_t *v, const char *pattern, const char *pointer)
 {
     const json_t *parameter = spec_parameter(w->capabilities, pattern);
-    bool section, used;
+    bool section, of_kind, used;
 
-    if (parameter && !kind_uses(w, parameter)) {
-        problem_unused(w, pointer);
+    if (parameter && !job_uses(w, parameter)) {
+        problem_unused(w, pointer, kind_uses(w, parameter));
     } else if (parameter) {
         if (spec_value_ok(parameter, v, pointer, w->p) &&
             strcmp(spec_text(parameter, "/type", ""), "list") == 0)
             walk_list(w, v, pattern, pointer);
     } else {
-        section_find(w, pattern, &section, &used);
+        section_find(w, pattern, &section, &of_kind, &used);
         if (!section)
             spec_problem(w->p, pointer, "unknown_key", "there is no such parameter");
         else if (!used)
-            problem_unused(w, pointer);
+            problem_unused(w, pointer, of_kind);
         else if (!json_is_object(v))
             spec_problem(w->p, pointer, "type", "must be an object");
         else
@@ -170,7 +187,7 @@ static int build_parameter(const struct walk *w, const json_t *given, const json
     const char *pointer = spec_text(parameter, "/pointer", "");
     const json_t *v = spec_at(given, pointer);
 
-    if (strstr(pointer, "/*/") || pointer[0] != '/' || !kind_uses(w, parameter))
+    if (strstr(pointer, "/*/") || pointer[0] != '/' || !job_uses(w, parameter))
         return 0;
     if (!v && spec_bool(parameter, "/required", false)) {
         spec_problem(w->p, pointer, "required", "must be given");
@@ -209,8 +226,8 @@ static bool words_have(const json_t *words, const json_t *v)
     return false;
 }
 
-/* One value against one limit of the method: [min, max], or the words that it can do. */
-static void limit_check(const struct walk *w, const char *method, const json_t *limit, const char *pattern,
+/* One value against one limit: [min, max], or the words that are possible. who: "method \"msqe\"". */
+static void limit_check(const struct walk *w, const char *who, const json_t *limit, const char *pattern,
                         const char *pointer, const json_t *v)
 {
     char words[120];
@@ -221,17 +238,17 @@ static void limit_check(const struct walk *w, const char *method, const json_t *
     if (json_is_number(v) && json_is_number(low) && json_is_number(high)) {
         double x = json_number_value(v);
         if (x < json_number_value(low) || x > json_number_value(high))
-            spec_problem(w->p, pointer, "limit", "the method \"%s\" can do %.17g to %.17g, not %.17g", method,
+            spec_problem(w->p, pointer, "limit", "the %s can do %.17g to %.17g, not %.17g", who,
                          json_number_value(low), json_number_value(high), x);
     } else if (json_is_string(v) && json_is_string(low) && !words_have(limit, v)) {
         spec_value_words(limit, words, sizeof words);
-        spec_problem(w->p, pointer, "limit", "the method \"%s\" can do %s, not \"%.40s\"", method, words,
+        spec_problem(w->p, pointer, "limit", "the %s can do %s, not \"%.40s\"", who, words,
                      json_string_value(v));
     }
 }
 
 /* A pattern with a '*' is a limit on every member of that list. */
-static void limit_apply(const struct walk *w, const char *method, const json_t *limit, const char *pattern,
+static void limit_apply(const struct walk *w, const char *who, const json_t *limit, const char *pattern,
                         const json_t *spec)
 {
     const char *star = strstr(pattern, "/*/");
@@ -239,20 +256,20 @@ static void limit_apply(const struct walk *w, const char *method, const json_t *
     size_t i, count;
 
     if (!star) {
-        limit_check(w, method, limit, pattern, pattern, spec_at(spec, pattern));
+        limit_check(w, who, limit, pattern, pattern, spec_at(spec, pattern));
         return;
     }
     snprintf(list_at, sizeof list_at, "%.*s", (int)(star - pattern), pattern);
     count = json_array_size(spec_at(spec, list_at));
     for (i = 0; i < count; i++) {
         snprintf(at, sizeof at, "%s/%zu%s", list_at, i, star + 2);
-        limit_check(w, method, limit, pattern, at, spec_at(spec, at));
+        limit_check(w, who, limit, pattern, at, spec_at(spec, at));
     }
 }
 
 /* What a method can do to the whole network is also what it can do to one layer: a limit on
  * "/quantize/weights/bits" holds for the members of "/overrides" as well. */
-static void limit_apply_overrides(const struct walk *w, const char *method, const json_t *limit,
+static void limit_apply_overrides(const struct walk *w, const char *who, const json_t *limit,
                                   const char *pattern, const json_t *spec)
 {
     static const char section[] = "/quantize/";
@@ -261,37 +278,42 @@ static void limit_apply_overrides(const struct walk *w, const char *method, cons
     if (strncmp(pattern, section, sizeof section - 1) != 0)
         return;
     snprintf(override, sizeof override, "/overrides/*/%s", pattern + sizeof section - 1);
-    limit_apply(w, method, limit, override, spec);
+    limit_apply(w, who, limit, override, spec);
 }
 
-static void method_check(const struct walk *w, const json_t *spec)
+/* The limits of whatever the specification has chosen at `pointer` from the capabilities' `list`. */
+static void choice_check(const struct walk *w, const json_t *spec, const char *list, const char *pointer,
+                         const char *what)
 {
-    const json_t *methods = json_object_get(w->capabilities, "methods"), *m;
-    const char *method = spec_text(spec, "/quantize/method", NULL), *pattern;
+    const json_t *choices = json_object_get(w->capabilities, list), *c;
+    const char *chosen = spec_text(spec, pointer, NULL), *pattern;
+    char who[100];
     json_t *limit;
     size_t i;
 
-    json_array_foreach(methods, i, m)
+    json_array_foreach(choices, i, c)
     {
-        if (!method || strcmp(spec_text(m, "/name", ""), method) != 0)
+        if (!chosen || strcmp(spec_text(c, "/name", ""), chosen) != 0)
             continue;
-        json_object_foreach(json_object_get(m, "limits"), pattern, limit)
+        snprintf(who, sizeof who, "%s \"%.60s\"", what, chosen);
+        json_object_foreach(json_object_get(c, "limits"), pattern, limit)
         {
-            limit_apply(w, method, limit, pattern, spec);
-            limit_apply_overrides(w, method, limit, pattern, spec);
+            limit_apply(w, who, limit, pattern, spec);
+            limit_apply_overrides(w, who, limit, pattern, spec);
         }
     }
 }
 
-/* The kind decides what else may be there; NULL when it is missing or wrong, which the passes will report. */
-static const char *kind_of(const json_t *capabilities, const json_t *given)
+/* Kind and task decide what else may be there; NULL when the word is missing or wrong, which the passes will
+ * report. */
+static const char *word_of(const json_t *capabilities, const json_t *given, const char *pointer)
 {
-    const json_t *v = spec_at(given, "/kind"), *parameter = spec_parameter(capabilities, "/kind");
+    const json_t *v = spec_at(given, pointer), *parameter = spec_parameter(capabilities, pointer);
     struct spec_problems ignored = { .count = 0 };
 
     if (!v)
         v = json_object_get(parameter, "default");
-    return v && json_is_string(v) && parameter && spec_value_ok(parameter, v, "/kind", &ignored)
+    return v && json_is_string(v) && parameter && spec_value_ok(parameter, v, pointer, &ignored)
                ? json_string_value(v)
                : NULL;
 }
@@ -310,13 +332,15 @@ int spec_complete(const json_t *capabilities, const json_t *given, json_t **spec
     built = json_object();
     if (!built)
         return ERR_NOMEM;
-    w.kind = kind_of(capabilities, given);
+    w.kind = word_of(capabilities, given, "/kind");
+    w.task = word_of(capabilities, given, "/task");
     walk_object(&w, given, "", "");
     if (build(&w, given, built) < 0) {
         json_decref(built);
         return ERR_NOMEM;
     }
-    method_check(&w, built);
+    choice_check(&w, built, "methods", "/quantize/method", "method");
+    choice_check(&w, built, "tasks", "/task", "task");
     if (p->count) {
         json_decref(built);
         return ERR_INVALID;

@@ -84,6 +84,22 @@ static json_t *zoo_limits(const struct zoo *z)
     return limits;
 }
 
+/* What a task can do is a limit like that of a method. */
+static json_t *describe_tasks(void)
+{
+    json_t *list = json_array();
+
+    for (const struct task *const *t = task_list; *t; t++) {
+        json_t *losses = json_array();
+        for (const struct loss *const *l = (*t)->losses; *l; l++)
+            json_array_append_new(losses, json_string((*l)->name));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:o, s:o}}", "name", (*t)->name, "title",
+                                              (*t)->title, "metric", (*t)->metric, "limits", "/train/loss",
+                                              losses, "/train/augment", names((*t)->augments)));
+    }
+    return list;
+}
+
 static json_t *describe_zoo(void)
 {
     json_t *list = json_array();
@@ -167,10 +183,10 @@ static json_t *describe_kernels(void)
 
 json_t *describe_capabilities(void)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
-                     QUANTD_VERSION, "kinds", describe_kinds(), "parameters", describe_parameters(),
-                     "methods", describe_methods(), "zoo", describe_zoo(), "datasets", describe_datasets(),
-                     "formats", describe_formats(), "operators", describe_operators(), "coders",
-                     describe_coders(), "optimizers", describe_training("optimizers"), "schedules",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+                     QUANTD_VERSION, "kinds", describe_kinds(), "tasks", describe_tasks(), "parameters",
+                     describe_parameters(), "methods", describe_methods(), "zoo", describe_zoo(), "datasets",
+                     describe_datasets(), "formats", describe_formats(), "operators", describe_operators(),
+                     "coders", describe_coders(), "optimizers", describe_training("optimizers"), "schedules",
                      describe_training("schedules"), "kernels", describe_kernels());
 }

@@ -4,7 +4,6 @@
 #include "worker/quant/grid.h"
 #include "worker/quant/method.h"
 #include "worker/train/job.h"
-#include "worker/train/loader.h"
 #include "worker/train/optimizer.h"
 
 #include <stdlib.h>
@@ -60,11 +59,30 @@ static json_t *list_schedules(void)
     return a;
 }
 
+/* Every word of the lists of all tasks, once. */
+static void add_word(json_t *a, const char *word)
+{
+    json_t *there;
+    size_t i;
+
+    json_array_foreach(a, i, there) if (strcmp(json_string_value(there), word) == 0) return;
+    json_array_append_new(a, json_string(word));
+}
+
 static json_t *list_augments(void)
 {
     json_t *a = json_array();
-    for (const char *const *n = augment_names; *n; n++)
-        json_array_append_new(a, json_string(*n));
+    for (const struct task *const *t = task_list; *t; t++)
+        for (const char *const *n = (*t)->augments; *n; n++)
+            add_word(a, *n);
+    return a;
+}
+
+static json_t *list_losses(void)
+{
+    json_t *a = json_array();
+    for (const struct loss *const *l = loss_list; *l; l++)
+        json_array_append_new(a, json_string((*l)->name));
     return a;
 }
 
@@ -75,7 +93,10 @@ static json_t *list_granularities(void)
 
 static json_t *list_tasks(void)
 {
-    return json_pack("[s]", "classify");
+    json_t *a = json_array();
+    for (const struct task *const *t = task_list; *t; t++)
+        json_array_append_new(a, json_string((*t)->name));
+    return a;
 }
 
 static const struct parameter parameters[] = {
@@ -83,11 +104,13 @@ static const struct parameter parameters[] = {
       list_kinds },
     { "/name", "string", "Name", "Free text, to find the job again.", "", 0, 200, "\"\"", 0, false, NULL },
     { "/tags", "strings", "Tags", "Up to 16 words to filter by.", "", 0, 16, "[]", 0, false, NULL },
-    { "/model", "reference", "Model", "Id, name or sha256: of an uploaded model, or zoo:NAME.", "", 0, 0,
-      NULL, 0, true, NULL },
+    { "/model", "reference", "Model",
+      "Id, name or sha256: of an uploaded model, or zoo:NAME[@CxHxW][/CLASSES].", "", 0, 0, NULL, 0, true,
+      NULL },
     { "/dataset", "reference", "Data set", "Id, name or sha256: of an uploaded data set, or builtin:NAME.",
       "", 0, 0, NULL, 0, true, NULL },
     { "/task", "enum", "Task", "What the network is for.", "", 0, 0, "\"classify\"", 0, false, list_tasks },
+    { "/scale", "integer", "Scale", "How much larger images become.", "", 2, 4, "2", 0, false, NULL },
     { "/normalize/mean", "numbers", "Mean",
       "Taken from pixel/255, per channel or one for all. Empty: what the data set says.", "", 0, 4, "null", 0,
       false, NULL },
@@ -133,8 +156,27 @@ static const struct parameter parameters[] = {
     { "/train/momentum", "number", "Momentum", "Of sgd.", "", 0, 0.999, "0.9", 0, false, NULL },
     { "/train/weight_decay", "number", "Weight decay", "On weights, never on biases, scales and steps.", "",
       0, 1, "0.0001", 0, false, NULL },
-    { "/train/augment", "enum", "Augmentation", "shift moves images by up to two pixels.", "", 0, 0,
-      "\"none\"", 0, false, list_augments },
+    { "/train/augment", "enum", "Augmentation",
+      "shift: up to two pixels; crop-flip: up to four, and mirrored; cutout: a black square. turn: patches "
+      "mirrored and rotated (superres).",
+      "", 0, 0, "\"none\"", 0, false, list_augments },
+    { "/train/loss", "enum", "Loss",
+      "What is minimised. Absent: cross-entropy for classes, l2 for super-resolution.", "", 0, 0, "null", 0,
+      false, list_losses },
+    { "/train/label_smoothing", "number", "Label smoothing", "Share of the target spread over all classes.",
+      "", 0, 0.9, "0", 0, false, NULL },
+    { "/train/distill/weight", "number", "Distillation",
+      "Share of the loss that learns from the outputs of the model as it came, in floating point.", "", 0, 1,
+      "0", 0, false, NULL },
+    { "/train/distill/temperature", "number", "Temperature", "Divides the outputs before they are compared.",
+      "", 0.1, 100, "4", 0, false, NULL },
+    { "/train/patch", "integer", "Patch",
+      "Side of a training patch in the large image, a multiple of scale. Absent: 48, or 96 for models that "
+      "enlarge.",
+      "pixel", 12, 1024, "null", 0, false, NULL },
+    { "/train/samples_per_epoch", "integer", "Patches of an epoch",
+      "Absent: as many as cover the area of the training images once.", "sample", 1, 100000000, "null", 0,
+      false, NULL },
     { "/train/seed", "integer", "Seed", "Same specification, same inputs, same seed: the same bits.", "", 0,
       9007199254740991.0, "1", 0, false, NULL },
     { "/resources/cpus", "integer", "CPUs", "Threads of the job; the result does not depend on it.", "thread",
@@ -146,6 +188,19 @@ static const struct parameter parameters[] = {
     { "/priority", "integer", "Priority", "Higher ones start first.", "", -1000, 1000, "0", 0, false, NULL },
     { "/not_before", "string", "Not before", "Time of day in UTC, like 2026-01-31T18:00:00Z.", "", 0, 40,
       "null", 0, false, NULL },
+};
+
+/* What only one task uses; the rest is everybody's. */
+static const struct {
+    const char *pointer, *task;
+} task_only[] = {
+    { "/scale", "superres" },
+    { "/normalize/mean", "classify" },
+    { "/normalize/std", "classify" },
+    { "/train/label_smoothing", "classify" },
+    { "/train/distill/temperature", "classify" },
+    { "/train/patch", "superres" },
+    { "/train/samples_per_epoch", "superres" },
 };
 
 /* Kinds whose sections begin this pointer; NULL when all of them do (a key outside every section). */
@@ -205,6 +260,9 @@ static json_t *describe_one(const struct parameter *p)
         json_object_set_new(o, "default", json_loads(p->fallback, JSON_DECODE_ANY, NULL));
     if (kinds)
         json_object_set_new(o, "kinds", kinds);
+    for (size_t i = 0; i < sizeof task_only / sizeof *task_only; i++)
+        if (strcmp(task_only[i].pointer, p->pointer) == 0)
+            json_object_set_new(o, "tasks", json_pack("[s]", task_only[i].task));
     return o;
 }
 

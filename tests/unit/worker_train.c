@@ -1,9 +1,11 @@
-/* Loss, loader, optimizers, and training that is interrupted: the same bits for any interruption and any
- * threads. */
+/* Loader, augmentation, optimizers, and training that is interrupted: the same bits for any interruption and
+ * any threads. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/train/calibrate.h"
 #include "worker/train/checkpoint.h"
+#include "worker/train/loader.h"
+#include "worker/train/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,34 +87,6 @@ static struct graph *toy_graph(void)
     return g;
 }
 
-static void test_loss_and_its_gradient(void **state)
-{
-    enum { SAMPLES = 20, BLOCKS = 2 };
-    real *y = mem_aligned(64, BLOCKS * CLASSES * LANES * sizeof *y),
-         *g = mem_aligned(64, BLOCKS * CLASSES * LANES * sizeof *g);
-    int32_t label[BLOCKS * LANES] = { 0 };
-    struct rng r = rng_at(5, 0, 0);
-    (void)state;
-
-    for (int i = 0; i < BLOCKS * CLASSES * LANES; i++)
-        y[i] = (real)rng_normal(&r);
-    for (int i = 0; i < SAMPLES; i++)
-        label[i] = (int32_t)rng_below(&r, CLASSES);
-    struct loss_result at = loss_cross_entropy(y, label, CLASSES, SAMPLES, BLOCKS, g);
-    assert_in_range(at.correct, 0, SAMPLES);
-    for (int i = 0; i < BLOCKS * CLASSES * LANES; i++) {
-        const real step = (real)1e-2, held = y[i];
-        y[i] = held + step;
-        double up = loss_cross_entropy(y, label, CLASSES, SAMPLES, BLOCKS, NULL).loss;
-        y[i] = held - step;
-        double down = loss_cross_entropy(y, label, CLASSES, SAMPLES, BLOCKS, NULL).loss;
-        y[i] = held;
-        assert_true(fabs((up - down) / (2 * (double)step) / SAMPLES - (double)g[i]) < 1e-4);
-    }
-    free(y);
-    free(g);
-}
-
 static void test_loader_sees_every_sample_once_an_epoch(void **state)
 {
     struct dataset *d = toy_dataset(true);
@@ -121,8 +95,8 @@ static void test_loader_sees_every_sample_once_an_epoch(void **state)
     (void)state;
 
     assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &l, NULL), 0);
-    assert_int_equal(l->count, TRAIN);
-    loader_shuffle(l, 4);
+    assert_int_equal(l->feed.count, TRAIN);
+    l->feed.type->shuffle(&l->feed, 4);
     for (int i = 0; i < TRAIN; i++) {
         seen[l->order[i]]++;
         moved += l->order[i] != (uint32_t)i;
@@ -131,9 +105,9 @@ static void test_loader_sees_every_sample_once_an_epoch(void **state)
         assert_int_equal(seen[i], 1);
     assert_true(moved > TRAIN / 2);
     uint32_t first = l->order[0], second = l->order[1];
-    loader_shuffle(l, 5);
+    l->feed.type->shuffle(&l->feed, 5);
     assert_true(l->order[0] != first || l->order[1] != second);
-    loader_shuffle(l, 4);
+    l->feed.type->shuffle(&l->feed, 4);
     assert_true(l->order[0] == first && l->order[1] == second);
     loader_free(l);
     dataset_free(d);
@@ -149,11 +123,11 @@ static void test_a_tenth_is_held_out_where_there_is_no_test_split(void **state)
     assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &train, NULL), 0);
     assert_int_equal(loader_new(d, LOADER_TEST, true, false, 9, &test, NULL), 0);
     assert_int_equal(loader_new(d, LOADER_TEST, false, false, 9, &all, NULL), 0);
-    assert_int_equal(test->count, TRAIN / 10);
-    assert_int_equal(all->count, TRAIN);
-    for (int i = 0; i < train->count; i++)
+    assert_int_equal(test->feed.count, TRAIN / 10);
+    assert_int_equal(all->feed.count, TRAIN);
+    for (int i = 0; i < train->feed.count; i++)
         seen[train->order[i]]++;
-    for (int i = 0; i < test->count; i++)
+    for (int i = 0; i < test->feed.count; i++)
         seen[test->order[i]]++;
     for (int i = 0; i < TRAIN; i++)
         assert_int_equal(seen[i], 1);
@@ -163,6 +137,13 @@ static void test_a_tenth_is_held_out_where_there_is_no_test_split(void **state)
     dataset_free(d);
 }
 
+static void fill_first(struct loader *l, struct pool *p, real *x)
+{
+    int32_t label[LANES];
+
+    l->feed.type->fill(&l->feed, p, 0, LANES, 1, x, &(struct target){ .label = label });
+}
+
 static void test_shift_moves_the_image_and_fills_with_black(void **state)
 {
     struct dataset *d = toy_dataset(true);
@@ -170,31 +151,65 @@ static void test_shift_moves_the_image_and_fills_with_black(void **state)
     struct pool *p = pool_new(1);
     real *plain = mem_aligned(64, SIDE * SIDE * LANES * sizeof *plain),
          *moved = mem_aligned(64, SIDE * SIDE * LANES * sizeof *moved);
-    int32_t label[LANES];
     int found = 0;
     (void)state;
 
     assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &l, NULL), 0);
-    loader_shuffle(l, 0);
-    loader_fill(l, p, 0, LANES, 1, plain, label);
-    l->augment = AUGMENT_SHIFT;
-    loader_fill(l, p, 0, LANES, 1, moved, label);
-    for (int lane = 0; lane < LANES; lane++)
-        for (int dy = -2; dy <= 2; dy++)
-            for (int dx = -2; dx <= 2; dx++) {
-                bool same = true;
-                for (int k = 0; k < SIDE * SIDE && same; k++) {
-                    int y = k / SIDE - dy, x = k % SIDE - dx;
-                    bool inside = y >= 0 && y < SIDE && x >= 0 && x < SIDE;
-                    same = moved[k * LANES + lane] == (inside ? plain[(y * SIDE + x) * LANES + lane] : 0);
-                }
-                found += same;
-            }
+    l->feed.type->shuffle(&l->feed, 0);
+    fill_first(l, p, plain);
+    l->feed.augment = true;
+    l->augmentation = augmentation_find("shift");
+    fill_first(l, p, moved);
+    for (int lane = 0; lane < LANES; lane++) {
+        /* the very numbers that jobs have been augmented with from the beginning */
+        struct rng r = rng_at(9, (uint64_t)STREAM_AUGMENT << 32, 2 * (uint64_t)l->order[lane]);
+        const int dy = (int)rng_below(&r, 5) - 2, dx = (int)rng_below(&r, 5) - 2;
+        bool same = true;
+        for (int k = 0; k < SIDE * SIDE && same; k++) {
+            int y = k / SIDE - dy, x = k % SIDE - dx;
+            bool inside = y >= 0 && y < SIDE && x >= 0 && x < SIDE;
+            same = moved[k * LANES + lane] == (inside ? plain[(y * SIDE + x) * LANES + lane] : 0);
+        }
+        found += same;
+    }
     assert_int_equal(found, LANES);
     free(plain);
     free(moved);
     loader_free(l);
     pool_free(p);
+    dataset_free(d);
+}
+
+/* The same epoch gives the same samples, another one others, whoever fills them. */
+static void test_every_augmentation_is_a_function_of_seed_epoch_and_sample(void **state)
+{
+    struct dataset *d = toy_dataset(true);
+    const size_t bytes = 4 * SIDE * SIDE * LANES * sizeof(real);
+    real *x[3] = { mem_aligned(64, bytes), mem_aligned(64, bytes), mem_aligned(64, bytes) };
+    struct loader *l;
+    int32_t label[4 * LANES];
+    const struct target t = { .label = label };
+    (void)state;
+
+    assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &l, NULL), 0);
+    for (const struct augmentation *const *a = augmentation_list; *a; a++) {
+        l->augmentation = *a;
+        l->feed.augment = true;
+        for (int i = 0; i < 3; i++) {
+            struct pool *p = pool_new(1 + i % 2);
+            l->feed.type->shuffle(&l->feed, 3);
+            l->feed.epoch += i == 2; /* the same order, other changes */
+            l->feed.type->fill(&l->feed, p, 5, 3 * LANES + 2, 4, x[i], &t);
+            pool_free(p);
+        }
+        assert_memory_equal(x[0], x[1], bytes);
+        assert_int_equal((*a)->apply == NULL, memcmp(x[0], x[2], bytes) == 0);
+        for (int lane = 2; lane < LANES; lane++)
+            assert_true(x[0][3 * SIDE * SIDE * LANES + lane] == 0);
+    }
+    for (int i = 0; i < 3; i++)
+        free(x[i]);
+    loader_free(l);
     dataset_free(d);
 }
 
@@ -227,7 +242,11 @@ struct session {
     struct quant *quant;
     struct control control;
     struct trainer trainer;
+    struct graph *wise; /* of the teacher, when there is one */
+    struct net *teacher;
     char path[64];
+    bool distil;
+    int epochs_judged;
     int stop_after; /* loss points until a stop is wished; 0: never */
     double last_error;
 };
@@ -252,11 +271,22 @@ static int on_save(void *arg, struct err *e)
     return checkpoint_save(s->path, spec_hash, &s->trainer, e);
 }
 
+static int on_judge(void *arg, int64_t step, double train_share, struct err *e)
+{
+    struct session *s = arg;
+    (void)step;
+    (void)e;
+
+    s->epochs_judged++;
+    assert_true(train_share > 0 && train_share <= 1);
+    return 0;
+}
+
 /* Train for three epochs with so many threads; returns trainer_run's status. */
 static int session_run(struct session *s, struct dataset *d, int threads, int stop_after,
                        const char *optimizer)
 {
-    struct loader *train, *test;
+    struct loader *train;
     struct err e = { 0 };
     struct quant_layer_plan plan[2] = { { .weight_bits = 2,
                                           .activation = { 8, 0, 255, (real)1 / 255, true } },
@@ -272,27 +302,39 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     if (net_new(s->graph, &o, &s->net, &e))
         fail_msg("%s", e.text);
     assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &train, &e), 0);
-    assert_int_equal(loader_new(d, LOADER_TEST, true, false, 9, &test, &e), 0);
+    train->augmentation = augmentation_find("shift");
+    if (s->distil) {
+        s->wise = toy_graph();
+        assert_int_equal(
+            net_new(s->wise, &(struct net_options){ .batch = 32, .pool = s->pool }, &s->teacher, &e), 0);
+    }
     s->trainer = (struct trainer){
-        .settings = { 3, 32, 0.05, 0.9, 1e-4, optimizer_find(optimizer), schedule_find("cosine"),
-                      AUGMENT_SHIFT, 1.0 },
+        .settings = { 3,
+                      32,
+                      0.05,
+                      0.9,
+                      1e-4,
+                      optimizer_find(optimizer),
+                      schedule_find("cosine"),
+                      &loss_cross_entropy,
+                      0,
+                      { s->distil ? 0.5 : 0, 4 },
+                      1.0 },
         .graph = s->graph,
         .net = s->net,
         .pool = s->pool,
-        .train = train,
-        .test = test,
+        .feed = &train->feed,
+        .teacher = s->teacher,
         .quant = s->quant,
         .method = method_find("msqe"),
         .control = &s->control,
-        .sink = { s, on_metric, on_save },
-        .classes = CLASSES,
+        .sink = { s, on_metric, on_save, on_judge },
     };
     assert_int_equal(trainer_init(&s->trainer, &e), 0);
     int status = checkpoint_load(s->path, spec_hash, &s->trainer, &e);
     assert_true(status == 0 || status == ERR_NOT_FOUND);
     status = trainer_run(&s->trainer, &e);
     loader_free(train);
-    loader_free(test);
     return status;
 }
 
@@ -300,6 +342,10 @@ static void session_end(struct session *s)
 {
     trainer_deinit(&s->trainer);
     net_free(s->net);
+    net_free(s->teacher);
+    graph_free(s->wise);
+    s->teacher = NULL;
+    s->wise = NULL;
     quant_free(s->quant);
     graph_free(s->graph);
     pool_free(s->pool);
@@ -311,8 +357,9 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
     (void)state;
 
     for (const struct optimizer *const *o = optimizer_list; *o; o++) {
-        struct session whole = { .path = "/tmp/quantd-train-XXXXXX" },
-                       cut = { .path = "/tmp/quantd-train-XXXXXX" };
+        const bool distil = o != optimizer_list; /* and once with a teacher */
+        struct session whole = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil },
+                       cut = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil };
         close(mkstemp(whole.path));
         close(mkstemp(cut.path));
         unlink(whole.path);
@@ -383,10 +430,10 @@ static void test_calibrated_step_of_a_half_normal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss_and_its_gradient),
         cmocka_unit_test(test_loader_sees_every_sample_once_an_epoch),
         cmocka_unit_test(test_a_tenth_is_held_out_where_there_is_no_test_split),
         cmocka_unit_test(test_shift_moves_the_image_and_fills_with_black),
+        cmocka_unit_test(test_every_augmentation_is_a_function_of_seed_epoch_and_sample),
         cmocka_unit_test(test_schedules_and_optimizers_go_downhill),
         cmocka_unit_test(test_calibrated_step_of_a_half_normal),
         cmocka_unit_test(test_interrupted_training_ends_with_the_same_bits),

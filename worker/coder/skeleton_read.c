@@ -240,11 +240,12 @@ static int get_graph(struct skeleton *s, struct err *e)
     int rc = 0;
     s->g->opset = (int)wire_number(&s->w, 1000);
     uint8_t flags = wire_byte(&s->w);
-    if (flags > 7)
+    if (flags > 15)
         return damaged(s, e);
     s->g->batched = flags & 1;
     s->g->batch_fixed_one = flags & 2;
     s->g->input_nhwc = flags & 4;
+    s->g->size_open = flags & 8;
     uint64_t values = wire_number(&s->w, GRAPH_MAX_VALUES);
     for (uint64_t i = 0; rc >= 0 && !s->w.bad && i < values; i++)
         rc = get_value(s, e);

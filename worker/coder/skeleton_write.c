@@ -114,7 +114,8 @@ int skeleton_write(const struct graph *g, struct buf *out, struct err *e)
 {
     int last = 0, rc = put_name(out, g->name, e);
     wire_put_number(out, (uint64_t)g->opset);
-    wire_put_byte(out, (uint8_t)(g->batched | g->batch_fixed_one << 1 | g->input_nhwc << 2));
+    wire_put_byte(out,
+                  (uint8_t)(g->batched | g->batch_fixed_one << 1 | g->input_nhwc << 2 | g->size_open << 3));
     wire_put_number(out, (uint64_t)g->values);
     for (int i = 0; !rc && i < g->values; i++)
         rc = put_value(out, &g->value[i], e);

@@ -126,15 +126,26 @@ static int put_nodes(struct export *x)
 /* --- inputs, outputs, the frame ---------------------------------------------------------------------------
  */
 
-static void put_dim(struct buf *shape, int64_t size)
+/* An axis of that size, or an open one with that name. */
+static void put_dim(struct buf *shape, int64_t size, const char *name)
 {
     struct buf dim;
     buf_init(&dim, shape->limit);
-    if (size < 0)
-        pb_put_text(&dim, DIM_PARAM, "N");
+    if (name)
+        pb_put_text(&dim, DIM_PARAM, name);
     else
         pb_put_int(&dim, DIM_VALUE, size);
     pb_put_message(shape, SHAPE_DIM, &dim);
+}
+
+/* Height and width of an image, where they are free; NULL for any other axis. */
+static const char *open_axis(const struct graph *g, const struct value *v, int axis)
+{
+    static const char *const names[2][2] = { { "H", "W" }, { "out_H", "out_W" } };
+    const struct shape *in = &g->value[g->input].shape;
+    if (!g->size_open || v->shape.rank != 3 || axis == 0)
+        return NULL;
+    return names[v->shape.dim[axis] != in->dim[axis]][axis - 1];
 }
 
 /* A ValueInfoProto: name, float, shape with the batch axis in front. */
@@ -146,9 +157,9 @@ static void put_port(struct buf *graph, unsigned number, const struct graph *g, 
     buf_init(&type, graph->limit);
     buf_init(&port, graph->limit);
     if (g->batched)
-        put_dim(&shape, g->batch_fixed_one ? 1 : -1);
+        put_dim(&shape, 1, g->batch_fixed_one ? NULL : "N");
     for (int a = 0; a < v->shape.rank; ++a)
-        put_dim(&shape, v->shape.dim[a]);
+        put_dim(&shape, v->shape.dim[a], open_axis(g, v, a));
     pb_put_int(&tensor, TENSOR_ELEMENT, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
     pb_put_message(&tensor, TENSOR_SHAPE, &shape);
     pb_put_message(&type, TYPE_TENSOR, &tensor);

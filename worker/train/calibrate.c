@@ -69,76 +69,87 @@ static void take_samples(struct range *r, const real *x, size_t features, int sa
     }
 }
 
-static bool pixels_are_exact(const struct graph *g, const struct dataset *d, int value)
+static void decide(const struct calibration *c, const struct range *r, struct quant_layer_plan *p)
 {
-    bool plain = g->value[value].kind == VALUE_INPUT;
-
-    for (int c = 0; c < d->channels; c++)
-        plain = plain && d->mean[c] == 0 && d->stddev[c] == 1;
-    return plain;
-}
-
-static void decide(const struct graph *g, const struct dataset *d, const struct range *r,
-                   struct quant_layer_plan *p)
-{
+    const bool input = c->graph->value[r->value].kind == VALUE_INPUT;
     int bits = p->activation.bits;
 
     p->activation.low = r->low < 0 ? -(1 << (bits - 1)) : 0;
     p->activation.high = r->low < 0 ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
-    p->activation.fixed = bits == 8 && r->low >= 0 && pixels_are_exact(g, d, r->value);
+    p->activation.fixed = bits == 8 && r->low >= 0 && input && c->exact;
     p->activation.step = p->activation.fixed
                              ? (real)1 / 255
                              : calibrate_step(r->sample, r->count, p->activation.low, p->activation.high);
 }
 
-int calibrate_activations(struct graph *g, struct net *net, struct pool *p, struct loader *l, int batch,
-                          int batches, struct quant_layer_plan *plan, int count, struct err *e)
+/* What each layer reads will be remembered; the net must keep it. */
+static int watch(const struct calibration *c, const struct layer *layers, struct range *range, int count,
+                 struct err *e)
 {
-    struct layer *layers = NULL;
-    int layer_count, status = graph_layers(g, &layers, &layer_count, e);
-    struct range *range = mem_array((size_t)count + 1, sizeof *range);
-    int32_t *label = mem_array((size_t)batch + LANES, sizeof *label);
-
-    if (status)
-        goto out;
-    status = range && label ? 0 : err_set(e, ERR_NOMEM, "out of memory");
-    for (int i = 0; i < count && !status; i++) {
-        range[i].value = g->node[layers[i].node].input[0];
+    for (int i = 0; i < count; i++) {
+        range[i].value = c->graph->node[layers[i].node].input[0];
         range[i].low = (real)INFINITY;
         range[i].high = (real)-INFINITY;
         range[i].sample = mem_array(SAMPLES, sizeof(real));
         if (!range[i].sample)
-            status = err_set(e, ERR_NOMEM, "out of memory");
-        else if (g->value[range[i].value].kind != VALUE_INPUT)
-            net_watch(net, range[i].value);
+            return err_set(e, ERR_NOMEM, "out of memory");
+        if (c->graph->value[range[i].value].kind == VALUE_INPUT)
+            continue;
+        net_watch(c->net, range[i].value);
+        if (!net_value(c->net, range[i].value))
+            return err_set(e, ERR_NOMEM, "out of memory");
     }
-    if (status)
-        goto out;
-    int64_t available = (l->count + batch - 1) / batch;
-    batches = available < batches ? (int)available : batches;
-    loader_shuffle(l, UINT32_MAX); /* an epoch of its own: any batches will do, always the same */
-    l->augment = AUGMENT_NONE;
+    return 0;
+}
+
+static void look(const struct calibration *c, struct range *range, int count, int batch, int samples,
+                 size_t quota)
+{
+    for (int i = 0; i < count; i++) {
+        const struct value *v = &c->graph->value[range[i].value];
+        struct rng r = rng_at(c->feed->seed, stream_of(STREAM_CALIBRATE, (uint64_t)i), (uint64_t)batch << 32);
+        const real *x = v->kind == VALUE_INPUT ? net_input(c->net) : net_value(c->net, range[i].value);
+        take_samples(&range[i], x, (size_t)shape_count(&v->shape), samples, quota, &r);
+    }
+}
+
+/* An epoch of its own: any batches will do, always the same. */
+static void run_batches(const struct calibration *c, struct range *range, int count)
+{
+    struct feed *f = c->feed;
+    const int64_t available = (f->count + c->batch - 1) / c->batch;
+    const int batches = available < c->batches ? (int)available : c->batches;
+
+    f->augment = false;
+    f->type->shuffle(f, UINT32_MAX);
     for (int b = 0; b < batches; b++) {
-        int64_t at = (int64_t)b * batch;
-        int samples = l->count - at < batch ? (int)(l->count - at) : batch;
-        loader_fill(l, p, at, samples, net_blocks(net), net_input(net), label);
-        net_forward(net, samples, false, 0);
-        for (int i = 0; i < count; i++) {
-            struct rng r = rng_at(l->seed, stream_of(STREAM_CALIBRATE, (uint64_t)i), (uint64_t)b << 32);
-            const real *x = g->value[range[i].value].kind == VALUE_INPUT ? net_input(net)
-                                                                         : net_value(net, range[i].value);
-            take_samples(&range[i], x, (size_t)shape_count(&g->value[range[i].value].shape), samples,
-                         SAMPLES / (size_t)batches, &r);
-        }
+        int64_t at = (int64_t)b * c->batch;
+        int samples = f->count - at < c->batch ? (int)(f->count - at) : c->batch;
+        f->type->fill(f, c->pool, at, samples, net_blocks(c->net), net_input(c->net), c->target);
+        net_forward(c->net, samples, false, 0);
+        look(c, range, count, b, samples, SAMPLES / (size_t)batches);
     }
-    for (int i = 0; i < count; i++)
+}
+
+int calibrate_activations(const struct calibration *c, struct quant_layer_plan *plan, int count,
+                          struct err *e)
+{
+    struct layer *layers = NULL;
+    int layer_count, status = graph_layers(c->graph, &layers, &layer_count, e);
+    struct range *range = mem_array((size_t)count + 1, sizeof *range);
+
+    if (!status && !range)
+        status = err_set(e, ERR_NOMEM, "out of memory");
+    if (!status)
+        status = watch(c, layers, range, count, e);
+    if (!status)
+        run_batches(c, range, count);
+    for (int i = 0; i < count && !status; i++)
         if (plan[i].activation.bits != 32)
-            decide(g, l->dataset, &range[i], &plan[i]);
-out:
+            decide(c, &range[i], &plan[i]);
     for (int i = 0; range && i < count; i++)
         free(range[i].sample);
     free(range);
-    free(label);
     free(layers);
     return status;
 }

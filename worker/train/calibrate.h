@@ -3,13 +3,22 @@
 #define WORKER_TRAIN_CALIBRATE_H
 
 #include "worker/quant/quant.h"
-#include "worker/train/loader.h"
+#include "worker/train/feed.h"
+
+struct calibration {
+    struct graph *graph; /* float */
+    struct net *net;     /* of it, in inference mode, not used before */
+    struct pool *pool;
+    struct feed *feed; /* with classes for targets or values; nobody looks at them */
+    const struct target *target;
+    int batch, batches; /* at most so many, of so many samples */
+    bool exact;         /* inputs are whole multiples of 1/255 */
+};
 
 /* plan[i].activation.bits is set by the caller (32: leave); low, high, step and fixed are filled in for the
- * layers' inputs of g, a float graph, over at most `batches` batches of the loader. net is made for g with
- * `batch` samples in inference mode and is not used before. */
-int calibrate_activations(struct graph *g, struct net *net, struct pool *p, struct loader *l, int batch,
-                          int batches, struct quant_layer_plan *plan, int count, struct err *e);
+ * layers' inputs of the graph. */
+int calibrate_activations(const struct calibration *c, struct quant_layer_plan *plan, int count,
+                          struct err *e);
 
 /* Step that minimises the squared error of the samples on codes low..high. */
 real calibrate_step(const real *x, size_t count, int low, int high);

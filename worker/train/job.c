@@ -1,11 +1,8 @@
 #include "worker/train/job.h"
 
 #include "api/spec.h"
-#include "base/mem.h"
 #include "worker/kernels/kernels.h"
 #include "worker/train/job_parts.h"
-
-#include <stdlib.h>
 
 static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
@@ -14,7 +11,7 @@ static const char *const sections_none[] = { NULL };
 static const struct kind kind_quantize = { "quantize", "Quantization-aware training", true, true,
                                            sections_quantize };
 static const struct kind kind_train = { "train", "Training in floating point", false, true, sections_train };
-static const struct kind kind_evaluate = { "evaluate", "Accuracy of a model as it is", false, false,
+static const struct kind kind_evaluate = { "evaluate", "How good a model is, as it is", false, false,
                                            sections_none };
 
 const struct kind *const kind_list[] = { &kind_quantize, &kind_train, &kind_evaluate, NULL };
@@ -27,40 +24,46 @@ const struct kind *kind_find(const char *name)
     return NULL;
 }
 
+size_t job_limit(const struct job *j)
+{
+    return (size_t)spec_int(j->spec, "/resources/memory_mb", 2048) << 20;
+}
+
 struct net_options job_net_options(const struct job *j, bool train, int batch)
 {
     return (struct net_options){ .batch = batch,
                                  .train = train,
                                  .seed = (uint64_t)spec_int(j->spec, "/train/seed", 1),
-                                 .limit = (size_t)spec_int(j->spec, "/resources/memory_mb", 2048) << 20,
+                                 .limit = job_limit(j),
                                  .kernels = j->kernels,
                                  .pool = j->pool };
 }
 
-int job_evaluate(struct job *j, struct graph *g, double *value, struct err *e)
+int job_judge(struct job *j, const struct task_subject *s, bool last, double *value, struct err *e)
 {
-    struct net_options o = job_net_options(j, false, JOB_EVAL_BATCH);
-    int32_t *label = mem_array(JOB_EVAL_BATCH + LANES, sizeof *label);
-    struct net *net = NULL;
-    int status = label ? net_new(g, &o, &net, e) : err_set(e, ERR_NOMEM, "out of memory");
+    struct task_score score = { 0 };
+    const int status = j->task->score(j->data, s, last, &score, e);
 
-    if (!status) {
-        int classes = (int)shape_count(&g->value[g->output[0]].shape);
-        *value = trainer_score(net, j->pool, j->test, JOB_EVAL_BATCH, classes, label, NULL);
-        j->samples = j->test->count;
+    if (status)
+        return status;
+    *value = score.value;
+    j->samples = score.samples;
+    if (last) {
+        json_decref(j->detail);
+        j->detail = score.detail;
     }
-    net_free(net);
-    free(label);
-    return status;
+    return 0;
 }
 
 static int evaluate_input(struct job *j, struct err *e)
 {
+    const struct task_subject input = { .graph = j->graph };
+
     events_phase(j->events, "baseline");
-    int status = job_evaluate(j, j->graph, &j->float_value, e);
+    int status = job_judge(j, &input, !j->kind->trains, &j->float_value, e);
     if (!status) {
-        curves_add(&j->curves, "top1", 0, j->float_value);
-        events_metric(j->events, "top1", 0, j->float_value);
+        curves_add(&j->curves, j->task->metric, 0, j->float_value);
+        events_metric(j->events, j->task->metric, 0, j->float_value);
     }
     return status;
 }
@@ -69,11 +72,12 @@ int job_run(struct job *j, struct err *e)
 {
     int status;
 
+    j->base_bytes = job_peak_bytes();
     j->layers = json_array();
     j->pool = pool_new(j->threads);
     if (!j->pool || !j->layers)
         return err_set(e, ERR_NOMEM, "out of memory");
-    if ((status = job_load(j, e)) || (status = evaluate_input(j, e)))
+    if ((status = job_load(j, e)) || (status = job_memory(j, e)) || (status = evaluate_input(j, e)))
         return status;
     j->value = j->trained_value = j->latent_value = j->float_value;
     if (j->kind->quantizes && (status = job_prepare(j, e)))
@@ -88,11 +92,12 @@ void job_deinit(struct job *j)
 {
     net_free(j->net);
     quant_free(j->quant);
-    loader_free(j->train);
-    loader_free(j->test);
     graph_free(j->graph);
-    dataset_free(j->dataset);
+    graph_free(j->teacher);
+    if (j->task)
+        j->task->free(j->data);
     pool_free(j->pool);
     curves_free(&j->curves);
     json_decref(j->layers);
+    json_decref(j->detail);
 }

@@ -4,6 +4,7 @@
 
 #include "worker/events.h"
 #include "worker/report/report.h"
+#include "worker/train/task.h"
 #include "worker/train/trainer.h"
 
 #include <jansson.h>
@@ -28,15 +29,20 @@ struct job {
     int threads;
     const struct kernels *kernels;
 
+    const struct task *task;
+    const struct loss *loss;
+    struct feed *feed; /* the task's */
+
     /* owned */
-    struct dataset *dataset;
+    void *data; /* the task's */
     struct graph *graph;
+    struct graph *teacher; /* the model as it came, for distillation; NULL without */
     struct pool *pool;
-    struct loader *train, *test;
     struct quant *quant;
     struct net *net;
     struct curves curves;
     json_t *layers; /* of the result, built on the way */
+    json_t *detail; /* members of the result that the task adds */
 
     /* findings */
     double float_value, trained_value, latent_value, value;
@@ -44,6 +50,9 @@ struct job {
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
     char weights_hash[72];
     double started_s;
+    size_t base_bytes;  /* of the process before it read anything */
+    size_t model_bytes; /* of the model's file */
+    size_t planned_bytes;
 };
 
 /* Inputs are opened and parsed here: call it inside the sandbox. 0, or an error (ERR_AGAIN: stopped,

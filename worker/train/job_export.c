@@ -21,11 +21,12 @@ static int write_artifact(struct job *j, const char *name, const void *data, siz
 
 static int export_onnx(struct job *j, struct err *e)
 {
-    char trained[32], weights[8], activations[8], seed[24];
+    char trained[32], metric[48], weights[8], activations[8], seed[24];
     const char *model = spec_text(j->spec, "/model", ""), *dataset = spec_text(j->spec, "/dataset", "");
     char *data;
     size_t length;
 
+    snprintf(metric, sizeof metric, "quantd.%s", j->task->metric);
     snprintf(trained, sizeof trained, "%.6f", j->trained_value);
     snprintf(weights, sizeof weights, "%d", (int)spec_int(j->spec, "/quantize/weights/bits", 32));
     snprintf(activations, sizeof activations, "%d", (int)spec_int(j->spec, "/quantize/activations/bits", 32));
@@ -39,7 +40,7 @@ static int export_onnx(struct job *j, struct err *e)
         { "quantd.seed", seed },
         { "quantd.model", model },
         { "quantd.dataset", dataset },
-        { "quantd.top1", trained },
+        { metric, trained },
     };
     int status = onnx_export(j->graph, meta, sizeof meta / sizeof *meta, &data, &length, e);
     if (status)

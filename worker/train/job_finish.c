@@ -31,11 +31,12 @@ static json_t *make_result(const struct job *j)
 
     set_int(r, "format", 1);
     set_text(r, "kind", j->kind->name);
-    set_text(r, "metric", "top1");
+    set_text(r, "task", j->task->name);
+    set_text(r, "metric", j->task->metric);
     set_real(r, "value", j->value);
     set_real(r, "float_value", j->float_value);
     set_int(r, "samples", j->samples);
-    set_int(r, "correct", llround(j->value * (double)j->samples));
+    json_object_update(r, j->detail);
     set_int(r, "float_bytes", j->float_bytes);
     if (j->kind->trains) {
         set_real(r, "trained_value", j->trained_value);
@@ -56,6 +57,8 @@ static json_t *make_result(const struct job *j)
     set_text(r, "version", QUANTD_VERSION);
     set_text(r, "kernels", j->kernels->name);
     set_text(r, "blas", kernels_blas());
+    set_int(r, "planned_bytes", (int64_t)j->planned_bytes);
+    set_int(r, "peak_bytes", (int64_t)job_peak_bytes());
     set_real(r, "wall_s", (double)clock_mono_ns() * 1e-9 - j->started_s);
     set_real(r, "cpu_s", clock_cpu_s());
     return r;
@@ -100,7 +103,7 @@ int job_finish(struct job *j, struct err *e)
     snprintf(path, sizeof path, "%s/result.json", j->dir);
     if ((status = file_publish(path, text, strlen(text), 0644, e)))
         goto out;
-    events_emit(j->events, "done", json_pack("{s:s, s:f}", "metric", "top1", "value", j->value));
+    events_emit(j->events, "done", json_pack("{s:s, s:f}", "metric", j->task->metric, "value", j->value));
 out:
     free(text);
     json_decref(result);

@@ -1,4 +1,4 @@
-/* job_load.c - the inputs of a job: data set, graph, and whether they belong together. */
+/* job_load.c - the inputs of a job: what it is for, data, graph, and whether they belong together. */
 #include "worker/train/job_parts.h"
 
 #include "api/spec.h"
@@ -9,119 +9,95 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MODEL_MAX ((size_t)2 << 30)
-
-static void read_normalisation(const json_t *list, float *out, int channels)
+int job_import(const struct job *j, const void *data, size_t length, struct graph **g, struct err *e)
 {
-    for (int c = 0; c < channels && json_is_array(list); c++) {
-        /* one number stands for all channels */
-        const json_t *v = json_array_get(list, json_array_size(list) == 1 ? 0 : (size_t)c);
-        if (json_is_number(v))
-            out[c] = (float)json_number_value(v);
+    struct onnx_info info;
+    struct shape stands, sample = { 0 };
+    const struct onnx_options plain = { .batch = ONNX_BATCH_FREE },
+                              sized = { .batch = ONNX_BATCH_FREE, .sample = &sample };
+    bool open = false;
+    int status = onnx_info(data, length, &info, e);
+
+    if (status)
+        return status;
+    j->task->sample(j->data, &stands);
+    sample.rank = info.rank - 1;
+    for (int a = 0; a < sample.rank; a++) {
+        const int64_t size = info.axis[a + 1].size;
+        open |= size < 0;
+        sample.dim[a] = size < 0 && a < stands.rank ? stands.dim[a] : size;
     }
+    return onnx_import_with(data, length, open ? &sized : &plain, g, e);
 }
 
-/* The job's own figures win over the data set's. */
-static int normalise(struct job *j, struct err *e)
+static int make_from_zoo(struct job *j, const char *name, struct err *e)
 {
-    static const char *const places[] = { "/inputs/dataset/mean", "/inputs/dataset/std", "/normalize/mean",
-                                          "/normalize/std" };
-    struct dataset *d = j->dataset;
+    struct zoo_request r;
+    const int status = zoo_parse(name, &r, e);
 
-    for (int i = 0; i < 4; i++) {
-        const json_t *list = spec_at(j->spec, places[i]);
-        size_t size = json_array_size(list);
-        if (size > 1 && size != (size_t)d->channels)
-            return err_set(e, ERR_INVALID, "%s has %zu numbers, but the images have %d channels", places[i],
-                           size, d->channels);
-        read_normalisation(list, i % 2 ? d->stddev : d->mean, d->channels);
-    }
-    for (int c = 0; c < d->channels; c++)
-        if (!(d->stddev[c] > 0))
-            return err_set(e, ERR_INVALID, "/normalize/std must be positive");
-    return 0;
+    r.seed = (uint64_t)spec_int(j->spec, "/train/seed", 1);
+    r.limit = job_limit(j);
+    return status ? status : zoo_make(&r, &j->graph, e);
 }
 
-static int load_dataset(struct job *j, size_t limit, struct err *e)
-{
-    const char *builtin = spec_text(j->spec, "/inputs/dataset/builtin", NULL);
-    const char *path = spec_text(j->spec, "/inputs/dataset/path", NULL);
-    char full[4096];
-    int status;
-
-    if (builtin) {
-        status = dataset_builtin(builtin, 1, &j->dataset, e);
-    } else if (path) {
-        snprintf(full, sizeof full, "%s/%s", j->dir, path);
-        status =
-            dataset_load(full, spec_text(j->spec, "/inputs/dataset/format", NULL), limit, &j->dataset, e);
-    } else {
-        status = err_set(e, ERR_INVALID, "spec.json names no data set in /inputs/dataset");
-    }
-    return status ? status : normalise(j, e);
-}
-
-static int load_model(struct job *j, size_t limit, struct err *e)
+static int load_model(struct job *j, struct err *e)
 {
     const char *zoo = spec_text(j->spec, "/inputs/model/zoo", NULL);
     const char *path = spec_text(j->spec, "/inputs/model/path", NULL);
     char full[4096], *data;
-    size_t length;
 
-    if (zoo) {
-        struct zoo_request r;
-        int bad = zoo_parse(zoo, &r, e);
-        r.seed = (uint64_t)spec_int(j->spec, "/train/seed", 1);
-        r.limit = limit;
-        return bad ? bad : zoo_make(&r, &j->graph, e);
-    }
+    if (zoo)
+        return make_from_zoo(j, zoo, e);
     if (!path)
         return err_set(e, ERR_INVALID, "spec.json names no model in /inputs/model");
     snprintf(full, sizeof full, "%s/%s", j->dir, path);
-    int status = file_load(full, MODEL_MAX, &data, &length, e);
+    int status = file_load(full, JOB_MODEL_MAX, &data, &j->model_bytes, e);
     if (status)
         return status;
-    status = onnx_import(data, length, &j->graph, e);
+    status = job_import(j, data, j->model_bytes, &j->graph, e);
     free(data);
     return status;
 }
 
-static int check_fit(const struct job *j, struct err *e)
+static bool has_loss(const struct task *t, const struct loss *l)
 {
-    const struct graph *g = j->graph;
-    const struct dataset *d = j->dataset;
-    const struct shape *in = &g->value[g->input].shape, *out = &g->value[g->output[0]].shape;
-    char have[64], want[64];
-    struct shape image = { 3, { d->channels, d->height, d->width } };
+    for (const struct loss *const *one = t->losses; *one; one++)
+        if (*one == l)
+            return true;
+    return false;
+}
 
-    if (g->input_nhwc)
-        image = (struct shape){ 3, { d->height, d->width, d->channels } };
-    shape_text(&image, have, sizeof have);
-    shape_text(in, want, sizeof want);
-    if (!shape_equal(in, &image))
-        return err_set(e, ERR_INVALID, "the model takes %s, but the images of the data set are %s", want,
-                       have);
-    if (g->outputs != 1)
-        return err_set(e, ERR_UNSUPPORTED, "the model has %d outputs; classification needs one", g->outputs);
-    if (shape_count(out) < d->classes)
-        return err_set(e, ERR_INVALID, "the model tells %lld classes apart, but the data set has %d",
-                       (long long)shape_count(out), d->classes);
-    return 0;
+static int choose_loss(struct job *j, struct err *e)
+{
+    const char *name = spec_text(j->spec, "/train/loss", NULL);
+
+    j->loss = name ? loss_find(name) : j->task->losses[0];
+    if (j->loss && has_loss(j->task, j->loss))
+        return 0;
+    err_set(e, ERR_INVALID, "the task %s can't minimise \"%.40s\"", j->task->name, name);
+    return err_at(e, "/train/loss");
 }
 
 int job_load(struct job *j, struct err *e)
 {
-    size_t limit = (size_t)spec_int(j->spec, "/resources/memory_mb", 2048) << 20;
-    uint64_t seed = (uint64_t)spec_int(j->spec, "/train/seed", 1);
+    const struct task_job t = { .dir = j->dir,
+                                .spec = j->spec,
+                                .trains = j->kind->trains,
+                                .memory = job_limit(j),
+                                .kernels = j->kernels,
+                                .pool = j->pool };
     int status;
 
     events_phase(j->events, "load");
-    if ((status = load_dataset(j, limit, e)) || (status = load_model(j, limit, e)) || (status = check_fit(j, e)))
+    j->task = task_find(spec_text(j->spec, "/task", "classify"));
+    if (!j->task)
+        return err_set(e, ERR_INVALID, "unknown task");
+    if ((status = choose_loss(j, e)) || (status = j->task->load(&t, &j->data, e)) ||
+        (status = load_model(j, e)) || (status = j->task->fit(j->data, j->graph, e)))
         return status;
-    bool nhwc = j->graph->input_nhwc, training = j->kind->trains;
     j->float_bytes = 4 * graph_parameters(j->graph);
-    status = loader_new(j->dataset, LOADER_TEST, training, nhwc, seed, &j->test, e);
-    if (!status && training)
-        status = loader_new(j->dataset, LOADER_TRAIN, training, nhwc, seed, &j->train, e);
-    return status;
+    j->feed = j->task->feed(j->data);
+    if (!j->kind->trains || !(spec_double(j->spec, "/train/distill/weight", 0) > 0))
+        return 0;
+    return graph_clone(j->graph, &j->teacher, e);
 }

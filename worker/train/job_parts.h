@@ -5,7 +5,8 @@
 #include "base/buf.h"
 #include "worker/train/job.h"
 
-int job_load(struct job *j, struct err *e);    /* data set, graph, loaders */
+int job_load(struct job *j, struct err *e);    /* task, data, graph */
+int job_memory(struct job *j, struct err *e);  /* what all of it will take: ERR_MEMORY beyond the limit */
 int job_prepare(struct job *j, struct err *e); /* quantization plan, calibration, quantizers */
 int job_train(struct job *j, struct err *e);   /* the trainer with its checkpoint; snap */
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
@@ -13,10 +14,21 @@ int job_score(struct job *j, struct err *e);   /* value: re-scored from out/mode
 int job_log(struct job *j, struct err *e);     /* out/log.txt */
 int job_finish(struct job *j, struct err *e);  /* report, result.json */
 
-/* Top-1 of a graph on the test part; makes and frees a net of its own, of at most the job's memory. */
-int job_evaluate(struct job *j, struct graph *g, double *value, struct err *e);
-struct net_options job_net_options(const struct job *j, bool train, int batch);
+/* An ONNX file in memory; axes that it leaves open get the task's size. */
+int job_import(const struct job *j, const void *data, size_t length, struct graph **g, struct err *e);
 
-#define JOB_EVAL_BATCH 128
+/* The metric of a network on the test part. last: the figures go into the result. */
+int job_judge(struct job *j, const struct task_subject *s, bool last, double *value, struct err *e);
+
+/* Widths of every layer by specification and overrides; ranges are not known yet. free(*plan). */
+int job_plan_layers(struct job *j, struct quant_layer_plan **plan, int *count, struct err *e);
+
+struct trainer_settings job_settings(const struct job *j);
+struct net_options job_net_options(const struct job *j, bool train, int batch);
+size_t job_limit(const struct job *j); /* bytes: /resources/memory_mb */
+size_t job_peak_bytes(void);           /* that this process has had in memory so far */
+
+#define JOB_CALIBRATION_BATCHES 8
+#define JOB_MODEL_MAX           ((size_t)2 << 30)
 
 #endif

@@ -8,8 +8,6 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 
-#define CALIBRATION_BATCHES 8
-
 /* First and last layer get first_last_bits where that is wider; then overrides, the last match wins. */
 static void plan_layer(const json_t *spec, const char *name, bool outer, struct quant_layer_plan *p)
 {
@@ -42,47 +40,75 @@ static int check_grid(const struct grid *grid, const struct layer *layers,
     return 0;
 }
 
+int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, struct err *e)
+{
+    const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
+    struct quant_layer_plan *plan = NULL;
+    struct layer *layers = NULL;
+    int status = graph_layers(j->graph, &layers, count, e);
+
+    *out = NULL;
+    if (!status && !grid)
+        status = err_set(e, ERR_INVALID, "no such grid");
+    if (!status && *count == 0)
+        status = err_set(e, ERR_INVALID, "the model has no layer with weights");
+    if (!status && !(plan = mem_array((size_t)*count, sizeof *plan)))
+        status = err_set(e, ERR_NOMEM, "out of memory");
+    for (int i = 0; !status && i < *count; i++)
+        plan_layer(j->spec, layers[i].name, i == 0 || i == *count - 1, &plan[i]);
+    if (!status)
+        status = check_grid(grid, layers, plan, *count, e);
+    free(layers);
+    if (status)
+        free(plan);
+    else
+        *out = plan;
+    return status;
+}
+
 static int calibrate(struct job *j, struct quant_layer_plan *plan, int count, struct err *e)
 {
-    struct net_options o = job_net_options(j, false, JOB_EVAL_BATCH);
-    struct net *net;
-    int status = net_new(j->graph, &o, &net, e);
+    const int batch = j->task->batch;
+    struct net_options o = job_net_options(j, false, batch);
+    struct target target = { 0 };
+    struct net *net = NULL;
+    int status = trainer_target(&target, j->loss, j->graph, batch, e);
 
-    if (status)
-        return status;
-    status = calibrate_activations(j->graph, net, j->pool, j->train, JOB_EVAL_BATCH, CALIBRATION_BATCHES,
-                                   plan, count, e);
+    if (!status)
+        status = net_new(j->graph, &o, &net, e);
+    if (!status) {
+        const struct calibration c = { .graph = j->graph,
+                                       .net = net,
+                                       .pool = j->pool,
+                                       .feed = j->feed,
+                                       .target = &target,
+                                       .batch = batch,
+                                       .batches = JOB_CALIBRATION_BATCHES,
+                                       .exact = j->task->exact(j->data) };
+        status = calibrate_activations(&c, plan, count, e);
+    }
     net_free(net);
+    trainer_target_free(&target);
     return status;
 }
 
 int job_prepare(struct job *j, struct err *e)
 {
     const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
-    struct layer *layers = NULL;
-    int count, status = graph_layers(j->graph, &layers, &count, e);
-    struct quant_layer_plan *plan = mem_array((size_t)(status ? 0 : count) + 1, sizeof *plan);
+    struct quant_layer_plan *plan;
+    int count, status = job_plan_layers(j, &plan, &count, e);
 
-    if (!status && !plan)
-        status = err_set(e, ERR_NOMEM, "out of memory");
-    if (!status && !grid)
-        status = err_set(e, ERR_INVALID, "no such grid");
-    if (!status && count == 0)
-        status = err_set(e, ERR_INVALID, "the model has no layer with weights");
     if (status)
-        goto out;
+        return status;
     events_phase(j->events, "calibrate");
-    for (int i = 0; i < count; i++)
-        plan_layer(j->spec, layers[i].name, i == 0 || i == count - 1, &plan[i]);
-    if ((status = check_grid(grid, layers, plan, count, e)) || (status = calibrate(j, plan, count, e)) ||
-        (status = quant_new(j->graph, plan, count, grid, &j->quant, e)))
-        goto out;
-    quant_fit(j->quant, j->graph);
-    for (int i = 0; i < count; i++)
+    status = calibrate(j, plan, count, e);
+    if (!status)
+        status = quant_new(j->graph, plan, count, grid, &j->quant, e);
+    if (!status)
+        quant_fit(j->quant, j->graph);
+    for (int i = 0; i < count && !status; i++)
         json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits,
                                                    "activation_bits", plan[i].activation.bits));
-out:
-    free(layers);
     free(plan);
     return status;
 }

@@ -2,12 +2,9 @@
 #include "worker/train/job_parts.h"
 
 #include "base/file.h"
-#include "worker/onnx/onnx.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define TOLERANCE 0.001 /* of top-1 between the end of training and the file */
 
 int job_score(struct job *j, struct err *e)
 {
@@ -17,22 +14,22 @@ int job_score(struct job *j, struct err *e)
 
     events_phase(j->events, "score");
     snprintf(path, sizeof path, "%s/out/model.onnx", j->dir);
-    int status = file_load(path, (size_t)2 << 30, &data, &length, e);
+    int status = file_load(path, JOB_MODEL_MAX, &data, &length, e);
     if (status)
         return status;
-    status = onnx_import(data, length, &g, e);
+    status = job_import(j, data, length, &g, e);
     free(data);
     if (status) {
         err_wrap(e, "our own export can't be read back");
         return ERR_INTERNAL;
     }
-    status = job_evaluate(j, g, &j->value, e);
+    status = job_judge(j, &(struct task_subject){ .graph = g }, true, &j->value, e);
     graph_free(g);
     if (status)
         return status;
-    if (fabs(j->value - j->trained_value) > TOLERANCE)
+    if (fabs(j->value - j->trained_value) > j->task->tolerance)
         return err_set(e, ERR_INTERNAL,
                        "the exported file scores %.4f, but training ended with %.4f (tolerance %g)", j->value,
-                       j->trained_value, TOLERANCE);
+                       j->trained_value, j->task->tolerance);
     return 0;
 }

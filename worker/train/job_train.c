@@ -27,9 +27,27 @@ static int sink_save(void *arg, struct err *e)
     return checkpoint_save(s->path, s->job->spec_hash, s->trainer, e);
 }
 
-static struct trainer_settings read_settings(const json_t *spec)
+static int sink_judge(void *arg, int64_t step, double train_share, struct err *e)
 {
-    struct trainer_settings s = {
+    const struct sink *s = arg;
+    struct job *j = s->job;
+    const struct task_subject now = { j->graph, j->quant, j->net, s->trainer->settings.batch_size };
+    double value;
+    const int status = job_judge(j, &now, false, &value, e);
+
+    if (status)
+        return status;
+    if (j->task->train_metric)
+        sink_metric(arg, j->task->train_metric, step, train_share);
+    sink_metric(arg, j->task->metric, step, value);
+    return 0;
+}
+
+struct trainer_settings job_settings(const struct job *j)
+{
+    const json_t *spec = j->spec;
+
+    return (struct trainer_settings){
         .epochs = spec_int(spec, "/train/epochs", 10),
         .batch_size = (int)spec_int(spec, "/train/batch_size", 64),
         .learning_rate = spec_double(spec, "/train/learning_rate", 0.01),
@@ -37,13 +55,12 @@ static struct trainer_settings read_settings(const json_t *spec)
         .weight_decay = spec_double(spec, "/train/weight_decay", 1e-4),
         .optimizer = optimizer_find(spec_text(spec, "/train/optimizer", "sgd")),
         .schedule = schedule_find(spec_text(spec, "/train/schedule", "cosine")),
+        .loss = j->loss,
+        .label_smoothing = spec_double(spec, "/train/label_smoothing", 0),
+        .distill = { spec_double(spec, "/train/distill/weight", 0),
+                     spec_double(spec, "/train/distill/temperature", 4) },
         .lambda = spec_double(spec, "/quantize/lambda", 1),
     };
-    const char *augment = spec_text(spec, "/train/augment", "none");
-
-    while (augment_names[s.augment] && strcmp(augment_names[s.augment], augment) != 0)
-        s.augment++;
-    return s;
 }
 
 /* Weights become what they are quantized to. The accuracy just before, with the latent weights, shows how
@@ -53,8 +70,10 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
     events_phase(j->events, "snap");
     for (int i = 0; i < j->quant->weights; i++)
         net_set_weight(j->net, j->quant->weight[i].value, NULL);
-    j->latent_value =
-        trainer_score(j->net, j->pool, j->test, t->settings.batch_size, t->classes, t->label, NULL);
+    const struct task_subject latent = { j->graph, NULL, j->net, t->settings.batch_size };
+    const int status = job_judge(j, &latent, false, &j->latent_value, e);
+    if (status)
+        return status;
     double distance = sqrt(j->quant->error) / quant_median_scale(j->quant);
     if (distance > 1e-3) {
         char text[160];
@@ -70,26 +89,29 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
 
 int job_train(struct job *j, struct err *e)
 {
-    struct trainer t = { .settings = read_settings(j->spec),
+    struct trainer t = { .settings = job_settings(j),
                          .graph = j->graph,
                          .pool = j->pool,
-                         .train = j->train,
-                         .test = j->test,
+                         .feed = j->feed,
                          .quant = j->quant,
                          .control = j->control };
     struct sink sink = { .job = j, .trainer = &t };
-    struct net_options o = job_net_options(j, true, t.settings.batch_size);
+    struct net_options o = job_net_options(j, true, t.settings.batch_size), wise = o;
+    struct net *teacher = NULL;
     int status;
 
-    if (!t.settings.optimizer || !t.settings.schedule || !augment_names[t.settings.augment])
-        return err_set(e, ERR_INVALID, "unknown optimizer, schedule or augmentation");
+    if (!t.settings.optimizer || !t.settings.schedule)
+        return err_set(e, ERR_INVALID, "unknown optimizer or schedule");
     if (j->quant)
         t.method = method_find(spec_text(j->spec, "/quantize/method", "msqe"));
     snprintf(sink.path, sizeof sink.path, "%s/checkpoint", j->dir);
-    t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save };
-    t.classes = (int)shape_count(&j->graph->value[j->graph->output[0]].shape);
-    if ((status = net_new(j->graph, &o, &j->net, e)))
+    t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save, sink_judge };
+    wise.train = false;
+    if (j->teacher && (status = net_new(j->teacher, &wise, &teacher, e)))
         return status;
+    t.teacher = teacher;
+    if ((status = net_new(j->graph, &o, &j->net, e)))
+        goto out;
     t.net = j->net;
     if ((status = trainer_init(&t, e)))
         goto out;
@@ -106,10 +128,11 @@ int job_train(struct job *j, struct err *e)
         goto out;
     if (j->quant && (status = snap(j, &t, e)))
         goto out;
-    j->trained_value =
-        trainer_score(j->net, j->pool, j->test, t.settings.batch_size, t.classes, t.label, NULL);
+    const struct task_subject trained = { j->graph, NULL, j->net, t.settings.batch_size };
+    status = job_judge(j, &trained, false, &j->trained_value, e);
 out:
     trainer_deinit(&t);
+    net_free(teacher);
     net_free(j->net);
     j->net = NULL;
     return status;

@@ -5,37 +5,85 @@
 
 #include <stdlib.h>
 
-#define SHIFT_PIXELS 2
+/* --- augmentations --- */
 
-const char *const augment_names[] = { "none", "shift", NULL };
+static void apply_shift(const struct augment_sample *s, struct rng *r)
+{
+    augment_shift(s, 2, r);
+}
+
+static void apply_crop_flip(const struct augment_sample *s, struct rng *r)
+{
+    augment_crop_flip(s, 4, r);
+}
+
+static void apply_cutout(const struct augment_sample *s, struct rng *r)
+{
+    augment_cutout(s, augment_cutout_side(s->height, s->width), r);
+}
+
+static void apply_crop_flip_cutout(const struct augment_sample *s, struct rng *r)
+{
+    apply_crop_flip(s, r);
+    apply_cutout(s, r);
+}
+
+static const struct augmentation none = { "none", 0, NULL }, shift = { "shift", 2, apply_shift },
+                                 crop_flip = { "crop-flip", AUGMENT_DRAWS, apply_crop_flip },
+                                 cutout = { "cutout", AUGMENT_DRAWS, apply_cutout },
+                                 crop_flip_cutout = { "crop-flip-cutout", AUGMENT_DRAWS,
+                                                      apply_crop_flip_cutout };
+
+const struct augmentation *const augmentation_list[] = {
+    &none, &shift, &crop_flip, &cutout, &crop_flip_cutout, NULL
+};
+
+const struct augmentation *augmentation_find(const char *name)
+{
+    for (const struct augmentation *const *a = augmentation_list; *a; a++)
+        if (strcmp((*a)->name, name) == 0)
+            return *a;
+    return NULL;
+}
+
+/* --- which samples, in which order --- */
+
+static const struct feed_type loader_type;
+
+int loader_hold_out(uint64_t seed, int64_t total, int64_t least, bool *held_out, struct err *e)
+{
+    uint32_t *shuffled = mem_array((size_t)total + 1, sizeof *shuffled);
+    struct rng r = rng_at(seed, stream_of(STREAM_SPLIT, 0), 0);
+    int64_t count = total / 10 > least ? total / 10 : least;
+
+    if (!shuffled)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int64_t i = 0; i < total; i++)
+        shuffled[i] = (uint32_t)i;
+    rng_shuffle(&r, shuffled, (size_t)total);
+    for (int64_t i = 0; i < count && i < total; i++)
+        held_out[shuffled[i]] = true;
+    free(shuffled);
+    return 0;
+}
 
 /* Which positions of the split belong to the part: all, or the seeded tenth and the rest. */
 static int choose(struct loader *l, int64_t total, bool tenth, bool rest, struct err *e)
 {
-    uint32_t *shuffled = mem_array((size_t)total + 1, sizeof *shuffled);
     bool *held_out = mem_array((size_t)total + 1, sizeof *held_out);
+    int status = 0;
 
     l->index = mem_array((size_t)total + 1, sizeof *l->index);
     l->order = mem_array((size_t)total + 1, sizeof *l->order);
-    if (!shuffled || !held_out || !l->index || !l->order) {
-        free(shuffled);
-        free(held_out);
-        return err_set(e, ERR_NOMEM, "out of memory");
-    }
-    if (tenth || rest) {
-        for (int64_t i = 0; i < total; i++)
-            shuffled[i] = (uint32_t)i;
-        struct rng r = rng_at(l->seed, stream_of(STREAM_SPLIT, 0), 0);
-        rng_shuffle(&r, shuffled, (size_t)total);
-        for (int64_t i = 0; i < total / 10; i++)
-            held_out[shuffled[i]] = true;
-    }
-    for (int64_t i = 0; i < total; i++)
+    if (!held_out || !l->index || !l->order)
+        status = err_set(e, ERR_NOMEM, "out of memory");
+    else if (tenth || rest)
+        status = loader_hold_out(l->feed.seed, total, 0, held_out, e);
+    for (int64_t i = 0; i < total && !status; i++)
         if ((!tenth && !rest) || held_out[i] == tenth)
-            l->index[l->count++] = (uint32_t)i;
-    free(shuffled);
+            l->index[l->feed.count++] = (uint32_t)i;
     free(held_out);
-    return 0;
+    return status;
 }
 
 int loader_new(const struct dataset *d, enum loader_part part, bool training, bool nhwc, uint64_t seed,
@@ -48,15 +96,16 @@ int loader_new(const struct dataset *d, enum loader_part part, bool training, bo
 
     if (!l)
         return err_set(e, ERR_NOMEM, "out of memory");
+    l->feed = (struct feed){ .type = &loader_type, .seed = seed };
+    l->augmentation = &none;
     l->dataset = d;
-    l->seed = seed;
     l->nhwc = nhwc;
     l->split = !both ? only : part == LOADER_TEST ? SPLIT_TEST : SPLIT_TRAIN;
     int64_t total = d->split[l->split].count;
     int status = total > UINT32_MAX / 2
                      ? err_set(e, ERR_UNSUPPORTED, "more than 2^31 samples")
                      : choose(l, total, split && part == LOADER_TEST, split && part == LOADER_TRAIN, e);
-    if (!status && l->count == 0)
+    if (!status && l->feed.count == 0)
         status = err_set(e, ERR_INVALID, "the data set has no samples to %s",
                          part == LOADER_TEST ? "test" : "train with");
     if (status) {
@@ -79,18 +128,21 @@ void loader_free(struct loader *l)
 
 void loader_natural(struct loader *l)
 {
-    l->augment = AUGMENT_NONE;
-    memcpy(l->order, l->index, (size_t)l->count * sizeof *l->order);
+    l->feed.augment = false;
+    memcpy(l->order, l->index, (size_t)l->feed.count * sizeof *l->order);
 }
 
-void loader_shuffle(struct loader *l, uint64_t epoch)
+static void shuffle(struct feed *f, uint64_t epoch)
 {
-    struct rng r = rng_at(l->seed, stream_of(STREAM_ORDER, epoch), 0);
+    struct loader *l = (struct loader *)f;
+    struct rng r = rng_at(f->seed, stream_of(STREAM_ORDER, epoch), 0);
 
-    l->epoch = epoch;
-    memcpy(l->order, l->index, (size_t)l->count * sizeof *l->order);
-    rng_shuffle(&r, l->order, (size_t)l->count);
+    f->epoch = epoch;
+    memcpy(l->order, l->index, (size_t)f->count * sizeof *l->order);
+    rng_shuffle(&r, l->order, (size_t)f->count);
 }
+
+/* --- into lanes --- */
 
 struct fill {
     const struct loader *l;
@@ -101,33 +153,16 @@ struct fill {
     size_t features;
 };
 
-/* Move the image of one lane by up to SHIFT_PIXELS in each direction; what comes in from outside is the value
- * of a black pixel. */
-static void shift_lane(const struct loader *l, uint32_t sample, real *x, int lane)
+static void fill_lane(const struct loader *l, uint32_t sample, real *x, int lane)
 {
-    const struct dataset *d = l->dataset;
-    struct rng r = rng_at(l->seed, stream_of(STREAM_AUGMENT, l->epoch), sample);
-    r.index *= 2;
-    int dy = (int)rng_below(&r, 2 * SHIFT_PIXELS + 1) - SHIFT_PIXELS;
-    int dx = (int)rng_below(&r, 2 * SHIFT_PIXELS + 1) - SHIFT_PIXELS;
-    int H = d->height, W = d->width, C = d->channels;
-    size_t row = l->nhwc ? (size_t)W * C : (size_t)W, step = l->nhwc ? (size_t)C : 1;
+    const struct augmentation *a = l->augmentation;
 
-    for (int c = 0; c < C; c++) {
-        real black = (real)((0 - d->mean[c]) / d->stddev[c]);
-        real *plane = x + (l->nhwc ? (size_t)c : (size_t)c * H * W) * LANES + lane;
-        /* in place: walk against the direction of the shift */
-        for (int i = 0; i < H; i++) {
-            int y = dy > 0 ? H - 1 - i : i;
-            for (int j = 0; j < W; j++) {
-                int u = dx > 0 ? W - 1 - j : j;
-                int fy = y - dy, fx = u - dx;
-                bool inside = fy >= 0 && fy < H && fx >= 0 && fx < W;
-                plane[((size_t)y * row + (size_t)u * step) * LANES] =
-                    inside ? plane[((size_t)fy * row + (size_t)fx * step) * LANES] : black;
-            }
-        }
-    }
+    dataset_put(l->dataset, l->split, sample, l->nhwc, x, lane);
+    if (!l->feed.augment || !a->apply)
+        return;
+    const struct augment_sample s = augment_sample(l->dataset, l->nhwc, x, lane);
+    struct rng r = rng_at(l->feed.seed, stream_of(STREAM_AUGMENT, l->feed.epoch), a->draws * sample);
+    a->apply(&s, &r);
 }
 
 static void fill_blocks(void *arg, int lo, int hi, int thread)
@@ -142,21 +177,26 @@ static void fill_blocks(void *arg, int lo, int hi, int thread)
             memset(x, 0, f->features * LANES * sizeof *x);
         for (int lane = 0; lane < LANES && b * LANES + lane < f->samples; lane++) {
             uint32_t sample = l->order[f->start + b * LANES + lane];
-            dataset_put(l->dataset, l->split, sample, l->nhwc, x, lane);
-            if (l->augment == AUGMENT_SHIFT)
-                shift_lane(l, sample, x, lane);
+            fill_lane(l, sample, x, lane);
             f->label[b * LANES + lane] = l->dataset->split[l->split].label[sample];
         }
     }
 }
 
-void loader_fill(const struct loader *l, struct pool *p, int64_t start, int samples, int blocks, real *x,
-                 int32_t *label)
+static void fill(struct feed *feed, struct pool *p, int64_t start, int samples, int blocks, real *x,
+                 const struct target *t)
 {
+    const struct loader *l = (const struct loader *)feed;
     const struct dataset *d = l->dataset;
-    struct fill f = {
-        l, start, samples, x, label, (size_t)d->channels * (size_t)d->height * (size_t)d->width
-    };
+    struct fill f = { l, start,    samples,
+                      x, t->label, (size_t)d->channels * (size_t)d->height * (size_t)d->width };
 
     pool_run(p, fill_blocks, &f, blocks);
 }
+
+static void free_feed(struct feed *f)
+{
+    loader_free((struct loader *)f);
+}
+
+static const struct feed_type loader_type = { shuffle, fill, free_feed };

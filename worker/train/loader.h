@@ -1,24 +1,29 @@
-/* loader.h - samples in the order of an epoch, augmented and laid out in lanes. The order is a function of
- * (seed, epoch), the augmentation of (seed, epoch, sample): a resumed run sees the same batches. */
+/* loader.h - labelled images as a feed: order, augmentation, layout in lanes. */
 #ifndef WORKER_TRAIN_LOADER_H
 #define WORKER_TRAIN_LOADER_H
 
+#include "worker/data/augment.h"
 #include "worker/data/dataset.h"
-#include "worker/graph/net.h"
+#include "worker/train/feed.h"
 
-enum augment { AUGMENT_NONE, AUGMENT_SHIFT };
+/* A change to training samples; draws: how far apart the random numbers of two samples lie. */
+struct augmentation {
+    const char *name;
+    uint64_t draws;
+    void (*apply)(const struct augment_sample *s, struct rng *r); /* NULL: none */
+};
 
-extern const char *const augment_names[]; /* indexed by enum augment; NULL-terminated */
+extern const struct augmentation *const augmentation_list[]; /* NULL-terminated; the first is "none" */
+const struct augmentation *augmentation_find(const char *name);
 
 struct loader {
+    struct feed feed;
     const struct dataset *dataset;
     int split;
     uint32_t *index; /* owned: positions in the split that belong to this loader, in natural order */
     uint32_t *order; /* owned: the present epoch's permutation of them */
-    int64_t count;
     bool nhwc;
-    enum augment augment;
-    uint64_t seed, epoch;
+    const struct augmentation *augmentation;
 };
 
 enum loader_part {
@@ -30,13 +35,10 @@ enum loader_part {
  * seed, is the test part of training jobs, and everything is the test part when training is false. */
 int loader_new(const struct dataset *d, enum loader_part part, bool training, bool nhwc, uint64_t seed,
                struct loader **l, struct err *e);
-void loader_free(struct loader *l);
-void loader_shuffle(struct loader *l, uint64_t epoch); /* AUGMENT and order for this epoch */
-void loader_natural(struct loader *l);                 /* natural order, no augmentation */
+void loader_free(struct loader *l);    /* NULL is fine */
+void loader_natural(struct loader *l); /* natural order, no augmentation */
 
-/* Samples [start, start+samples) of the order into x [blocks][features][LANES], their labels into label;
- * lanes beyond are zeroed. */
-void loader_fill(const struct loader *l, struct pool *p, int64_t start, int samples, int blocks, real *x,
-                 int32_t *label);
+/* Which of `total` things are held out as the test part: a tenth, drawn by the seed, at least `least`. */
+int loader_hold_out(uint64_t seed, int64_t total, int64_t least, bool *held_out, struct err *e);
 
 #endif

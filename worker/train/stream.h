@@ -5,7 +5,14 @@
 
 #include <stdint.h>
 
-enum stream_purpose { STREAM_ORDER = 1, STREAM_AUGMENT, STREAM_SPLIT, STREAM_INIT, STREAM_CALIBRATE };
+enum stream_purpose {
+    STREAM_ORDER = 1,
+    STREAM_AUGMENT,
+    STREAM_SPLIT,
+    STREAM_INIT,
+    STREAM_CALIBRATE,
+    STREAM_PATCH
+};
 
 static inline uint64_t stream_of(enum stream_purpose purpose, uint64_t part)
 {

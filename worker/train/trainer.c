@@ -63,6 +63,29 @@ static int cut_pieces(struct trainer *t, struct err *e)
     return 0;
 }
 
+int trainer_target(struct target *t, const struct loss *l, const struct graph *g, int batch, struct err *e)
+{
+    const size_t lanes_used = ((size_t)batch + LANES - 1) / LANES * LANES;
+    const size_t features = l->classes ? 1 : (size_t)shape_count(&g->value[g->output[0]].shape);
+    size_t count, bytes;
+
+    *t = (struct target){ 0 };
+    if (size_mul(lanes_used, features, &count) && size_mul(count, sizeof(real), &bytes)) {
+        if (l->classes)
+            t->label = mem_array(count, sizeof *t->label);
+        else
+            t->value = mem_aligned(64, bytes);
+    }
+    return t->label || t->value ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+void trainer_target_free(struct target *t)
+{
+    free(t->label);
+    free(t->value);
+    *t = (struct target){ 0 };
+}
+
 int trainer_init(struct trainer *t, struct err *e)
 {
     const struct trainer_settings *s = &t->settings;
@@ -71,10 +94,11 @@ int trainer_init(struct trainer *t, struct err *e)
     for (int i = 0; i < s->optimizer->moments; i++)
         if (!(t->moment[i] = mem_aligned(64, bytes)))
             return err_set(e, ERR_NOMEM, "out of memory");
-    t->label = mem_array((size_t)s->batch_size + LANES, sizeof *t->label);
-    if (!t->label)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    t->steps_per_epoch = (t->train->count + s->batch_size - 1) / s->batch_size;
+    int status = trainer_target(&t->target, s->loss, t->graph, s->batch_size, e);
+    if (status)
+        return status;
+    t->features = (int)shape_count(&t->graph->value[t->graph->output[0]].shape);
+    t->steps_per_epoch = (t->feed->count + s->batch_size - 1) / s->batch_size;
     t->steps_total = t->steps_per_epoch * s->epochs;
     if (t->quant) {
         quant_bind(t->quant, t->net);
@@ -90,10 +114,9 @@ void trainer_deinit(struct trainer *t)
     free(t->moment[0]);
     free(t->moment[1]);
     free(t->piece);
-    free(t->label);
+    trainer_target_free(&t->target);
     t->moment[0] = t->moment[1] = NULL;
     t->piece = NULL;
-    t->label = NULL;
 }
 
 struct update {
@@ -201,22 +224,56 @@ static void report_span(struct trainer *t, double rate)
     t->at.span_samples = 0;
 }
 
+/* The teacher sees the same batch; where values are learned, the target moves towards what it says. */
+static const real *ask_teacher(struct trainer *t, int samples)
+{
+    const struct value *in = &t->graph->value[t->graph->input];
+    const size_t blocks = (size_t)net_blocks(t->net);
+    const real weight = (real)t->settings.distill.weight;
+
+    if (!t->teacher)
+        return NULL;
+    memcpy(net_input(t->teacher), net_input(t->net),
+           blocks * (size_t)shape_count(&in->shape) * LANES * sizeof(real));
+    net_forward(t->teacher, samples, false, 0);
+    const real *wise = net_output(t->teacher, 0);
+    if (t->settings.loss->classes)
+        return wise;
+    for (size_t i = 0; i < blocks * (size_t)t->features * LANES; i++)
+        t->target.value[i] += weight * (wise[i] - t->target.value[i]);
+    return NULL;
+}
+
+static int diverged(const struct trainer *t, double rate, struct err *e)
+{
+    return err_set(e, ERR_DIVERGED,
+                   "the loss is no longer finite at step %lld of %lld (learning rate %g): try a smaller "
+                   "learning rate",
+                   (long long)t->at.step, (long long)t->steps_total, rate);
+}
+
 static int train_step(struct trainer *t, struct err *e)
 {
     const struct trainer_settings *s = &t->settings;
-    int64_t left = t->train->count - t->at.sample, span = t->steps_total / CURVE_POINTS;
+    int64_t left = t->feed->count - t->at.sample, span = t->steps_total / CURVE_POINTS;
     int samples = left < s->batch_size ? (int)left : s->batch_size, blocks = net_blocks(t->net);
     double rate = s->learning_rate * s->schedule->factor((double)t->at.step / (double)t->steps_total);
 
-    loader_fill(t->train, t->pool, t->at.sample, samples, blocks, net_input(t->net), t->label);
+    t->feed->type->fill(t->feed, t->pool, t->at.sample, samples, blocks, net_input(t->net), &t->target);
+    const real *teacher = ask_teacher(t, samples);
     net_forward(t->net, samples, true, (uint64_t)t->at.step);
-    struct loss_result r = loss_cross_entropy(net_output(t->net, 0), t->label, t->classes, samples, blocks,
-                                              net_output_gradient(t->net, 0));
+    const struct loss_call call = { .y = net_output(t->net, 0),
+                                    .target = &t->target,
+                                    .teacher = teacher,
+                                    .distill = s->distill,
+                                    .smoothing = s->label_smoothing,
+                                    .features = t->features,
+                                    .samples = samples,
+                                    .blocks = blocks,
+                                    .gradient = net_output_gradient(t->net, 0) };
+    struct loss_result r = s->loss->run(&call);
     if (!isfinite(r.loss))
-        return err_set(e, ERR_DIVERGED,
-                       "the loss is no longer finite at step %lld of %lld (learning rate %g): try a smaller "
-                       "learning rate",
-                       (long long)t->at.step, (long long)t->steps_total, rate);
+        return diverged(t, rate, e);
     net_backward(t->net);
     update_all(t, rate);
     t->at.step++;
@@ -231,35 +288,16 @@ static int train_step(struct trainer *t, struct err *e)
     return 0;
 }
 
-double trainer_score(struct net *n, struct pool *p, struct loader *l, int batch, int classes, int32_t *label,
-                     int64_t *correct)
+static int end_epoch(struct trainer *t, struct err *e)
 {
-    int blocks = net_blocks(n);
-    int64_t right = 0;
+    const double share = (double)t->at.epoch_correct / (double)t->feed->count;
+    int status = t->sink.judge(t->sink.arg, t->at.step, share, e);
 
-    loader_natural(l);
-    for (int64_t at = 0; at < l->count; at += batch) {
-        int samples = l->count - at < batch ? (int)(l->count - at) : batch;
-        loader_fill(l, p, at, samples, blocks, net_input(n), label);
-        net_forward(n, samples, false, 0);
-        right += loss_cross_entropy(net_output(n, 0), label, classes, samples, blocks, NULL).correct;
-    }
-    if (correct)
-        *correct = right;
-    return (double)right / (double)l->count;
-}
-
-static void end_epoch(struct trainer *t)
-{
-    const struct trainer_sink *s = &t->sink;
-
-    s->metric(s->arg, "train_top1", t->at.step, (double)t->at.epoch_correct / (double)t->train->count);
-    s->metric(s->arg, "top1", t->at.step,
-              trainer_score(t->net, t->pool, t->test, t->settings.batch_size, t->classes, t->label, NULL));
     t->at.epoch++;
     t->at.sample = 0;
     t->at.epoch_loss = 0;
     t->at.epoch_correct = 0;
+    return status ? status : t->sink.save(t->sink.arg, e);
 }
 
 int trainer_run(struct trainer *t, struct err *e)
@@ -269,9 +307,9 @@ int trainer_run(struct trainer *t, struct err *e)
     atomic_store(&t->control->steps, t->steps_total);
     atomic_store(&t->control->step, t->at.step);
     while (t->at.epoch < t->settings.epochs && !status) {
-        loader_shuffle(t->train, (uint64_t)t->at.epoch);
-        t->train->augment = t->settings.augment;
-        while (t->at.sample < t->train->count && !status) {
+        t->feed->type->shuffle(t->feed, (uint64_t)t->at.epoch);
+        t->feed->augment = true;
+        while (t->at.sample < t->feed->count && !status) {
             if (atomic_exchange(&t->control->checkpoint, false))
                 status = t->sink.save(t->sink.arg, e);
             if (!status && atomic_load(&t->control->stop)) {
@@ -281,10 +319,8 @@ int trainer_run(struct trainer *t, struct err *e)
             if (!status)
                 status = train_step(t, e);
         }
-        if (!status) {
-            end_epoch(t);
-            status = t->sink.save(t->sink.arg, e);
-        }
+        if (!status)
+            status = end_epoch(t, e);
     }
     return status;
 }

@@ -4,7 +4,7 @@
 #define WORKER_TRAIN_TRAINER_H
 
 #include "worker/quant/method.h"
-#include "worker/train/loader.h"
+#include "worker/train/feed.h"
 #include "worker/train/loss.h"
 #include "worker/train/optimizer.h"
 
@@ -23,7 +23,9 @@ struct trainer_settings {
     double learning_rate, momentum, weight_decay;
     const struct optimizer *optimizer;
     const struct schedule *schedule;
-    enum augment augment;
+    const struct loss *loss;
+    double label_smoothing;
+    struct distill distill; /* weight 0: no teacher */
     double lambda;
 };
 
@@ -44,6 +46,8 @@ struct trainer_sink {
     void *arg;
     void (*metric)(void *arg, const char *series, int64_t step, double value);
     int (*save)(void *arg, struct err *e); /* write a checkpoint now */
+    /* an epoch has ended; train_share: of samples that the loss found correct */
+    int (*judge)(void *arg, int64_t step, double train_share, struct err *e);
 };
 
 struct trainer {
@@ -51,7 +55,8 @@ struct trainer {
     struct graph *graph;
     struct net *net;
     struct pool *pool;
-    struct loader *train, *test;
+    struct feed *feed;
+    struct net *teacher; /* of the same batch size, in inference mode; NULL without distillation */
     struct quant *quant; /* NULL: float training */
     const struct method *method;
     struct control *control;
@@ -59,21 +64,22 @@ struct trainer {
     real *moment[2];             /* owned; layout of graph->param; [1] may be NULL */
     struct trainer_piece *piece; /* owned: the fixed cut of all trainable parameters */
     int pieces;
-    int32_t *label; /* owned: of one batch */
-    int classes;
+    struct target target; /* owned: of one batch */
+    int features;         /* of the output */
     int64_t steps_total, steps_per_epoch;
     struct trainer_position at;
 };
 
-/* graph, net (of settings.batch_size), pool, loaders, quant (fitted) and method are borrowed. */
+/* graph, net (of settings.batch_size), pool, feed, teacher, quant (fitted) and method are borrowed. The net
+ * reads quantized weights from then on. */
 int trainer_init(struct trainer *t, struct err *e);
 void trainer_deinit(struct trainer *t);
 
 /* Run to the end. 0; ERR_AGAIN after a wished stop (checkpoint written); ERR_DIVERGED. */
 int trainer_run(struct trainer *t, struct err *e);
 
-/* Share of correct classes over a loader's samples, in natural order, in inference mode. */
-double trainer_score(struct net *n, struct pool *p, struct loader *l, int batch, int classes, int32_t *label,
-                     int64_t *correct);
+/* Memory for the answers of a batch: labels or values as the loss wants them. Owned by the caller. */
+int trainer_target(struct target *t, const struct loss *l, const struct graph *g, int batch, struct err *e);
+void trainer_target_free(struct target *t);
 
 #endif

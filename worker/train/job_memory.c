@@ -1,0 +1,147 @@
+/* job_memory.c - what a job will take, before it takes it.
+ *
+ * The job goes through stations one after the other; what each holds beside the process, the data and the
+ * model's parameters is given back at its end. So the figure is that of the greediest station. Everything
+ * large is counted as it will be allocated; what is small (names, graphs, curves) is not. */
+#include "worker/train/job_parts.h"
+
+#include "api/spec.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+size_t job_peak_bytes(void)
+{
+    struct rusage u;
+
+    return getrusage(RUSAGE_SELF, &u) == 0 ? (size_t)u.ru_maxrss << 10 : 0;
+}
+
+static size_t param_bytes(const struct graph *g)
+{
+    return g->param_capacity * sizeof(real);
+}
+
+static size_t lane_bytes(const struct shape *s, int batch)
+{
+    return (size_t)shape_count(s) * (((size_t)batch + LANES - 1) / LANES * LANES) * sizeof(real);
+}
+
+/* The answers of one batch. */
+static size_t target_bytes(const struct job *j, int batch)
+{
+    return j->loss->classes ? 0 : lane_bytes(&j->graph->value[j->graph->output[0]].shape, batch);
+}
+
+/* The graph with its quantizers, whatever their ranges; its parameters are thrown away with it. */
+static int quantized_clone(struct job *j, struct graph **g, struct err *e)
+{
+    const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
+    struct quant_layer_plan *plan;
+    struct quant *q = NULL;
+    int count, status = job_plan_layers(j, &plan, &count, e);
+
+    if (status)
+        return status;
+    for (int i = 0; i < count; i++) {
+        plan[i].activation.high = 1;
+        plan[i].activation.step = 1;
+    }
+    status = graph_clone(j->graph, g, e);
+    if (!status)
+        status = quant_new(*g, plan, count, grid, &q, e);
+    quant_free(q);
+    free(plan);
+    return status;
+}
+
+/* A net for inference that keeps what every layer reads. */
+static int calibration_bytes(struct job *j, size_t *bytes, struct err *e)
+{
+    const int batch = j->task->batch;
+    const struct net_options o = job_net_options(j, false, batch);
+    struct layer *layers = NULL;
+    int count = 0, status = net_bytes(j->graph, &o, bytes, e);
+
+    if (!status)
+        status = graph_layers(j->graph, &layers, &count, e);
+    for (int i = 0; !status && i < count; i++) {
+        const struct value *v = &j->graph->value[j->graph->node[layers[i].node].input[0]];
+        if (v->kind != VALUE_INPUT)
+            *bytes += lane_bytes(&v->shape, batch);
+    }
+    *bytes += target_bytes(j, batch);
+    free(layers);
+    return status;
+}
+
+/* Nets, moments, quantized weights; a checkpoint is put together in memory. */
+static int training_bytes(struct job *j, size_t *bytes, struct err *e)
+{
+    const struct trainer_settings s = job_settings(j);
+    const struct net_options train = job_net_options(j, true, s.batch_size),
+                             eval = job_net_options(j, false, s.batch_size);
+    const size_t block = j->graph->param_count * sizeof(real);
+    const size_t moments = s.optimizer ? (size_t)s.optimizer->moments : 0;
+    struct graph *quantized = NULL;
+    size_t net = 0, teacher = 0, score = 0;
+    int status = j->kind->quantizes ? quantized_clone(j, &quantized, e) : 0;
+    struct graph *g = quantized ? quantized : j->graph;
+
+    if (!status)
+        status = net_bytes(g, &train, &net, e);
+    if (!status && j->teacher)
+        status = net_bytes(j->teacher, &eval, &teacher, e);
+    if (!status)
+        status = j->task->score_bytes(j->data, g, true, &score, e);
+    const size_t checkpoint = (1 + moments) * block;
+    *bytes = net + teacher + moments * block + target_bytes(j, s.batch_size) +
+             (score > checkpoint ? score : checkpoint) + (quantized ? block : 0);
+    graph_free(quantized);
+    return status;
+}
+
+/* The file in memory, beside the quantized weights and their codes; then the same as a graph again. */
+static size_t export_bytes(const struct job *j, size_t score)
+{
+    const size_t block = j->graph->param_count * sizeof(real), held = j->kind->quantizes ? 2 * block : 0;
+
+    return held + 2 * block + (score > block ? score : block);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+int job_memory(struct job *j, struct err *e)
+{
+    const size_t limit = job_limit(j), data = j->task->bytes(j->data);
+    const size_t model = param_bytes(j->graph) + (j->teacher ? param_bytes(j->teacher) : 0);
+    size_t most = 2 * j->model_bytes, score = 0, station = 0; /* reading: the file, and its parts unpacked */
+    int status = j->task->score_bytes(j->data, j->graph, false, &score, e);
+
+    most = larger(most, score);
+    if (!status && j->kind->quantizes && !(status = calibration_bytes(j, &station, e)))
+        most = larger(most, station);
+    if (!status && j->kind->trains && !(status = training_bytes(j, &station, e)))
+        most = larger(larger(most, station), export_bytes(j, score));
+    if (status)
+        return status;
+    j->planned_bytes = j->base_bytes + data + model + most;
+    if (j->planned_bytes > limit) {
+        err_set(e, ERR_MEMORY,
+                "the job needs %zu MiB (%zu for data, %zu for the model, %zu for networks and training); it "
+                "may have %zu MiB",
+                (j->planned_bytes >> 20) + 1, data >> 20, model >> 20, most >> 20, limit >> 20);
+        return err_at(e, "/resources/memory_mb");
+    }
+    char text[120];
+    snprintf(text, sizeof text, "planned memory %zu MiB of %zu MiB", j->planned_bytes >> 20, limit >> 20);
+    events_emit(j->events, "log",
+                json_pack("{s:s, s:s, s:I}", "level", "info", "text", text, "planned_bytes",
+                          (json_int_t)j->planned_bytes));
+    return 0;
+}
