@@ -18,9 +18,10 @@
 
 struct creation {
     bool dry_run;
-    char key[KEY_MAX + 70]; /* "" none; user and Idempotency-Key, a blank between */
+    char key[KEY_MAX + 1]; /* Idempotency-Key; "" none */
     char body_hash[HASH_TEXT];
-    json_t *spec; /* owned: complete */
+    json_t *given; /* owned: the body */
+    json_t *spec;  /* owned: complete */
     struct resolved model, dataset;
     int64_t not_before_ms;
     struct spec_problems problems;
@@ -28,12 +29,12 @@ struct creation {
 
 static void creation_free(struct creation *c)
 {
+    json_decref(c->given);
     json_decref(c->spec);
     resolved_free(&c->model);
     resolved_free(&c->dataset);
 }
 
-/* A key is scoped by its user: two people may have the same one. */
 static int read_key(const struct exchange *x, struct creation *c, struct err *e)
 {
     const char *key = x->header(x, "Idempotency-Key");
@@ -47,7 +48,7 @@ static int read_key(const struct exchange *x, struct creation *c, struct err *e)
     for (const char *p = key; *p; p++)
         if (*p <= ' ' || *p > '~')
             return err_set(e, ERR_SYNTAX, "an Idempotency-Key is made of visible ASCII characters");
-    snprintf(c->key, sizeof c->key, "%s %s", x->user, key);
+    memcpy(c->key, key, n + 1);
     hash_bytes(x->body, x->body_length, digest);
     hash_text(digest, c->body_hash);
     return 0;
@@ -86,33 +87,27 @@ static int find_inputs(struct api *api, struct creation *c, struct err *e)
     return rc;
 }
 
-/* 0 with the problems filled in or not; negative: the request itself or the machinery is at fault. */
-static int creation_read(struct api *api, struct exchange *x, struct creation *c, struct err *e)
+static int creation_read(const struct exchange *x, struct creation *c, struct err *e)
 {
-    json_t *given = NULL;
     int rc = query_flag(x, "dry_run", &c->dry_run, e);
 
     if (rc == 0)
-        rc = document_body(x, &given, e);
-    if (rc == 0)
-        rc = read_key(x, c, e);
+        rc = document_body(x, &c->given, e);
+    return rc < 0 ? rc : read_key(x, c, e);
+}
+
+/* 0 with the problems filled in or not; negative: the machinery is at fault. */
+static int creation_complete(struct api *api, struct creation *c, struct err *e)
+{
+    int rc = spec_complete(api->capabilities, c->given, &c->spec, &c->problems);
+
+    if (rc == ERR_INVALID)
+        return 0;
     if (rc < 0)
-        goto out;
-    rc = spec_complete(api->capabilities, given, &c->spec, &c->problems);
-    if (rc == ERR_INVALID) {
-        rc = 0;
-        goto out;
-    }
-    if (rc < 0) {
-        err_set(e, rc, "the specification can't be completed");
-        goto out;
-    }
+        return err_set(e, rc, "the specification can't be completed");
     check_time(c);
     check_slots(api, c);
-    rc = find_inputs(api, c, e);
-out:
-    json_decref(given);
-    return rc;
+    return find_inputs(api, c, e);
 }
 
 /* What is known of the cost before anything has run. */
@@ -158,7 +153,33 @@ static int creation_store(struct api *api, const struct exchange *x, const struc
     return rc;
 }
 
-static void answer_job(struct api *api, struct exchange *x, const struct creation *c)
+static void answer_job(struct api *api, struct exchange *x, const struct job *j)
+{
+    exchange_header(x, "Location", "/v1/jobs/%" PRId64, j->id);
+    job_answer(api, x, 202, j);
+}
+
+/* A request sent again gets the job that the first one made, whatever has become of its model meanwhile. */
+static bool answer_replay(struct api *api, struct exchange *x, const struct creation *c)
+{
+    struct err e = { 0 };
+    struct job j;
+    int rc;
+
+    if (!c->key[0] || c->dry_run)
+        return false;
+    rc = job_find_key(api->db, x->user, c->key, c->body_hash, &j, &e);
+    if (rc == ERR_NOT_FOUND)
+        return false;
+    if (rc < 0)
+        exchange_problem(x, &e);
+    else
+        answer_job(api, x, &j);
+    job_free(&j);
+    return true;
+}
+
+static void answer_creation(struct api *api, struct exchange *x, const struct creation *c)
 {
     struct err e = { 0 };
     struct job j = { 0 };
@@ -172,8 +193,7 @@ static void answer_job(struct api *api, struct exchange *x, const struct creatio
         api->service->events_changed(api->service->arg);
         api->service->kick(api->service->arg);
     }
-    exchange_header(x, "Location", "/v1/jobs/%" PRId64, j.id);
-    job_answer(api, x, 202, &j);
+    answer_job(api, x, &j);
     job_free(&j);
 }
 
@@ -184,13 +204,17 @@ void handle_job_create(struct api *api, struct exchange *x)
 
     if (!query_ok(x))
         return;
-    if (creation_read(api, x, &c, &e) < 0)
+    if (creation_read(x, &c, &e) < 0)
+        exchange_problem(x, &e);
+    else if (answer_replay(api, x, &c))
+        ;
+    else if (creation_complete(api, &c, &e) < 0)
         exchange_problem(x, &e);
     else if (c.problems.count)
         exchange_problems(x, ERR_INVALID, &c.problems);
     else if (c.dry_run)
         answer_dry_run(x, &c);
     else
-        answer_job(api, x, &c);
+        answer_creation(api, x, &c);
     creation_free(&c);
 }

@@ -46,23 +46,17 @@ static int open_path(const char *dir, const char *path, struct err *e)
     return err_set(e, ERR_NOT_FOUND, "there is no such file in the dashboard");
 }
 
-static void send_file(const struct api *api, struct exchange *x, const char *path)
+static int send_file(const struct api *api, struct exchange *x, const char *path, struct err *e)
 {
-    struct err e = { 0 };
     struct stat st;
-    int fd = -1;
+    int fd = api->webui_dir ? open_path(api->webui_dir, path, e)
+                            : err_set(e, ERR_NOT_FOUND, "this server was started without a dashboard");
 
-    if (!api->webui_dir)
-        err_set(&e, ERR_NOT_FOUND, "this server was started without a dashboard");
-    else
-        fd = open_path(api->webui_dir, path, &e);
-    if (fd >= 0 && fstat(fd, &st) < 0)
-        err_sys(&e, ERR_IO, "a file of the dashboard can't be read");
-    if (e.code) {
-        if (fd >= 0)
-            close(fd);
-        exchange_problem(x, &e);
-        return;
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0) {
+        close(fd);
+        return err_sys(e, ERR_IO, "a file of the dashboard can't be read");
     }
     exchange_empty(x, 200);
     snprintf(x->content_type, sizeof x->content_type, "%s", handle_content_type(path));
@@ -73,14 +67,35 @@ static void send_file(const struct api *api, struct exchange *x, const char *pat
     exchange_header(x, "Referrer-Policy", "no-referrer");
     x->file = fd;
     x->file_bytes = st.st_size;
+    return 0;
 }
+
+/* For whoever opens the server in a browser and finds no dashboard. */
+static const char no_dashboard[] =
+    "quantd is running, but its dashboard is not here.\n"
+    "\n"
+    "In the source directory `make` builds it (npm is needed the first time) and puts it beside quantd, "
+    "into\n"
+    "build/webui; `make install` copies it to share/quantd/webui. --webui DIR names any other place.\n"
+    "\n"
+    "Everything else works without it: the command line client quantctl, and the HTTP interface below /v1,\n"
+    "which /openapi.json describes.\n";
 
 void handle_webui_index(struct api *api, struct exchange *x)
 {
-    send_file(api, x, "index.html");
+    struct err e = { 0 };
+    int rc = send_file(api, x, "index.html", &e);
+
+    if (rc == ERR_NOT_FOUND)
+        exchange_text(x, 404, "text/plain; charset=utf-8", no_dashboard);
+    else if (rc < 0)
+        exchange_problem(x, &e);
 }
 
 void handle_webui_file(struct api *api, struct exchange *x)
 {
-    send_file(api, x, x->param[0]);
+    struct err e = { 0 };
+
+    if (send_file(api, x, x->param[0], &e) < 0)
+        exchange_problem(x, &e);
 }

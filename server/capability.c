@@ -12,8 +12,7 @@
 
 struct answer {
     bool there;
-    int exit_code, signal;
-    bool timed_out;
+    struct captured how;
     char *text; /* owned */
 };
 
@@ -21,10 +20,25 @@ static void on_captured(void *arg, const struct captured *c)
 {
     struct answer *a = arg;
     a->there = true;
-    a->exit_code = c->exit_code;
-    a->signal = c->signal;
-    a->timed_out = c->timed_out;
+    a->how = *c;
     a->text = mem_strdup(c->text);
+}
+
+static int judge(const char *worker, const struct answer *a, struct err *e)
+{
+    if (a->how.timed_out)
+        err_set(e, ERR_TIMEOUT, "it takes more than %d s", TIMEOUT_MS / 1000);
+    else if (a->how.overflowed)
+        err_set(e, ERR_TOO_LARGE, "it prints more than %zu MiB", OUTPUT_MAX >> 20);
+    else if (a->how.signal)
+        err_set(e, ERR_IO, "it was killed by signal %d (%s)", a->how.signal, strsignal(a->how.signal));
+    else if (a->how.exit_code)
+        err_set(e, ERR_IO, "it ended with exit code %d", a->how.exit_code);
+    else if (!a->text)
+        err_set(e, ERR_NOMEM, "no memory for its answer");
+    else
+        return 0;
+    return err_wrap(e, "the worker cannot be used: %s describe", worker);
 }
 
 static int ask(uv_loop_t *loop, const char *worker, struct answer *a, struct err *e)
@@ -34,6 +48,7 @@ static int ask(uv_loop_t *loop, const char *worker, struct answer *a, struct err
                               .args = args,
                               .limit = OUTPUT_MAX,
                               .timeout_ms = TIMEOUT_MS,
+                              .show_stderr = true,
                               .done = on_captured,
                               .arg = a };
     struct capture *c;
@@ -42,12 +57,7 @@ static int ask(uv_loop_t *loop, const char *worker, struct answer *a, struct err
         return rc;
     while (!a->there)
         uv_run(loop, UV_RUN_ONCE);
-    if (a->timed_out)
-        return err_set(e, ERR_TIMEOUT, "%s describe does not end", worker);
-    if (a->exit_code || !a->text)
-        return err_set(e, ERR_IO, "%s describe failed (exit code %d, signal %d)", worker, a->exit_code,
-                       a->signal);
-    return 0;
+    return judge(worker, a, e);
 }
 
 int capability_parse(const char *text, json_t **capabilities, struct err *e)
@@ -81,7 +91,7 @@ int capability_load(uv_loop_t *loop, const char *worker, const struct capability
     struct answer a = { 0 };
     int rc = ask(loop, worker, &a, e);
     if (!rc && (rc = capability_parse(a.text, capabilities, e)))
-        err_wrap(e, "the answer of %s describe", worker);
+        err_wrap(e, "the worker cannot be used: the answer of %s describe", worker);
     free(a.text);
     if (rc)
         return rc;

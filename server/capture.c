@@ -108,6 +108,8 @@ static int spawn(struct capture *c, struct err *e)
                                       { .flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
                                         .data.stream = (uv_stream_t *)&c->pipe },
                                       { .flags = UV_IGNORE } };
+    if (c->with.show_stderr)
+        stdio[2] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = 2 };
     char **env = env_clean();
     if (!env)
         return err_set(e, ERR_NOMEM, "no memory to start %s", c->with.args[0]);

@@ -23,6 +23,7 @@ struct capturing {
     const char *const *args; /* args[0] is the program; NULL-terminated */
     size_t limit;            /* bytes of output */
     uint64_t timeout_ms;
+    bool show_stderr;                                  /* its stderr is ours; else it goes nowhere */
     void (*done)(void *arg, const struct captured *c); /* once, from the loop */
     void *arg;
 };

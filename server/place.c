@@ -60,11 +60,18 @@ static int find_worker(struct config *c, struct err *e)
     return rc;
 }
 
+/* What only the built dashboard has: seen from build/, "../webui" may also be its sources. */
+#define BUILT "/vendor"
+
 static void find_webui(struct config *c)
 {
-    static const char *const near[] = { "webui", "../webui", "../share/quantd/webui", NULL };
+    static const char *const near[] = { "webui" BUILT, "../webui" BUILT, "../share/quantd/webui" BUILT,
+                                        NULL };
     char found[PLACE_TEXT];
-    if (!c->webui[0] && search(near, found) && strlen(found) < CONFIG_TEXT)
+    if (c->webui[0] || !search(near, found))
+        return;
+    found[strlen(found) - strlen(BUILT)] = 0;
+    if (strlen(found) < CONFIG_TEXT)
         memcpy(c->webui, found, strlen(found) + 1);
 }
 

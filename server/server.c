@@ -164,13 +164,29 @@ static void drain(struct server *s)
         log_warn("the loop has handles left");
 }
 
+/* Work on a damaged database would only do more damage. */
+static int open_data(struct server *s, struct err *e)
+{
+    bool skipped = false;
+    int rc = db_open(s->config.data, &s->db, e);
+    if (!rc)
+        rc = db_quick_check(s->db, &skipped, e);
+    if (rc)
+        log_error("data=%s: %s", s->config.data, e->text);
+    if (skipped)
+        log_info("the database is too large to be examined at every start; `quantd --check` does it");
+    if (rc)
+        db_close(s->db);
+    return rc;
+}
+
 int server_run(struct server *s, const struct config *c, struct err *e)
 {
     char openapi[PLACE_TEXT];
     bool accounts = false;
     s->config = *c;
     s->listener.fd = -1;
-    int rc = db_open(s->config.data, &s->db, e);
+    int rc = open_data(s, e);
     if (rc)
         return rc;
     uv_loop_init(&s->loop);

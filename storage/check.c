@@ -1,5 +1,5 @@
-/* check.c - the offline consistency check: what must hold in the database, between it and the files, and in
- * the files themselves. Each finding is one line. */
+/* check.c - the quick look at start, and the offline consistency check: what must hold in the database,
+ * between it and the files, and in the files themselves. Each finding is one line. */
 #include "base/file.h"
 #include "base/num.h"
 #include "storage/internal.h"
@@ -25,8 +25,34 @@ __attribute__((format(printf, 2, 3))) static void found(struct check *c, const c
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    for (char *p = line; (p = strchr(p, '\n'));)
+        *p = ' '; /* SQLite heads its findings with a line of their own */
     c->findings++;
     c->report(c->arg, line);
+}
+
+/* --- at start ---------------------------------------------------------------------------------------------
+ */
+
+#define QUICK_MAX ((int64_t)256 << 20)
+
+int db_quick_check(struct db *db, bool *skipped, struct err *e)
+{
+    char said[300] = "";
+    int64_t bytes = 0;
+    struct sql q;
+    int rc = sql_value(db, &bytes, e,
+                       "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()");
+    *skipped = bytes > QUICK_MAX;
+    if (rc || *skipped)
+        return rc;
+    sql_open(&q, db, "PRAGMA quick_check(1)");
+    if (sql_next(&q))
+        sql_copy(&q, 0, said, sizeof said);
+    rc = sql_close(&q, e);
+    if (rc || strcmp(said, "ok") == 0)
+        return rc;
+    return err_set(e, ERR_CORRUPT, "the database is damaged: %s", said);
 }
 
 /* --- inside the database ----------------------------------------------------------------------------------
@@ -152,6 +178,21 @@ static int check_dir(struct check *c, const char *name, bool (*belongs)(struct c
     return 0;
 }
 
+/* With a database that can be read. */
+static int check_all(struct check *c)
+{
+    int rc = check_foreign_keys(c);
+    if (!rc)
+        rc = check_invariants(c);
+    if (!rc)
+        rc = check_blobs(c);
+    if (!rc)
+        rc = blob_walk(c->db, check_blob_file, c, c->e);
+    if (!rc)
+        rc = check_dir(c, "tmp", nothing_belongs);
+    return rc ? rc : check_dir(c, "jobs", job_exists);
+}
+
 int db_check(const char *dir, void (*report)(void *arg, const char *line), void *arg, struct err *e)
 {
     struct check c = { .report = report, .arg = arg, .e = e };
@@ -159,18 +200,12 @@ int db_check(const char *dir, void (*report)(void *arg, const char *line), void 
     if (rc)
         return rc;
     rc = check_integrity(&c);
-    if (!rc)
-        rc = check_foreign_keys(&c);
-    if (!rc)
-        rc = check_invariants(&c);
-    if (!rc)
-        rc = check_blobs(&c);
-    if (!rc)
-        rc = blob_walk(c.db, check_blob_file, &c, e);
-    if (!rc)
-        rc = check_dir(&c, "tmp", nothing_belongs);
-    if (!rc)
-        rc = check_dir(&c, "jobs", job_exists);
+    if (c.findings) {
+        report(arg, "the rest was not examined: a damaged database can't tell what should be there");
+        rc = 0; /* breaking off is a finding, too */
+    } else if (!rc) {
+        rc = check_all(&c);
+    }
     db_close(c.db);
     return rc ? rc : c.findings;
 }

@@ -20,6 +20,10 @@ int db_open(const char *dir, struct db **db, struct err *e);
 void db_close(struct db *db);
 const char *db_dir(const struct db *db);
 
+/* The quick look at start: SQLite's quick_check, as long as the file is small enough to be read in about a
+ * second. ERR_CORRUPT says what it found; *skipped: the file was too large. */
+int db_quick_check(struct db *db, bool *skipped, struct err *e);
+
 int db_begin(struct db *db, struct err *e);
 int db_commit(struct db *db, struct err *e);
 void db_rollback(struct db *db);

@@ -90,14 +90,14 @@ int job_get(struct db *db, int64_t id, struct job *j, struct err *e)
 /* --- create -----------------------------------------------------------------------------------------------
  */
 
-/* The job stored under the key, or ERR_NOT_FOUND. */
-static int find_key(struct db *db, const struct job_new *n, const char *key, const char *body_hash,
-                    int64_t *id, struct err *e)
+/* The id of the job stored under the key, or ERR_NOT_FOUND. */
+static int find_key(struct db *db, const char *owner, const char *key, const char *body_hash, int64_t *id,
+                    struct err *e)
 {
     struct sql q;
     bool same = false;
     sql_open(&q, db, "SELECT job, body_hash = ?3 FROM idempotency WHERE owner = ?1 AND key = ?2",
-             SQL_TEXT(n->owner), SQL_TEXT(key), SQL_TEXT(body_hash));
+             SQL_TEXT(owner), SQL_TEXT(key), SQL_TEXT(body_hash));
     bool found = sql_next(&q);
     if (found) {
         *id = sql_int64(&q, 0);
@@ -111,6 +111,15 @@ static int find_key(struct db *db, const struct job_new *n, const char *key, con
     return same ? 0
                 : err_set(e, ERR_IDEMPOTENCY, "the idempotency key was used for job %lld with another body",
                           (long long)*id);
+}
+
+int job_find_key(struct db *db, const char *owner, const char *key, const char *body_hash, struct job *j,
+                 struct err *e)
+{
+    int64_t id = 0;
+    *j = (struct job){ 0 };
+    int rc = find_key(db, owner, key, body_hash, &id, e);
+    return rc ? rc : job_get(db, id, j, e);
 }
 
 static int insert(struct db *db, const struct job_new *n, int64_t *id, struct err *e)
@@ -151,7 +160,7 @@ int job_add(struct db *db, const struct job_new *n, const char *key, const char 
     if (rc)
         return rc;
     int64_t id = 0;
-    rc = key ? find_key(db, &m, key, body_hash, &id, e) : ERR_NOT_FOUND;
+    rc = key ? find_key(db, m.owner, key, body_hash, &id, e) : ERR_NOT_FOUND;
     *existed = !rc;
     if (rc == ERR_NOT_FOUND)
         rc = create(db, &m, key, body_hash, &id, e);

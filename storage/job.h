@@ -90,6 +90,10 @@ struct job_new {
  * ERR_IDEMPOTENCY when the body differs. key NULL: none. Atomic: key and job are one transaction. */
 int job_add(struct db *db, const struct job_new *n, const char *key, const char *body_hash, struct job *j,
             bool *existed, struct err *e);
+/* What job_add would return for this key without making anything: the stored job, ERR_IDEMPOTENCY, or
+ * ERR_NOT_FOUND when the key is new. */
+int job_find_key(struct db *db, const char *owner, const char *key, const char *body_hash, struct job *j,
+                 struct err *e);
 int job_get(struct db *db, int64_t id, struct job *j, struct err *e);
 
 struct job_filter {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/num.h"
+#include "base/utf8.h"
 #include "storage/sql.h"
 
 #include <string.h>
@@ -16,10 +17,21 @@ static void digest(const char *text, char out[HASH_TEXT])
     hash_text(bytes, out);
 }
 
+static bool name_ok(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 0 && n < TOKEN_NAME && utf8_plain(name) && name[0] != ' ' && name[n - 1] != ' ';
+}
+
 int token_add(struct db *db, const char *name, char text[TOKEN_TEXT], struct err *e)
 {
     unsigned char random[32];
     char stored[HASH_TEXT];
+    if (!name_ok(name))
+        return err_set(e, ERR_INVALID,
+                       "the name of a token is 1 to %d bytes of UTF-8 without control characters, and does"
+                       " not begin or end with a blank",
+                       TOKEN_NAME - 1);
     if (hash_random(random, sizeof random))
         return err_set(e, ERR_IO, "no random bytes");
     memcpy(text, "qd_", 3);
@@ -32,10 +44,10 @@ int token_add(struct db *db, const char *name, char text[TOKEN_TEXT], struct err
         explicit_bzero(text, TOKEN_TEXT);
     if (rc == ERR_CONFLICT)
         return err_set(e, rc, "there is a token with the name %.63s already", name);
-    return rc == ERR_INVALID ? err_set(e, rc, "the name of a token has 1 to 63 characters") : rc;
+    return rc;
 }
 
-int token_check(struct db *db, const char *text, char name[64], struct err *e)
+int token_check(struct db *db, const char *text, char name[TOKEN_NAME], struct err *e)
 {
     char asked[HASH_TEXT];
     struct sql q;
@@ -43,7 +55,7 @@ int token_check(struct db *db, const char *text, char name[64], struct err *e)
     sql_open(&q, db, "SELECT name, hash FROM token WHERE hash = ?1", SQL_TEXT(asked));
     bool found = sql_next(&q) && hash_equal(sql_text(&q, 1), asked, HASH_TEXT - 1);
     if (found)
-        sql_copy(&q, 0, name, 64);
+        sql_copy(&q, 0, name, TOKEN_NAME);
     int rc = sql_close(&q, e);
     return rc || found ? rc : err_set(e, ERR_AUTH, "the token is not known");
 }

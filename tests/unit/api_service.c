@@ -183,8 +183,17 @@ static void dashboard(void **state)
                                            "/ui//etc/passwd",      "/ui/%2fetc/hosts", "/ui/.hidden" };
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         expect_status("GET", outside[i], 404);
+    /* Without a built dashboard "/" says how to get one. */
+    static const char *const missing[] = { NULL, "/nonexistent", "base" };
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        fx.api.webui_dir = missing[i];
+        call_simple(&c, "GET", "/", 404);
+        assert_string_equal(c.x.content_type, "text/plain; charset=utf-8");
+        assert_non_null(strstr(c.x.out.data, "`make` builds it"));
+        call_end(&c);
+        expect_status("GET", "/ui/app.js", 404);
+    }
     fx.api.webui_dir = NULL;
-    expect_status("GET", "/", 404);
 }
 
 int main(void)

@@ -143,12 +143,35 @@ static void checks_hold(void **state)
         assert_int_equal(run(s, bad[i]) & 0xff, SQLITE_CONSTRAINT);
 }
 
+/* A page overwritten with rubbish is found before anything is done with the database. */
+static void quick_check(void **state)
+{
+    struct store *s = *state;
+    char rubbish[4096];
+    bool skipped = true;
+    for (int i = 0; i < 200; i++)
+        store_add(s, 0, 1);
+    assert_ok(s, db_quick_check(s->db, &skipped, &s->e));
+    assert_false(skipped);
+    db_close(s->db); /* the last connection empties the WAL */
+    memset(rubbish, 0x5a, sizeof rubbish);
+    int fd = open(temp_path(s->dir, "quantd.db"), O_RDWR);
+    off_t end = lseek(fd, 0, SEEK_END);
+    assert_true(end > 20 * 4096);
+    assert_int_equal(pwrite(fd, rubbish, sizeof rubbish, end - 2 * 4096), sizeof rubbish);
+    close(fd);
+    assert_ok(s, db_open(s->dir, &s->db, &s->e));
+    assert_int_equal(db_quick_check(s->db, &skipped, &s->e), ERR_CORRUPT);
+    assert_non_null(strstr(s->e.text, "the database is damaged: "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_STORE(creates),           IN_STORE(one_daemon),    IN_STORE(persists),
         IN_STORE(empties_tmp),       IN_STORE(refuses_newer), IN_STORE(refuses_foreign),
         IN_STORE(refuses_bad_place), IN_STORE(transactions),  IN_STORE(checks_hold),
+        IN_STORE(quick_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,8 +208,14 @@ static void tokens(void **state)
     assert_int_equal(token_check(s->db, second, name, &s->e), ERR_AUTH);
     memset(longest, 'n', 64);
     longest[64] = '\0';
-    assert_int_equal(token_add(s->db, longest, second, &s->e), ERR_INVALID);
-    assert_int_equal(token_add(s->db, "", second, &s->e), ERR_INVALID);
+    const char *const bad[] = { longest, "", " ", "lab ", " lab", "a\nb", "\xff", "\xe2\x80\xaelab" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(token_add(s->db, bad[i], second, &s->e), ERR_INVALID);
+    longest[63] = '\0';
+    assert_ok(s, token_add(s->db, longest, second, &s->e));
+    assert_ok(s, token_add(s->db, "Zo\xc3\xab Lab", second, &s->e));
+    assert_ok(s, token_check(s->db, second, name, &s->e));
+    assert_string_equal(name, "Zo\xc3\xab Lab");
 }
 
 int main(void)
