@@ -4,6 +4,10 @@
 #include "worker/kernels/kernels.h"
 #include "worker/train/job_parts.h"
 
+#include <malloc.h>
+
+#define LARGE_BYTES (256 << 10)
+
 static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_none[] = { NULL };
@@ -72,6 +76,8 @@ int job_run(struct job *j, struct err *e)
 {
     int status;
 
+    /* what is large goes back to the system when it is freed: else the stations' memory adds up */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     j->base_bytes = job_peak_bytes();
     j->layers = json_array();
     j->pool = pool_new(j->threads);

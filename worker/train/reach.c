@@ -136,6 +136,7 @@ static const struct {
     { "DepthToSpace", see_depth_to_space },
     { "Resize", see_resize },
     { "Concat", see_channels },
+    { "Split", see_channels },
     { "Relu", see_pixelwise },
     { "LeakyRelu", see_pixelwise },
     { "PRelu", see_pixelwise },
@@ -226,11 +227,13 @@ bool reach_of(const struct graph *g, struct reach *r)
         const struct walk w = { g, n, view };
         struct view *out = &view[n->output[0]];
         /* a view that has moved off its own pixel would be cut by the edge of a piece */
-        known = n->outputs == 1 && see_node(&w, out);
+        known = see_node(&w, out);
         for (int a = 0; known && a < 2; a++) {
             known = out->axis[a].low <= 1e-9 && out->axis[a].high >= -1e-9;
             coarsest = out->axis[a].grid > coarsest ? out->axis[a].grid : coarsest;
         }
+        for (int k = 1; k < n->outputs; k++)
+            view[n->output[k]] = *out;
     }
     known = known && settle(&view[g->output[0]], coarsest, r);
     free(view);
