@@ -3,6 +3,7 @@
 #include "api/spec.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/num.h"
 #include "storage/blob.h"
 
 #include <dirent.h>
@@ -112,18 +113,36 @@ void jobdir_trim(const char *dir)
     }
 }
 
-void jobdir_sweep(const struct db *db)
+/* Names that are neither are not ours; --check tells of them. */
+static int is_left_over(struct db *db, const char *name, bool *left_over, struct err *e)
+{
+    bool exists = true;
+    int64_t id;
+    *left_over = strncmp(name, UNFINISHED, sizeof UNFINISHED - 1) == 0;
+    if (*left_over || !num_int64(name, 1, INT64_MAX, &id))
+        return 0;
+    int rc = job_exists(db, id, &exists, e);
+    *left_over = !rc && !exists;
+    return rc;
+}
+
+int jobdir_sweep(struct db *db, struct err *e)
 {
     char path[JOBDIR_PATH + 300];
+    int rc = 0, removed = 0;
+    bool left_over;
     snprintf(path, sizeof path, "%s/jobs", db_dir(db));
     DIR *d = opendir(path);
     if (!d)
-        return;
-    for (struct dirent *entry; (entry = readdir(d));) {
-        if (strncmp(entry->d_name, UNFINISHED, sizeof UNFINISHED - 1) != 0)
+        return err_sys(e, ERR_IO, "%s", path);
+    for (struct dirent *entry; !rc && (entry = readdir(d));) {
+        rc = is_left_over(db, entry->d_name, &left_over, e);
+        if (rc || !left_over)
             continue;
         snprintf(path, sizeof path, "%s/jobs/%s", db_dir(db), entry->d_name);
-        file_remove_tree(path, NULL);
+        rc = file_remove_tree(path, e);
+        removed += !rc;
     }
     closedir(d);
+    return rc ? rc : removed;
 }

@@ -12,7 +12,8 @@
 int jobdir_make(const struct db *db, const struct job *j, struct err *e);
 /* After success: what only a further attempt would need. */
 void jobdir_trim(const char *dir);
-/* At start: what an interrupted jobdir_make left. */
-void jobdir_sweep(const struct db *db);
+/* Remove what a crash left: a directory that jobdir_make had not finished, one whose job is deleted. Returns
+ * how many went, or a negative ERR_*. */
+int jobdir_sweep(struct db *db, struct err *e);
 
 #endif

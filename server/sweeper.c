@@ -15,15 +15,20 @@ struct sweeper {
     struct db *db;
 };
 
+static void tell(const char *what, int removed, const struct err *e)
+{
+    if (removed < 0)
+        log_error("sweep of %s: %s", what, e->text);
+    else if (removed > 0)
+        log_info("sweep of %s removed=%d", what, removed);
+}
+
 static void sweep(uv_timer_t *timer)
 {
     struct sweeper *s = timer->data;
     struct err e = { 0 };
-    int n = blob_sweep(s->db, GRACE_MS, &e);
-    if (n < 0)
-        log_error("sweep: %s", e.text);
-    else if (n > 0)
-        log_info("sweep removed=%d", n);
+    tell("blobs", blob_sweep(s->db, GRACE_MS, &e), &e);
+    tell("jobs", jobdir_sweep(s->db, &e), &e);
 }
 
 struct sweeper *sweeper_new(uv_loop_t *loop, struct db *db)
@@ -32,7 +37,6 @@ struct sweeper *sweeper_new(uv_loop_t *loop, struct db *db)
     if (!s)
         return NULL;
     s->db = db;
-    jobdir_sweep(db);
     uv_timer_init(loop, &s->timer);
     s->timer.data = s;
     uv_timer_start(&s->timer, sweep, 0, HOUR_MS);

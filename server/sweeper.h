@@ -1,4 +1,4 @@
-/* sweeper.h - once an hour: blobs that no row uses any more. */
+/* sweeper.h - at start and once an hour: blobs that nothing uses, and what a crash left of jobs and blobs. */
 #ifndef SERVER_SWEEPER_H
 #define SERVER_SWEEPER_H
 

@@ -167,18 +167,16 @@ static int forget_unused(struct db *db, int64_t before_ms, const char *only, cha
 
 struct sweep {
     struct db *db;
-    int64_t before_ms;
     int removed;
     struct err *e;
 };
 
-/* A file without a row that has been lying here for the grace time. */
+/* A file without a row is what a crash left: between the two nothing else runs on this thread. */
 static int sweep_orphan(void *arg, const char *path, const char *hash)
 {
     struct sweep *s = arg;
-    struct stat st;
     struct blob b;
-    if (!*hash || lstat(path, &st) || (int64_t)st.st_ctim.tv_sec * 1000 > s->before_ms)
+    if (!*hash)
         return 0;
     int rc = blob_get(s->db, hash, &b, s->e);
     if (rc != ERR_NOT_FOUND)
@@ -213,8 +211,8 @@ int blob_discard(struct db *db, const char *hash, struct err *e)
 
 int blob_sweep(struct db *db, int64_t grace_ms, struct err *e)
 {
-    struct sweep s = { .db = db, .before_ms = clock_wall_ms() - grace_ms, .e = e };
-    s.removed = remove_unused(db, s.before_ms, "", e);
+    struct sweep s = { .db = db, .e = e };
+    s.removed = remove_unused(db, clock_wall_ms() - grace_ms, "", e);
     if (s.removed < 0)
         return s.removed;
     int rc = blob_walk(db, sweep_orphan, &s, e);

@@ -20,7 +20,8 @@ int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t s
 int blob_get(struct db *db, const char *hash, struct blob *b, struct err *e); /* ERR_NOT_FOUND */
 /* Remove this blob at once unless something refers to it: an upload that was refused leaves nothing. */
 int blob_discard(struct db *db, const char *hash, struct err *e);
-/* Remove unreferenced blobs older than grace_ms; returns how many. */
+/* Remove blobs that nothing has referred to for grace_ms since they came, and files without a row, which a
+ * crash left; returns how many. */
 int blob_sweep(struct db *db, int64_t grace_ms, struct err *e);
 
 #endif

@@ -146,11 +146,11 @@ static int check_blob_file(void *arg, const char *path, const char *hash)
 /* --- tmp/ and jobs/ ---------------------------------------------------------------------------------------
  */
 
-static bool job_exists(struct check *c, const char *name)
+static bool is_job(struct check *c, const char *name)
 {
-    int64_t id, one;
-    return num_int64(name, 1, INT64_MAX, &id) &&
-           sql_value(c->db, &one, NULL, "SELECT 1 FROM job WHERE id = ?1", SQL_INT(id)) == 0;
+    int64_t id;
+    bool exists = false;
+    return num_int64(name, 1, INT64_MAX, &id) && job_exists(c->db, id, &exists, NULL) == 0 && exists;
 }
 
 static bool nothing_belongs(struct check *c, const char *name)
@@ -190,7 +190,7 @@ static int check_all(struct check *c)
         rc = blob_walk(c->db, check_blob_file, c, c->e);
     if (!rc)
         rc = check_dir(c, "tmp", nothing_belongs);
-    return rc ? rc : check_dir(c, "jobs", job_exists);
+    return rc ? rc : check_dir(c, "jobs", is_job);
 }
 
 int db_check(const char *dir, void (*report)(void *arg, const char *line), void *arg, struct err *e)

@@ -87,6 +87,14 @@ int job_get(struct db *db, int64_t id, struct job *j, struct err *e)
     return job_missing(sql_one(&q, &job_shape, j, e), id, e);
 }
 
+int job_exists(struct db *db, int64_t id, bool *exists, struct err *e)
+{
+    int64_t one = 0;
+    int rc = sql_value(db, &one, e, "SELECT count(*) FROM job WHERE id = ?1", SQL_INT(id));
+    *exists = one != 0;
+    return rc;
+}
+
 /* --- create -----------------------------------------------------------------------------------------------
  */
 

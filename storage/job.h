@@ -96,6 +96,8 @@ int job_find_key(struct db *db, const char *owner, const char *key, const char *
                  struct err *e);
 int job_get(struct db *db, int64_t id, struct job *j, struct err *e);
 
+int job_exists(struct db *db, int64_t id, bool *exists, struct err *e);
+
 struct job_filter {
     int state;                      /* -1: any */
     const char *kind, *owner, *tag; /* NULL: any */
