@@ -30,7 +30,9 @@ struct api {
     const char *webui_dir;          /* the dashboard's files; NULL: none */
     const char *openapi_path;
     int64_t started_ms;
-    int64_t requests[600]; /* answers sent so far, by HTTP status: http.c counts, /metrics shows */
+    /* What the server counts and /metrics shows. */
+    int64_t requests[600]; /* answers sent so far, by HTTP status */
+    int64_t upload_bytes;  /* of the uploads that came in whole */
 };
 
 #endif

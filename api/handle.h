@@ -9,10 +9,10 @@
 
 HANDLER(health); /* health.c: the service itself */
 HANDLER(ready);
-HANDLER(prometheus);
 HANDLER(openapi);
 HANDLER(version);
 HANDLER(capabilities);
+HANDLER(prometheus); /* prometheus.c */
 
 HANDLER(model_create);   /* asset.c */
 HANDLER(dataset_create); /* dataset.c */

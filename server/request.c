@@ -156,6 +156,8 @@ static bool flush(struct request *r)
         return false;
     if (sink_result(r->sink, &r->x.upload, &e))
         refuse(r, &e);
+    else
+        r->context->api->upload_bytes += r->x.upload.size;
     sink_free(r->sink);
     r->sink = NULL;
     return true;

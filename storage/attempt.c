@@ -74,6 +74,11 @@ int attempt_list(struct db *db, int64_t job, struct attempt **list, int *count, 
     return sql_all(&q, &shape, list, count, e);
 }
 
+int attempt_count_open(struct db *db, int64_t *count, struct err *e)
+{
+    return sql_value(db, count, e, "SELECT count(*) FROM attempt INDEXED BY attempt_open WHERE ended_ms = 0");
+}
+
 int attempt_set_handle(struct db *db, int64_t job, int number, const char *launcher, const char *handle,
                        const char *host, struct err *e)
 {

@@ -155,6 +155,7 @@ struct attempt {
 int attempt_get(struct db *db, int64_t job, int number, struct attempt *a,
                 struct err *e); /* number 0: the last */
 int attempt_list(struct db *db, int64_t job, struct attempt **list, int *count, struct err *e);
+int attempt_count_open(struct db *db, int64_t *count, struct err *e); /* under way, of all jobs */
 int attempt_set_handle(struct db *db, int64_t job, int number, const char *launcher, const char *handle,
                        const char *host, struct err *e);
 int attempt_set_usage(struct db *db, int64_t job, int number, int64_t peak_kb, double cpu_s, int64_t steps,

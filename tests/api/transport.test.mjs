@@ -278,3 +278,52 @@ test("an upload that breaks off leaves nothing behind; stopping during one is cl
   assert.equal(end.code, 0, other.log());
   await Promise.all([pending, inspecting]);
 });
+
+/** The text format 0.0.4: the samples by their whole name; throws where a line breaks its rules. */
+function exposition(text) {
+  assert.ok(text.endsWith("\n"));
+  const samples = new Map(), types = new Map();
+  let helped = null;
+  for (const line of text.slice(0, -1).split("\n")) {
+    const help = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (\S.*)$/.exec(line), type = /^# TYPE (\S+) (counter|gauge)$/.exec(line);
+    const sample = /^([a-zA-Z_:][a-zA-Z0-9_:]*)((?:\{[a-zA-Z_]\w*="[^"\\\n]*"\})?) (-?[0-9.e+]+)$/.exec(line);
+    if (help) helped = help[1];
+    else if (type) {
+      assert.equal(type[1], helped, "TYPE follows its own HELP");
+      assert.ok(!types.has(type[1]), `${type[1]} is one group`);
+      assert.equal(type[2] === "counter", type[1].endsWith("_total"));
+      types.set(type[1], type[2]);
+    } else {
+      assert.ok(sample, line);
+      assert.equal(sample[1], helped, "samples follow their TYPE");
+      assert.ok(Number.isFinite(Number(sample[3])), line);
+      assert.ok(!samples.has(sample[1] + sample[2]), `${line} is there twice`);
+      samples.set(sample[1] + sample[2], Number(sample[3]));
+    }
+  }
+  return samples;
+}
+
+test("/metrics keeps the rules of its format and counts what happens", async () => {
+  const read = async () => {
+    const answer = await fetch(`${q.url}/metrics`);
+    assert.match(answer.headers.get("content-type"), /^text\/plain; version=0\.0\.4/);
+    return exposition(await answer.text());
+  };
+  const before = await read();
+  const content = randomBytes(1000);
+  assert.equal((await api(q.url, "PUT", `/v1/blobs/${hashOf(content)}`, content)).status, 201);
+  assert.equal((await api(q.url, "PUT", `/v1/blobs/${hashOf(randomBytes(9))}`, content)).status, 422);
+  assert.equal((await api(q.url, "GET", "/v1/jobs/999999")).status, 404);
+  const { body } = await api(q.url, "POST", "/v1/jobs", spec("steps=1000 ms=20"));
+  await waitState(q.url, body.id, "running");
+  const after = await read(), risen = (name) => after.get(name) - (before.get(name) ?? 0);
+  assert.equal(risen("quantd_upload_bytes_total"), 2000);
+  assert.equal(risen('quantd_requests_total{code="201"}'), 1);
+  assert.equal(risen('quantd_requests_total{code="422"}'), 1);
+  assert.equal(risen('quantd_requests_total{code="404"}'), 1);
+  assert.equal(risen('quantd_jobs{state="running"}'), 1);
+  assert.equal(risen("quantd_attempts_running"), 1);
+  assert.equal((await api(q.url, "POST", `/v1/jobs/${body.id}/cancel`)).status, 202);
+  await waitState(q.url, body.id, "cancelled");
+});

@@ -33,10 +33,18 @@ static void figures(void **state)
 
     (void)state;
     make_job(SPEC_SMALL);
+    int64_t id = 0;
+    make_job(SPEC_SMALL);
+    assert_int_equal(job_claim(fx.db, 4, &id, NULL), 0);
     fx.api.requests[202] = 5;
+    fx.api.upload_bytes = 12345678901;
     call_simple(&c, "GET", "/metrics", 200);
     assert_non_null(strstr(c.x.out.data, "quantd_jobs{state=\"queued\"} 1\n"));
     assert_non_null(strstr(c.x.out.data, "quantd_requests_total{code=\"202\"} 5\n"));
+    assert_non_null(strstr(c.x.out.data, "quantd_jobs{state=\"starting\"} 1\n"));
+    assert_non_null(strstr(c.x.out.data, "quantd_jobs{state=\"parked\"} 0\n"));
+    assert_non_null(strstr(c.x.out.data, "quantd_attempts_running 1\n"));
+    assert_non_null(strstr(c.x.out.data, "quantd_upload_bytes_total 12345678901\n"));
     assert_non_null(strstr(c.x.out.data, "quantd_slots 4\n"));
     assert_non_null(strstr(c.x.out.data, "quantd_streams 3\n"));
     assert_non_null(strstr(c.x.out.data, "process_resident_memory_bytes "));
