@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "worker/bench.h"
 #include "worker/decode.h"
 #include "worker/describe.h"
 #include "worker/inspect_file.h"
@@ -19,12 +20,15 @@ static int usage(const char *problem)
 {
     if (problem)
         fprintf(stderr, "quantd-worker: %s\n", problem);
-    fputs("usage: quantd-worker run DIR [--attempt N] [--token T] [--threads N]\n"
-          "       quantd-worker inspect model|dataset FILE [--format F]\n"
-          "       quantd-worker describe\n"
-          "       quantd-worker decode FILE.qdz -o model.onnx\n"
-          "       quantd-worker --version\n",
-          problem ? stderr : stdout);
+    fputs(
+        "usage: quantd-worker run DIR [--attempt N] [--token T] [--threads N]\n"
+        "       quantd-worker inspect model|dataset FILE [--format F]\n"
+        "       quantd-worker describe\n"
+        "       quantd-worker decode FILE.qdz -o model.onnx\n"
+        "       quantd-worker bench MODEL [--mode fp32|qat|eval] [--batch N] [--threads T] [--shape CxHxW]\n"
+        "                     [--kernels SET] [--seconds S]      MODEL: zoo:NAME or an ONNX file\n"
+        "       quantd-worker --version\n",
+        problem ? stderr : stdout);
     return problem ? EXIT_USAGE : 0;
 }
 
@@ -91,14 +95,36 @@ static int command_decode(int argc, char **argv)
     return decode_file(argv[0], output);
 }
 
+static int command_bench(int argc, char **argv)
+{
+    const char *mode = option(argc, argv, "--mode"), *seconds = option(argc, argv, "--seconds");
+    int64_t batch = 64, threads = 1;
+    double s = 3;
+
+    if (argc < 1 || argv[0][0] == '-')
+        return usage("bench needs a model");
+    if (mode && strcmp(mode, "fp32") != 0 && strcmp(mode, "qat") != 0 && strcmp(mode, "eval") != 0)
+        return usage("--mode is fp32, qat or eval");
+    if (!integer_option(argc, argv, "--batch", 1, 4096, &batch) ||
+        !integer_option(argc, argv, "--threads", 1, 256, &threads))
+        return usage("--batch and --threads take whole numbers");
+    if (seconds && !num_double(seconds, 0.01, 3600, &s))
+        return usage("--seconds takes 0.01 to 3600");
+    return bench_run(&(struct bench_options){ .model = argv[0],
+                                              .mode = mode ? mode : "fp32",
+                                              .kernels = option(argc, argv, "--kernels"),
+                                              .shape = option(argc, argv, "--shape"),
+                                              .batch = (int)batch,
+                                              .threads = (int)threads,
+                                              .seconds = s });
+}
+
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "run", command_run },
-    { "inspect", command_inspect },
-    { "describe", command_describe },
-    { "decode", command_decode },
+    { "run", command_run },       { "inspect", command_inspect }, { "describe", command_describe },
+    { "decode", command_decode }, { "bench", command_bench },
 };
 
 /* OpenBLAS reads its environment while it is loaded: one thread (parallelism is ours), and the AVX-512

@@ -28,6 +28,7 @@ static int insert_activation(struct quant *q, struct graph *g, const struct laye
     }
     struct quant_activation *a = &q->activation[q->activations];
     *a = (struct quant_activation){ .bits = plan[widest].activation.bits,
+                                    .high = plan[widest].activation.high,
                                     .features = shape_count(&g->value[source].shape),
                                     .fixed = plan[widest].activation.fixed };
     copy_name(a->name, g->value[source].name);

@@ -27,9 +27,9 @@ struct quant_weight {
 };
 
 struct quant_activation {
-    char name[64]; /* of the value that is quantized */
-    int step;      /* PARAM value index of the step */
-    int bits;
+    char name[64];    /* of the value that is quantized */
+    int step;         /* PARAM value index of the step */
+    int bits, high;   /* greatest code: LSQ's Q_P */
     int64_t features; /* per sample: LSQ's N of the step's gradient scale */
     bool fixed;       /* the step is known exactly (pixels): it does not learn */
 };

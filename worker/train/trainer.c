@@ -53,7 +53,7 @@ static int cut_pieces(struct trainer *t, struct err *e)
         struct trainer_piece p = { .weight = weight_index(t->quant, v), .positive = a != NULL };
         p.decay = value->shape.rank >= 2 ? (real)t->settings.weight_decay : 0;
         /* LSQ (arXiv 1902.08153): g = 1 / sqrt(N Q_P), N features of one sample */
-        p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * ((1 << a->bits) - 1))) : 1;
+        p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * a->high)) : 1;
         for (size_t at = 0; at < count; at += PIECE) {
             p.offset = value->offset + at;
             p.count = count - at < PIECE ? count - at : PIECE;
@@ -252,7 +252,7 @@ static int diverged(const struct trainer *t, double rate, struct err *e)
                    (long long)t->at.step, (long long)t->steps_total, rate);
 }
 
-static int train_step(struct trainer *t, struct err *e)
+int trainer_step(struct trainer *t, struct err *e)
 {
     const struct trainer_settings *s = &t->settings;
     int64_t left = t->feed->count - t->at.sample, span = t->steps_total / CURVE_POINTS;
@@ -317,7 +317,7 @@ int trainer_run(struct trainer *t, struct err *e)
                 return status ? status : err_set(e, ERR_AGAIN, "stopped at step %lld", (long long)t->at.step);
             }
             if (!status)
-                status = train_step(t, e);
+                status = trainer_step(t, e);
         }
         if (!status)
             status = end_epoch(t, e);

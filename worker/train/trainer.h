@@ -75,6 +75,9 @@ struct trainer {
 int trainer_init(struct trainer *t, struct err *e);
 void trainer_deinit(struct trainer *t);
 
+/* One batch: forward, backward, update. 0 or ERR_DIVERGED. */
+int trainer_step(struct trainer *t, struct err *e);
+
 /* Run to the end. 0; ERR_AGAIN after a wished stop (checkpoint written); ERR_DIVERGED. */
 int trainer_run(struct trainer *t, struct err *e);
 

@@ -1,0 +1,261 @@
+#include "worker/bench.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/variant.h"
+#include "worker/kernels/kernels.h"
+#include "worker/onnx/onnx.h"
+#include "worker/quant/method.h"
+#include "worker/train/trainer.h"
+#include "worker/zoo/zoo.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MODEL_MAX ((size_t)2 << 30)
+#define WARM_UP   3
+
+/* One benchmark: a network on noise, answers at random. Nothing is learned from it but time. */
+struct bench {
+    const struct bench_options *options;
+    struct graph *graph;
+    struct pool *pool;
+    struct net *net;
+    struct quant *quant;
+    struct feed feed;
+    real *noise; /* one batch of inputs, copied for each step */
+    struct trainer trainer;
+    struct control control;
+    uint64_t macs;
+};
+
+static int load(struct bench *b, struct err *e)
+{
+    const struct bench_options *o = b->options;
+    const char *model = o->model;
+    char *data;
+    size_t length;
+
+    if (strncmp(model, "zoo:", 4) == 0) {
+        char reference[160];
+        snprintf(reference, sizeof reference, "%s%s%s", model + 4, o->shape ? "@" : "",
+                 o->shape ? o->shape : "");
+        return zoo_graph(reference, 1, &b->graph, e);
+    }
+    char named[160];
+    struct variant v;
+    snprintf(named, sizeof named, "net@%s", o->shape ? o->shape : "1x1x1");
+    if (!variant_parse(named, &v))
+        return err_set(e, ERR_SYNTAX, "--shape is CxHxW, like 1x41x41");
+    struct shape shape = { 3, { v.channels, v.height, v.width } };
+    int status = file_load(model, MODEL_MAX, &data, &length, e);
+    if (!status) {
+        struct onnx_options options = { .sample = o->shape ? &shape : NULL };
+        status = onnx_import_with(data, length, &options, &b->graph, e);
+        free(data);
+    }
+    return status;
+}
+
+/* Four-bit weights and eight-bit activations everywhere: the widths that peers are timed at. */
+static int quantize(struct bench *b, struct err *e)
+{
+    struct layer *layers = NULL;
+    int count, status = graph_layers(b->graph, &layers, &count, e);
+    struct quant_layer_plan *plan = status ? NULL : mem_array((size_t)count + 1, sizeof *plan);
+
+    for (int i = 0; plan && i < count; i++) {
+        plan[i].weight_bits = 4;
+        plan[i].activation.bits = 8;
+        plan[i].activation.low = -128;
+        plan[i].activation.high = 127;
+        plan[i].activation.step = (real)0.05;
+    }
+    free(layers);
+    if (!status)
+        status = plan ? quant_new(b->graph, plan, count, grid_find("sym"), &b->quant, e)
+                      : err_set(e, ERR_NOMEM, "out of memory");
+    free(plan);
+    if (!status)
+        quant_fit(b->quant, b->graph);
+    return status;
+}
+
+static void fill(struct feed *f, struct pool *p, int64_t start, int samples, int blocks, real *x,
+                 const struct target *t)
+{
+    const struct bench *b = (const struct bench *)((const char *)f - offsetof(struct bench, feed));
+    const struct shape *in = &b->graph->value[b->graph->input].shape;
+    (void)p;
+    (void)start;
+
+    memcpy(x, b->noise, (size_t)blocks * (size_t)shape_count(in) * LANES * sizeof *x);
+    for (int i = 0; t->label && i < samples; i++)
+        t->label[i] = (int32_t)(i % b->trainer.features);
+}
+
+static void shuffle(struct feed *f, uint64_t epoch)
+{
+    f->epoch = epoch;
+}
+
+static const struct feed_type noise_feed = { shuffle, fill, NULL };
+
+static int make_noise(struct bench *b, struct err *e)
+{
+    size_t count =
+        (size_t)net_blocks(b->net) * (size_t)shape_count(&b->graph->value[b->graph->input].shape) * LANES;
+    struct rng r = rng_at(1, 1, 0);
+
+    b->noise = mem_aligned(64, count * sizeof *b->noise);
+    if (!b->noise)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        b->noise[i] = (real)rng_uniform(&r);
+    b->feed = (struct feed){ .type = &noise_feed, .count = INT64_MAX / 4, .seed = 1 };
+    return 0;
+}
+
+static void no_metric(void *arg, const char *series, int64_t step, double value)
+{
+    (void)arg;
+    (void)series;
+    (void)step;
+    (void)value;
+}
+
+static int no_save(void *arg, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    return 0;
+}
+
+static int no_judge(void *arg, int64_t step, double train_share, struct err *e)
+{
+    (void)arg;
+    (void)step;
+    (void)train_share;
+    (void)e;
+    return 0;
+}
+
+static int prepare(struct bench *b, struct err *e)
+{
+    const struct bench_options *o = b->options;
+    bool train = strcmp(o->mode, "eval") != 0;
+    struct layer *layers = NULL;
+    int count, status;
+
+    if ((status = load(b, e)) || (strcmp(o->mode, "qat") == 0 && (status = quantize(b, e))))
+        return status;
+    struct net_options n = { .batch = o->batch,
+                             .train = train,
+                             .seed = 1,
+                             .pool = b->pool,
+                             .kernels = o->kernels ? kernels_find(o->kernels) : kernels_best() };
+    if (!n.kernels)
+        return err_set(e, ERR_UNSUPPORTED, "this CPU has no %s kernels", o->kernels);
+    if ((status = net_new(b->graph, &n, &b->net, e)) || (status = make_noise(b, e)) ||
+        (status = graph_layers(b->graph, &layers, &count, e)))
+        return status;
+    for (int i = 0; i < count; i++)
+        b->macs += layers[i].macs;
+    free(layers);
+    const struct shape *out = &b->graph->value[b->graph->output[0]].shape;
+    b->trainer = (struct trainer){
+        .settings = { .epochs = 1,
+                      .batch_size = o->batch,
+                      .learning_rate = 1e-6,
+                      .momentum = 0.9,
+                      .weight_decay = 1e-4,
+                      .optimizer = optimizer_find("sgd"),
+                      .schedule = schedule_find("constant"),
+                      .loss = out->rank <= 1 ? &loss_cross_entropy : &loss_l2,
+                      .lambda = 1 },
+        .graph = b->graph,
+        .net = b->net,
+        .pool = b->pool,
+        .feed = &b->feed,
+        .quant = b->quant,
+        .method = b->quant ? method_find("msqe") : NULL,
+        .control = &b->control,
+        .sink = { NULL, no_metric, no_save, no_judge },
+        .features = (int)shape_count(out),
+    };
+    return trainer_init(&b->trainer, e);
+}
+
+static int one_step(struct bench *b, struct err *e)
+{
+    if (strcmp(b->options->mode, "eval") != 0)
+        return trainer_step(&b->trainer, e);
+    fill(&b->feed, b->pool, 0, b->options->batch, net_blocks(b->net), net_input(b->net), &b->trainer.target);
+    net_forward(b->net, b->options->batch, false, 0);
+    return 0;
+}
+
+/* Best of all steps within the time: what the machine can do when nobody else is on it. */
+static int measure(struct bench *b, double *best_s, struct err *e)
+{
+    double end = 0;
+
+    *best_s = INFINITY;
+    for (int step = 0;; step++) {
+        int64_t begin = clock_mono_ns();
+        int status = one_step(b, e);
+        if (status)
+            return status;
+        double now = (double)clock_mono_ns() * 1e-9, took = now - (double)begin * 1e-9;
+        if (step == WARM_UP)
+            end = now + b->options->seconds;
+        if (step >= WARM_UP && took < *best_s)
+            *best_s = took;
+        if (step > WARM_UP && now > end)
+            return 0;
+    }
+}
+
+static void print(const struct bench *b, double best_s)
+{
+    const struct bench_options *o = b->options;
+    const char *kernels = o->kernels ? o->kernels : kernels_best()->name;
+    double peak = kernels_peak(kernels_find(kernels), 0.3) * o->threads;
+    /* forward, data gradient, weight gradient: three times two operations per multiply-accumulate */
+    double flops = (double)b->macs * o->batch * (strcmp(o->mode, "eval") == 0 ? 2 : 6);
+    json_t *line = json_pack("{s:s, s:s, s:i, s:i, s:s, s:f, s:f, s:f, s:f}", "model", o->model, "mode",
+                             o->mode, "batch", o->batch, "threads", o->threads, "kernels", kernels,
+                             "images_per_s", o->batch / best_s, "ms_per_step", best_s * 1e3, "peak_gflops",
+                             peak, "share_of_peak", flops / best_s * 1e-9 / peak);
+
+    json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(5));
+    putchar('\n');
+    json_decref(line);
+}
+
+int bench_run(const struct bench_options *o)
+{
+    struct bench b = { .options = o, .pool = pool_new(o->threads) };
+    struct err e = { 0 };
+    double best_s;
+    int status = b.pool ? prepare(&b, &e) : err_set(&e, ERR_NOMEM, "out of memory");
+
+    if (!status)
+        status = measure(&b, &best_s, &e);
+    if (status)
+        log_error("%s%s%s", e.text, e.place[0] ? " at " : "", e.place);
+    else
+        print(&b, best_s);
+    trainer_deinit(&b.trainer);
+    net_free(b.net);
+    quant_free(b.quant);
+    graph_free(b.graph);
+    pool_free(b.pool);
+    free(b.noise);
+    return status ? EXIT_FAILURE : 0;
+}

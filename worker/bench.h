@@ -1,0 +1,16 @@
+/* bench.h - `quantd-worker bench`: how fast one network trains or runs here, as one JSON line. */
+#ifndef WORKER_BENCH_H
+#define WORKER_BENCH_H
+
+struct bench_options {
+    const char *model;   /* "zoo:NAME" or an ONNX file */
+    const char *mode;    /* "fp32" | "qat" | "eval" */
+    const char *kernels; /* name of a set; NULL: the best */
+    const char *shape;   /* "CxHxW" of the input where the model leaves it open; NULL: its own */
+    int batch, threads;
+    double seconds;
+};
+
+int bench_run(const struct bench_options *o); /* the process's exit code; errors go to stderr */
+
+#endif
