@@ -89,7 +89,7 @@ int handle_send_blob(struct api *api, struct exchange *x, const char *hash, cons
         return err_sys(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "the file of %s can't be opened", hash);
     if (fstat(fd, &st) < 0 || st.st_size != b.size) {
         close(fd);
-        return err_set(e, ERR_IO, "the file of %s has not the size that it was stored with", hash);
+        return err_set(e, ERR_IO, "the file of %s does not have the size that it was stored with", hash);
     }
     exchange_empty(x, 200);
     snprintf(x->content_type, sizeof x->content_type, "%s", content_type);

@@ -30,7 +30,7 @@ void spec_problem(struct spec_problems *p, const char *pointer, const char *code
 
 /* Check `given` (any JSON value) against `capabilities` and return the complete specification in *spec (new
  * reference): every default filled in, keys in the order of the capabilities. Unknown keys, wrong types,
- * values out of range, values that the chosen method cannot do (capabilities "methods[].limits") are
+ * values out of range, values that the chosen method can't do (capabilities "methods[].limits") are
  * problems. Returns 0 or ERR_INVALID with p filled. */
 int spec_complete(const json_t *capabilities, const json_t *given, json_t **spec, struct spec_problems *p);
 

@@ -38,7 +38,7 @@ static int judge(const char *worker, const struct answer *a, struct err *e)
         err_set(e, ERR_NOMEM, "no memory for its answer");
     else
         return 0;
-    return err_wrap(e, "the worker cannot be used: %s describe", worker);
+    return err_wrap(e, "the worker can't be used: %s describe", worker);
 }
 
 static int ask(uv_loop_t *loop, const char *worker, struct answer *a, struct err *e)
@@ -91,7 +91,7 @@ int capability_load(uv_loop_t *loop, const char *worker, const struct capability
     struct answer a = { 0 };
     int rc = ask(loop, worker, &a, e);
     if (!rc && (rc = capability_parse(a.text, capabilities, e)))
-        err_wrap(e, "the worker cannot be used: the answer of %s describe", worker);
+        err_wrap(e, "the worker can't be used: the answer of %s describe", worker);
     free(a.text);
     if (rc)
         return rc;

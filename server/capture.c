@@ -124,7 +124,7 @@ static int spawn(struct capture *c, struct err *e)
     };
     int rc = uv_spawn(c->with.loop, &c->process, &options);
     free(env);
-    return rc ? err_set(e, ERR_IO, "cannot start %s: %s", c->with.args[0], uv_strerror(rc)) : 0;
+    return rc ? err_set(e, ERR_IO, "can't start %s: %s", c->with.args[0], uv_strerror(rc)) : 0;
 }
 
 int capture_start(const struct capturing *with, struct capture **out, struct err *e)

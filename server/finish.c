@@ -18,7 +18,7 @@
 
 static void later(struct run *r, const struct err *e)
 {
-    log_error("job=%" PRId64 " attempt=%d cannot be finished now: %s", r->job, r->attempt, e->text);
+    log_error("job=%" PRId64 " attempt=%d can't be finished now: %s", r->job, r->attempt, e->text);
     r->retry_ms = clock_mono_ms() + RETRY_MS;
 }
 
@@ -103,7 +103,7 @@ static int write_success(struct run *r, const struct harvest *h, const char *res
     struct db *db = r->owner->with.db;
     int rc = job_move(db, r->job, JOB_EVENT_START, NULL, NULL); /* its hello may have been unreadable */
     if (rc)
-        rc = rc == ERR_STATE ? 0 : err_set(e, rc, "the job cannot be marked as running");
+        rc = rc == ERR_STATE ? 0 : err_set(e, rc, "the job can't be marked as running");
     for (int i = 0; !rc && i < h->count; i++)
         rc = artifact_add(db, r->job, h->file[i].name, h->file[i].hash, e);
     return rc ? rc : job_set_result(db, r->job, result, e);

@@ -1,5 +1,5 @@
 /* follower.h - reads events.jsonl of a running job as it grows: inotify says when, the owner's slow poll is
- * the safety net. Bounded chunks, so that one talkative worker cannot hold up the loop. Loop thread only. */
+ * the safety net. Bounded chunks, so that one talkative worker can't hold up the loop. Loop thread only. */
 #ifndef SERVER_FOLLOWER_H
 #define SERVER_FOLLOWER_H
 

@@ -89,7 +89,7 @@ int jobdir_make(const struct db *db, const struct job *j, struct err *e)
     json_t *spec = json_loads(j->spec, 0, NULL);
     if (!spec || json_object_set_new(spec, "job", json_integer(j->id))) {
         json_decref(spec);
-        return err_set(e, ERR_INTERNAL, "the stored specification cannot be read");
+        return err_set(e, ERR_INTERNAL, "the stored specification can't be read");
     }
     snprintf(temp, sizeof temp, "%s/jobs/" UNFINISHED "%" PRId64, db_dir(db), j->id);
     int rc = file_remove_tree(temp, e);

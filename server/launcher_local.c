@@ -91,7 +91,7 @@ static int spawn(struct task *t, const struct launch *l, int log, struct err *e)
     };
     int rc = uv_spawn(l->loop, &t->process, &options);
     free(env);
-    return rc ? err_set(e, ERR_IO, "cannot start %s: %s", l->worker, uv_strerror(rc)) : 0;
+    return rc ? err_set(e, ERR_IO, "can't start %s: %s", l->worker, uv_strerror(rc)) : 0;
 }
 
 static int local_submit(const struct launch *l, struct task **task, char handle[LAUNCHER_HANDLE],
@@ -135,7 +135,7 @@ static int local_recover(const struct launch *l, const char *handle, struct task
     if (!t || uv_poll_init(l->loop, &t->poll, pidfd)) {
         free(t);
         close(pidfd);
-        return err_set(e, ERR_NOMEM, "cannot watch process %s", handle);
+        return err_set(e, ERR_NOMEM, "can't watch process %s", handle);
     }
     t->pidfd = pidfd;
     t->pid = pid;

@@ -82,7 +82,7 @@ int listen_open(const char *address, struct listener *l, struct err *e)
     l->fd = socket_bind(found, e);
     freeaddrinfo(found);
     if (l->fd < 0)
-        return err_wrap(e, "cannot listen on %.100s", address);
+        return err_wrap(e, "can't listen on %.100s", address);
     describe(l);
     return 0;
 }

@@ -56,7 +56,7 @@ static int find_worker(struct config *c, struct err *e)
     }
     int rc = make_absolute(c->worker, "the worker", e);
     if (!rc && access(c->worker, X_OK))
-        rc = err_sys(e, ERR_INVALID, "the worker %s cannot be run", c->worker);
+        rc = err_sys(e, ERR_INVALID, "the worker %s can't be run", c->worker);
     return rc;
 }
 

@@ -42,7 +42,7 @@ static int check_disk(const struct server *s, struct err *e)
 {
     int64_t space = file_disk_free(s->config.data);
     if (space < 0)
-        return err_set(e, ERR_IO, "the data directory does not answer");
+        return err_set(e, ERR_IO, "the data directory can't be read");
     if (space < s->config.disk_floor)
         return err_set(e, ERR_FULL, "only %" PRId64 " bytes are free on disk, the floor is %" PRId64, space,
                        s->config.disk_floor);

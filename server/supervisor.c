@@ -185,12 +185,12 @@ void supervisor_start(struct supervisor *s, int64_t job)
             err_set(&e, ERR_NOMEM, "no memory");
     }
     if (!r) {
-        log_error("job=%" PRId64 " cannot be started: %s", job, e.text);
+        log_error("job=%" PRId64 " can't be started: %s", job, e.text);
         job_free(&j);
         return;
     }
     if (launch(r, &j, &e)) {
-        log_error("job=%" PRId64 " attempt=%d cannot be started: %s", job, r->attempt, e.text);
+        log_error("job=%" PRId64 " attempt=%d can't be started: %s", job, r->attempt, e.text);
         snprintf(r->trouble, sizeof r->trouble, "it could not be started: %.350s", e.text);
         on_ended(r, -1, 0);
     }
@@ -202,14 +202,14 @@ void supervisor_adopt(struct supervisor *s, const struct job *j, const struct at
     struct err e = { 0 };
     struct run *r = run_new(s, j, a);
     if (!r) {
-        log_error("job=%" PRId64 " cannot be taken up: no memory", j->id);
+        log_error("job=%" PRId64 " can't be taken up: no memory", j->id);
         return;
     }
     const struct launcher *named = launcher_find(a->launcher);
     if (named)
         r->launcher = named;
     if (follow(r, j, a->steps, &e))
-        log_error("job=%" PRId64 " cannot be followed: %s", j->id, e.text);
+        log_error("job=%" PRId64 " can't be followed: %s", j->id, e.text);
     struct launch l = launch_of(r);
     if (!handle || r->launcher->recover(&l, handle, &r->task, &e)) {
         on_ended(r, -1, 0);
@@ -251,7 +251,7 @@ static void cap_stderr(const struct run *r)
     struct stat st;
     snprintf(path, sizeof path, "%s/stderr.log", r->dir);
     if (!lstat(path, &st) && S_ISREG(st.st_mode) && st.st_size > STDERR_MAX && truncate(path, 0))
-        log_warn("job=%" PRId64 " stderr.log is too long and cannot be cut", r->job);
+        log_warn("job=%" PRId64 " stderr.log is too long and can't be cut", r->job);
 }
 
 static void tick_live(struct run *r, unsigned ticks)

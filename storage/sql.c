@@ -276,8 +276,8 @@ int sql_begin(struct db *db, struct err *e)
 {
     if (!db->in_transaction)
         return sql_run(db, e, "BEGIN IMMEDIATE");
-    /* SQLite takes a whole transaction back by itself when the disk is full; go on as if nothing had happened
-     * and the rest of it would be stored without its beginning. */
+    /* SQLite may take a whole transaction back by itself, when the disk is full or fails; go on as if nothing
+     * had happened and the rest of it would be stored without its beginning. */
     if (sqlite3_get_autocommit(db->handle))
         return err_set(e, ERR_IO, "database: the transaction has been rolled back");
     return sql_run(db, e, "SAVEPOINT inner_step");

@@ -26,10 +26,10 @@ function worker(script) {
 }
 
 for (const [what, script, says] of [
-  ["fails", '#!/bin/sh\necho "no library libfoo" >&2\nexit 127\n', /no library libfoo\n[^]*cannot be used: .*worker describe: it ended with exit code 127/],
-  ["crashes", "#!/bin/sh\nkill -SEGV $$\n", /cannot be used: .* describe: it was killed by signal 11 \(Segmentation fault\)/],
-  ["prints rubbish", "#!/bin/sh\necho hello\n", /cannot be used: the answer of .*worker describe: line 1:/],
-  ["prints without end", "#!/bin/sh\nexec yes\n", /cannot be used: .* describe: it prints more than 4 MiB/],
+  ["fails", '#!/bin/sh\necho "no library libfoo" >&2\nexit 127\n', /no library libfoo\n[^]*can't be used: .*worker describe: it ended with exit code 127/],
+  ["crashes", "#!/bin/sh\nkill -SEGV $$\n", /can't be used: .* describe: it was killed by signal 11 \(Segmentation fault\)/],
+  ["prints rubbish", "#!/bin/sh\necho hello\n", /can't be used: the answer of .*worker describe: line 1:/],
+  ["prints without end", "#!/bin/sh\nexec yes\n", /can't be used: .* describe: it prints more than 4 MiB/],
 ])
   test(`a worker that ${what}: quantd does not start and says why`, () => {
     const end = quantd(newDir(), "--worker", worker(script));

@@ -15,6 +15,7 @@
 #include "api/spec.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "storage/asset.h"
 #include "storage/blob.h"
 #include "storage/job.h"
 
@@ -342,6 +343,26 @@ static inline int64_t make_job(const char *spec)
     id = at_int(&c, "/id");
     call_end(&c);
     return id;
+}
+
+/* A model or data set that is there without an inspection. */
+static inline void add_input(bool is_model, const char *name, const char *content, const char *info)
+{
+    struct err e = { 0 };
+    struct asset_new n = { .name = name, .format = "idx", .info = info };
+    struct asset a = { 0 };
+    struct call c;
+    bool existed;
+    char hash[HASH_TEXT];
+
+    call_begin(&c, "GET", "/");
+    call_upload(&c, content, strlen(content));
+    memcpy(hash, c.x.upload.hash, sizeof hash);
+    assert_int_equal(blob_adopt(fx.db, c.x.upload.path, hash, c.x.upload.size, &e), 0);
+    call_end(&c);
+    n.hash = hash;
+    assert_int_equal(asset_add(fx.db, is_model ? ASSET_MODEL : ASSET_DATASET, &n, &a, &existed, &e), 0);
+    asset_free(&a);
 }
 
 #define SPEC_SMALL "{\"kind\":\"quantize\",\"model\":\"zoo:lenet5\",\"dataset\":\"builtin:glyphs\"}"
