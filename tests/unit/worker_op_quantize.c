@@ -91,6 +91,38 @@ static void quantize_and_back(void **state)
     }
 }
 
+/* One scale and zero point per feature: what each alone would give. */
+static void along_an_axis(void **state)
+{
+    struct err e = { 0 };
+    int x, s;
+    (void)state;
+    struct graph *g = with_input(&x, &s, 1);
+    float scale[FEATURES];
+    struct tensor *zero = tensor_new(DTYPE_UINT8, &(struct shape){ 1, { FEATURES } });
+    for (int i = 0; i < FEATURES; i++) {
+        scale[i] = 0.03f * (float)(i + 1);
+        ((unsigned char *)zero->data)[i] = (unsigned char)(6 * i);
+    }
+    int wide = graph_add_param(g, "wide", &(struct shape){ 1, { FEATURES } }, false, scale, &e);
+    int shift = graph_add_const(g, "shift", zero, &e);
+    int q = add_quantizer(g, "QuantizeLinear", x, wide, shift);
+    g->output[g->outputs++] = q;
+    g->output[g->outputs++] = add_quantizer(g, "DequantizeLinear", q, wide, shift);
+    struct net *n = net_for(g, false);
+    fill_halves(net_input(n), (real)0.4);
+    net_forward(n, 16, false, 0);
+    for (int i = 0; i < FEATURES * LANES; i++) {
+        int f = i / LANES;
+        double want = rint((double)(net_input(n)[i] / scale[f])) + 6 * f;
+        want = want < 0 ? 0 : want > 255 ? 255 : want;
+        assert_true((double)net_output(n, 0)[i] == want);
+        assert_true(net_output(n, 1)[i] == ((real)want - (real)(6 * f)) * scale[f]);
+    }
+    net_free(n);
+    graph_free(g);
+}
+
 /* Without a zero point the range is uint8. */
 static void no_zero_point(void **state)
 {
@@ -186,7 +218,7 @@ static void refused(void **state)
     int x, s;
     (void)state;
     struct graph *g = with_input(&x, &s, 1);
-    int wide = graph_add_param(g, "wide", &(struct shape){ 1, { FEATURES } }, false, NULL, &e);
+    int wide = graph_add_param(g, "wide", &(struct shape){ 1, { FEATURES / 2 } }, false, NULL, &e);
     g->output[g->outputs++] = add_quantizer(g, "QuantizeLinear", x, wide, -1);
     assert_int_equal(graph_finish(g, &e), ERR_INVALID);
     assert_string_equal(e.place, "node QuantizeLinear (QuantizeLinear)");
@@ -201,9 +233,9 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantize_and_back), cmocka_unit_test(no_zero_point),
-        cmocka_unit_test(fake_is_the_file),  cmocka_unit_test(fake_gradients),
-        cmocka_unit_test(refused),
+        cmocka_unit_test(quantize_and_back), cmocka_unit_test(along_an_axis),
+        cmocka_unit_test(no_zero_point),     cmocka_unit_test(fake_is_the_file),
+        cmocka_unit_test(fake_gradients),    cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

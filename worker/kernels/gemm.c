@@ -176,4 +176,7 @@ const struct kernels kernels_gemm = {
     .conv_forward = conv_forward,
     .conv_backward_data = conv_backward_data,
     .conv_backward_weight = conv_backward_weight,
+    .unary = unary_generic,
+    .element = &element_generic,
+    .pool = &pool_generic,
 };

@@ -7,6 +7,7 @@
 #ifndef WORKER_KERNELS_KERNELS_H
 #define WORKER_KERNELS_KERNELS_H
 
+#include "worker/kernels/element.h"
 #include "worker/real.h"
 
 #include <stdbool.h>
@@ -44,6 +45,10 @@ struct kernels {
      * number of rows is then called with the same rows by any number of threads */
     void (*conv_backward_weight)(const struct conv *c, int blocks, const real *x, const real *dy, real *dw,
                                  real *dbias, int lo, int hi, void *scratch);
+
+    const struct unary_pass *unary; /* [UNARIES] */
+    const struct element *element;
+    const struct pool_pass *pool;
 };
 
 extern const struct kernels *const kernels_list[];    /* best first; NULL-terminated */

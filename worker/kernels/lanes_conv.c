@@ -200,11 +200,6 @@ static bool usable(void)
 #endif
 }
 
-#define TEXT(x)      #x
-#define NAME(x)      TEXT(x)
-#define JOIN(a, b)   a##b
-#define SYMBOL(a, b) JOIN(a, b)
-
 extern const struct kernels SYMBOL(kernels_, KERNEL_SET);
 
 const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
@@ -214,4 +209,7 @@ const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
     .conv_forward = conv_forward,
     .conv_backward_data = conv_backward_data,
     .conv_backward_weight = conv_backward_weight,
+    .unary = SYMBOL(unary_, KERNEL_SET),
+    .element = &SYMBOL(element_, KERNEL_SET),
+    .pool = &SYMBOL(pool_, KERNEL_SET),
 };

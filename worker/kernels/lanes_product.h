@@ -12,38 +12,23 @@
 #ifndef WORKER_KERNELS_LANES_PRODUCT_H
 #define WORKER_KERNELS_LANES_PRODUCT_H
 
-#include "worker/real.h"
+#include "worker/kernels/lanes_vector.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The machine's vector and the tile that fits its registers. */
+/* The tile that fits the machine's registers. */
 #if defined(__AVX512F__)
-enum { VEC_BYTES = 64, TILE_COLUMNS = 6 };
+enum { TILE_COLUMNS = 6 };
 #elif defined(__AVX2__)
-enum { VEC_BYTES = 32, TILE_COLUMNS = 3 };
+enum { TILE_COLUMNS = 3 };
 #else
-enum { VEC_BYTES = 16, TILE_COLUMNS = 2 };
+enum { TILE_COLUMNS = 2 };
 #endif
 enum {
-    VEC = VEC_BYTES / sizeof(real),
-    PARTS = LANES / VEC,             /* vectors per pixel */
     TALL_COLUMNS = TILE_COLUMNS / 2, /* up to so many columns a tile has eight outs instead of four */
     CHUNK = 48 * PARTS               /* columns between two passes over the weights */
 };
-
-typedef real vec __attribute__((vector_size(VEC_BYTES), may_alias));
-/* the same, anywhere */
-typedef real vec_any __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-/* A loop that must be unrolled, so that arrays over its index live in registers; n is a constant. */
-#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++)
 
 /* Where the two factors of one step lie, in elements from the column's x and from the out's w. */
 struct product_step {

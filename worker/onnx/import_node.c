@@ -124,7 +124,7 @@ static int node_outputs(struct import *im, const Onnx__NodeProto *p, const struc
     *outputs = op->all_outputs ? (int)p->n_output : 0;
     for (size_t i = 0; i < p->n_output; ++i) {
         const struct symbol *s = *p->output[i] ? symbol_find(&im->symbols, p->output[i]) : NULL;
-        if (s && s->readers > 0)
+        if (s && s->readers > 0 && !op->all_outputs)
             *outputs = (int)i + 1;
     }
     for (int i = 0; i < *outputs; ++i) {

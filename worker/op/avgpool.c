@@ -1,5 +1,6 @@
 /* avgpool.c - AveragePool and GlobalAveragePool: the mean of each window, over the pixels that are there or,
  * with count_include_pad, over the padding too (but not over what ceil_mode lets hang beyond it). */
+#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 #include "worker/op/window.h"
 
@@ -41,48 +42,31 @@ static int setup_global(struct graph *g, struct node *n, struct err *e)
     return r < 0 ? r : setup_output_of(g, n, &w, false, e);
 }
 
-/* Called for every output pixel: where its window begins in the image (maybe outside), the spans of taps and
- * the factor 1 / pixels. */
-typedef void pixel_fn(const struct window *w, real *corner, real *out, struct span v, struct span h,
-                      real factor);
+/* Called for every run of windows: the image from the first window's corner on, the output, 1 / pixels. */
+typedef void run_fn(const struct kernels *k, const struct window_run *r, real *image, real *out, real factor);
 
-static void each_pixel(const struct average *a, real *image, real *out, pixel_fn *pixel)
+static void each_run(const struct kernels *k, const struct average *a, real *image, real *out, run_fn *fn)
 {
     const struct window *w = &a->w;
     for (int c = 0; c < w->C; c++, image += (ptrdiff_t)w->H * w->W * LANES)
-        for (int oh = 0; oh < w->OH; oh++) {
-            struct span v = window_rows(w, oh);
-            for (int ow = 0; ow < w->OW; ow++, out += LANES) {
-                struct span h = window_columns(w, ow);
-                int count = a->count_padding ? v.padded * h.padded : (v.hi - v.lo) * (h.hi - h.lo);
-                pixel(w, image + ((ptrdiff_t)v.at * w->W + h.at) * LANES, out, v, h,
-                      count > 0 ? 1 / (real)count : 0);
+        for (int oh = 0; oh < w->OH; oh++)
+            for (int ow = 0; ow < w->OW;) {
+                struct window_run r = window_run(w, oh, ow);
+                int count = a->count_padding ? r.v.padded * r.h.padded : r.taps.rows * r.taps.columns;
+                fn(k, &r, image + r.corner, out, count > 0 ? 1 / (real)count : 0);
+                ow += r.pixels;
+                out += (ptrdiff_t)r.pixels * LANES;
             }
-        }
 }
 
-static void forward_pixel(const struct window *w, real *x, real *y, struct span v, struct span h, real factor)
+static void forward_run(const struct kernels *k, const struct window_run *r, real *x, real *y, real factor)
 {
-    real sum[LANES] = { 0 };
-    for (int kh = v.lo; kh < v.hi; kh++)
-        for (int kw = h.lo; kw < h.hi; kw++) {
-            const real *at = x + ((ptrdiff_t)kh * w->dilation_h * w->W + kw * w->dilation_w) * LANES;
-            for (int l = 0; l < LANES; l++)
-                sum[l] += at[l];
-        }
-    for (int l = 0; l < LANES; l++)
-        y[l] = sum[l] * factor;
+    k->pool->mean(&r->taps, x, r->step, y, factor, r->pixels);
 }
 
-static void backward_pixel(const struct window *w, real *dx, real *dy, struct span v, struct span h,
-                           real factor)
+static void backward_run(const struct kernels *k, const struct window_run *r, real *dx, real *dy, real factor)
 {
-    for (int kh = v.lo; kh < v.hi; kh++)
-        for (int kw = h.lo; kw < h.hi; kw++) {
-            real *at = dx + ((ptrdiff_t)kh * w->dilation_h * w->W + kw * w->dilation_w) * LANES;
-            for (int l = 0; l < LANES; l++)
-                at[l] += dy[l] * factor;
-        }
+    k->pool->mean_back(&r->taps, dx, r->step, dy, factor, r->pixels);
 }
 
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -90,7 +74,7 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
     size_t in = setup_block(s->graph, n->input[0]), out = setup_block(s->graph, n->output[0]);
     (void)thread;
     for (int b = lo; b < hi; b++)
-        each_pixel(n->state, s->x[n->input[0]] + b * in, s->x[n->output[0]] + b * out, forward_pixel);
+        each_run(s->kernels, n->state, s->x[n->input[0]] + b * in, s->x[n->output[0]] + b * out, forward_run);
 }
 
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -98,7 +82,8 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     size_t in = setup_block(s->graph, n->input[0]), out = setup_block(s->graph, n->output[0]);
     (void)thread;
     for (int b = lo; b < hi && s->g[n->input[0]]; b++)
-        each_pixel(n->state, s->g[n->input[0]] + b * in, s->g[n->output[0]] + b * out, backward_pixel);
+        each_run(s->kernels, n->state, s->g[n->input[0]] + b * in, s->g[n->output[0]] + b * out,
+                 backward_run);
 }
 
 #define AVERAGE .weight = -1, .bias = -1, .teardown = setup_teardown, .forward = forward, .backward = backward

@@ -4,6 +4,7 @@
  * running = momentum * running + (1 - momentum) * batch. Otherwise the running ones are used, and backward
  * sees a fixed scale. Statistics cover the valid samples only; unused lanes get no gradient. (Ioffe and
  * Szegedy 2015) */
+#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 
 enum { X, GAMMA, BETA, MEAN, VARIANCE };
@@ -74,11 +75,7 @@ static double channel_sum(const struct step *s, const struct node *n, int channe
     for (int b = 0; b < s->blocks; b++) {
         const real *x = s->x[n->input[X]] + b * step + (size_t)channel * t->pixels * LANES;
         real sum[LANES] = { 0 };
-        for (int i = 0; i < t->pixels; i++)
-            for (int l = 0; l < LANES; l++) {
-                real d = x[i * LANES + l] - centre;
-                sum[l] += power == 2 ? d * d : d;
-            }
+        s->kernels->element->norm_sum(sum, x, (size_t)t->pixels * LANES, centre, power);
         for (int l = 0; l < lanes_of(s, b); l++)
             total += (double)sum[l];
     }
@@ -133,10 +130,9 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
         struct statistics k = statistics_of(s, n, c);
         real factor = k.scale * s->x[n->input[GAMMA]][c], beta = s->x[n->input[BETA]][c];
         for (int b = lo; b < hi; b++) {
-            const real *restrict x = s->x[n->input[X]] + b * block + c * plane;
-            real *restrict y = s->x[n->output[0]] + b * block + c * plane;
-            for (size_t i = 0; i < plane; i++)
-                y[i] = (x[i] - k.mean) * factor + beta;
+            size_t at = b * block + c * plane;
+            s->kernels->element->norm(s->x[n->output[0]] + at, s->x[n->input[X]] + at, plane, k.mean, factor,
+                                      beta);
         }
     }
 }
@@ -153,11 +149,7 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
             const real *x = s->x[n->input[X]] + b * block + c * plane;
             const real *dy = s->g[n->output[0]] + b * block + c * plane;
             real one[LANES] = { 0 }, product[LANES] = { 0 };
-            for (size_t i = 0; i < plane; i += LANES)
-                for (int l = 0; l < LANES; l++) {
-                    one[l] += dy[i + l];
-                    product[l] += dy[i + l] * (x[i + l] - kept[c].mean);
-                }
+            s->kernels->element->norm_back_sum(one, product, dy, x, plane, kept[c].mean);
             for (int l = 0; l < lanes_of(s, b); l++) {
                 sum_dy += (double)one[l];
                 sum_product += (double)product[l];
@@ -186,14 +178,11 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
         real shift = k.sum_dy * part, slope = k.sum_product * part * k.scale;
         for (int b = lo; b < hi; b++) {
             size_t at = b * block + c * plane;
-            const real *restrict x = s->x[n->input[X]] + at, *restrict dy = s->g[n->output[0]] + at;
-            real *restrict dx = s->g[n->input[X]] + at;
             real lane_factor[LANES] = { 0 };
             for (int l = 0; l < lanes_of(s, b); l++)
                 lane_factor[l] = factor;
-            for (size_t i = 0; i < plane; i += LANES)
-                for (int l = 0; l < LANES; l++)
-                    dx[i + l] += lane_factor[l] * (dy[i + l] - shift - (x[i + l] - k.mean) * slope);
+            s->kernels->element->norm_back(s->g[n->input[X]] + at, s->g[n->output[0]] + at,
+                                           s->x[n->input[X]] + at, plane, lane_factor, k.mean, shift, slope);
         }
     }
 }

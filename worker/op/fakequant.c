@@ -3,7 +3,7 @@
  * Gradients as in LSQ (Esser et al., arXiv 1902.08153, equations 3 and 5, without their scale factor):
  * dx = dy inside the range, else 0; ds += sum of dy * (rint(x / s) - x / s inside, low or high outside). In
  * evaluation it is, bit for bit, QuantizeLinear, Clip and DequantizeLinear with zero point 0. */
-#include "worker/op/round.h"
+#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 
 /* The step's gradient is summed over this many parts of the features, whatever the number of threads. */
@@ -35,18 +35,19 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     return 0;
 }
 
-static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+static struct quant_range range_of(const struct step *s, const struct node *n)
 {
     const struct fakequant *q = n->state;
+    return (struct quant_range){ s->x[n->input[1]][0], 0, q->low, q->high };
+}
+
+static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
     size_t block = setup_block(s->graph, n->input[0]);
-    const real *restrict x = s->x[n->input[0]];
-    real *restrict y = s->x[n->output[0]], step = s->x[n->input[1]][0];
+    struct quant_range r = range_of(s, n);
     (void)thread;
-    for (size_t i = lo * block; i < hi * block; i++) {
-        real r = round_even(x[i] / step);
-        r = r < q->low ? q->low : r;
-        y[i] = (r > q->high ? q->high : r) * step;
-    }
+    s->kernels->element->fake_quantize(s->x[n->output[0]] + lo * block, s->x[n->input[0]] + lo * block,
+                                       (size_t)(hi - lo) * block, &r);
 }
 
 static size_t keep(const struct graph *g, const struct node *n)
@@ -61,27 +62,12 @@ static int items(const struct graph *g, const struct node *n)
     return PARTS;
 }
 
-/* dy times the slope of the output in the step, summed over one part of one block. */
-static double part_sum(const struct fakequant *q, const real *x, const real *dy, int features, real step)
-{
-    real sum[LANES] = { 0 };
-    double total = 0;
-    for (int i = 0; i < features; i++)
-        for (int l = 0; l < LANES; l++) {
-            real r = x[i * LANES + l] / step, inside = round_even(r) - r;
-            real slope = r < q->low ? q->low : r > q->high ? q->high : inside;
-            sum[l] += dy[i * LANES + l] * slope;
-        }
-    for (int l = 0; l < LANES; l++)
-        total += (double)sum[l];
-    return total;
-}
-
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct fakequant *q = n->state;
     size_t block = setup_block(s->graph, n->input[0]);
     double *sums = s->kept[n - s->graph->node];
+    struct quant_range r = range_of(s, n);
     (void)thread;
     for (int part = lo; s->g[n->input[1]] && part < hi; part++) {
         int first = (int)((int64_t)q->features * part / PARTS);
@@ -89,8 +75,8 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
         sums[part] = 0;
         for (int b = 0; b < s->blocks; b++) {
             size_t at = b * block + (size_t)first * LANES;
-            sums[part] += part_sum(q, s->x[n->input[0]] + at, s->g[n->output[0]] + at, end - first,
-                                   s->x[n->input[1]][0]);
+            sums[part] += s->kernels->element->scale_slope(s->x[n->input[0]] + at, s->g[n->output[0]] + at,
+                                                           (size_t)(end - first) * LANES, &r);
         }
     }
 }
@@ -107,19 +93,14 @@ static void add_parts(const struct step *s, const struct node *n)
 
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
-    const struct fakequant *q = n->state;
     size_t block = setup_block(s->graph, n->input[0]);
-    const real *restrict x = s->x[n->input[0]], *restrict dy = s->g[n->output[0]];
-    real *restrict dx = s->g[n->input[0]], step = s->x[n->input[1]][0];
+    struct quant_range r = range_of(s, n);
     (void)thread;
     if (lo == 0 && s->g[n->input[1]])
         add_parts(s, n);
-    if (!dx)
-        return;
-    for (size_t i = lo * block; i < hi * block; i++) {
-        real r = x[i] / step;
-        dx[i] += r >= q->low && r <= q->high ? dy[i] : 0;
-    }
+    if (s->g[n->input[0]])
+        s->kernels->element->quantize_back(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
+                                           s->x[n->input[0]] + lo * block, (size_t)(hi - lo) * block, &r, 1);
 }
 
 const struct op op_fakequant = {

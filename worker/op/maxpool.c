@@ -1,6 +1,7 @@
 /* maxpool.c - MaxPool and GlobalMaxPool: the largest of each window, the first one when several are equal.
  * Per output and lane it keeps which tap won, as an integer of real's width so that comparing makes a mask.
  */
+#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 #include "worker/op/window.h"
 
@@ -41,41 +42,6 @@ static size_t keep(const struct graph *g, const struct node *n)
     return setup_block(g, n->output[0]) * sizeof(real_mask);
 }
 
-/* The offset in one channel's image of the pixel under tap (kh, kw). */
-static ptrdiff_t tap_offset(const struct window *w, struct span v, struct span h, int kh, int kw)
-{
-    return ((ptrdiff_t)(v.at + kh * w->dilation_h) * w->W + h.at + kw * w->dilation_w) * LANES;
-}
-
-/* A vector that every machine has: the compiler takes comparisons of wider ones apart, number by number. */
-typedef real pack __attribute__((vector_size(16), may_alias));
-typedef real_mask pack_mask __attribute__((vector_size(16), may_alias));
-enum { PACKS = LANES * sizeof(real) / sizeof(pack) };
-
-static void forward_pixel(const struct window *w, const real *image, struct span v, struct span h, real *y,
-                          real_mask *won)
-{
-    pack best[PACKS];
-    pack_mask tap_of[PACKS];
-    for (int i = 0; i < PACKS; i++) {
-        best[i] = (pack){ 0 } - (real)INFINITY;
-        tap_of[i] = (pack_mask){ 0 };
-    }
-    for (int kh = v.lo; kh < v.hi; kh++)
-        for (int kw = h.lo; kw < h.hi; kw++) {
-            const pack *x = (const pack *)(image + tap_offset(w, v, h, kh, kw));
-            pack_mask tap = (pack_mask){ 0 } + (kh * w->KW + kw);
-            for (int i = 0; i < PACKS; i++) {
-                pack_mask less = x[i] <= best[i]; /* false for a NaN: it wins and shows itself */
-                best[i] = (pack)((less & (pack_mask)best[i]) | (~less & (pack_mask)x[i]));
-                tap_of[i] = (less & tap_of[i]) | (~less & tap);
-            }
-        }
-    memcpy(y, best, sizeof best);
-    if (won)
-        memcpy(won, tap_of, sizeof tap_of);
-}
-
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct window *w = n->state;
@@ -84,29 +50,17 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
     (void)thread;
     for (int b = lo; b < hi; b++) {
         const real *image = s->x[n->input[0]] + b * in;
-        real *y = s->x[n->output[0]] + b * out;
-        real_mask *won = kept ? kept + b * out : NULL;
+        size_t at = b * out;
         for (int c = 0; c < w->C; c++, image += (ptrdiff_t)w->H * w->W * LANES)
-            for (int oh = 0; oh < w->OH; oh++) {
-                struct span v = window_rows(w, oh);
-                for (int ow = 0; ow < w->OW; ow++, y += LANES) {
-                    forward_pixel(w, image, v, window_columns(w, ow), y, won);
-                    won = won ? won + LANES : NULL;
+            for (int oh = 0; oh < w->OH; oh++)
+                for (int ow = 0; ow < w->OW;) {
+                    struct window_run r = window_run(w, oh, ow);
+                    s->kernels->pool->max(&r.taps, image + r.corner, r.step, s->x[n->output[0]] + at,
+                                          kept ? kept + at : NULL, r.pixels);
+                    ow += r.pixels;
+                    at += (size_t)r.pixels * LANES;
                 }
-            }
     }
-}
-
-static void backward_pixel(const struct window *w, real *image, struct span v, struct span h, const real *dy,
-                           const real_mask *won)
-{
-    const lanes g = *(const lanes *)dy;
-    const lanes_mask tap_of = *(const lanes_mask *)won;
-    for (int kh = v.lo; kh < v.hi; kh++)
-        for (int kw = h.lo; kw < h.hi; kw++) {
-            lanes_mask hit = tap_of == (lanes_mask){ 0 } + (kh * w->KW + kw);
-            *(lanes *)(image + tap_offset(w, v, h, kh, kw)) += (lanes)(hit & (lanes_mask)g);
-        }
 }
 
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -115,18 +69,18 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     size_t in = setup_block(s->graph, n->input[0]), out = setup_block(s->graph, n->output[0]);
     const real_mask *kept = s->kept[n - s->graph->node];
     (void)thread;
-    if (!s->g[n->input[0]])
-        return;
-    for (int b = lo; b < hi; b++) {
+    for (int b = lo; b < hi && s->g[n->input[0]]; b++) {
         real *image = s->g[n->input[0]] + b * in;
-        const real *dy = s->g[n->output[0]] + b * out;
-        const real_mask *won = kept + b * out;
+        size_t at = b * out;
         for (int c = 0; c < w->C; c++, image += (ptrdiff_t)w->H * w->W * LANES)
-            for (int oh = 0; oh < w->OH; oh++) {
-                struct span v = window_rows(w, oh);
-                for (int ow = 0; ow < w->OW; ow++, dy += LANES, won += LANES)
-                    backward_pixel(w, image, v, window_columns(w, ow), dy, won);
-            }
+            for (int oh = 0; oh < w->OH; oh++)
+                for (int ow = 0; ow < w->OW;) {
+                    struct window_run r = window_run(w, oh, ow);
+                    s->kernels->pool->max_back(&r.taps, image + r.corner, r.step, s->g[n->output[0]] + at,
+                                               kept + at, r.pixels);
+                    ow += r.pixels;
+                    at += (size_t)r.pixels * LANES;
+                }
     }
 }
 

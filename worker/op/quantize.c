@@ -5,7 +5,7 @@
  * q stays a real number that holds the integer. Division is a true division and rounding is half to even, as
  * in ONNX and in QuantdFakeQuant. Backward is straight through: the slope of x / scale where nothing
  * saturates. */
-#include "worker/op/round.h"
+#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 
 /* The sample is [outer][channels][inner]; one scale and zero point per channel. */
@@ -77,77 +77,57 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     return 0;
 }
 
-/* Numbers with one scale and zero point. */
-struct stretch {
-    const real *x, *dy;
-    real *out;
-    size_t count;
-    real scale, zero;
-};
+/* What is done to `count` numbers with one scale: at `at` in x, y and their gradients. */
+typedef void stretch_fn(const struct step *s, const struct node *n, const struct quant_range *r, size_t at,
+                        size_t count);
 
-typedef void stretch_fn(const struct quantize *q, const struct stretch *t);
-
-/* All stretches of blocks [lo, hi); dy is NULL on the way forward. */
-static void each_stretch(const struct step *s, const struct node *n, int lo, int hi, const real *dy,
-                         real *out, stretch_fn *fn)
+static void each_stretch(const struct step *s, const struct node *n, int lo, int hi, stretch_fn *fn)
 {
     const struct quantize *q = n->state;
     size_t at = lo * setup_block(s->graph, n->input[0]), count = (size_t)q->inner * LANES;
-    const real *x = s->x[n->input[0]], *scale = s->x[n->input[1]];
-    const real *zero = q->shifted ? s->x[n->input[2]] : NULL;
+    const real *scale = s->x[n->input[1]], *zero = q->shifted ? s->x[n->input[2]] : NULL;
     for (int i = 0; i < (hi - lo) * q->outer; i++)
         for (int c = 0; c < q->channels; c++, at += count)
-            fn(q, &(struct stretch){ x + at, dy ? dy + at : NULL, out + at, count, scale[c],
-                                     zero ? zero[c] : 0 });
+            fn(s, n, &(struct quant_range){ scale[c], zero ? zero[c] : 0, q->low, q->high }, at, count);
 }
 
-static void quantize_stretch(const struct quantize *q, const struct stretch *t)
+static void quantize(const struct step *s, const struct node *n, const struct quant_range *r, size_t at,
+                     size_t count)
 {
-    const real *restrict x = t->x;
-    real *restrict y = t->out;
-    for (size_t i = 0; i < t->count; i++) {
-        real r = round_even(x[i] / t->scale) + t->zero;
-        r = r < q->low ? q->low : r;
-        y[i] = r > q->high ? q->high : r;
-    }
+    s->kernels->element->quantize(s->x[n->output[0]] + at, s->x[n->input[0]] + at, count, r);
 }
 
-static void quantize_stretch_back(const struct quantize *q, const struct stretch *t)
+static void quantize_back(const struct step *s, const struct node *n, const struct quant_range *r, size_t at,
+                          size_t count)
 {
-    const real *restrict x = t->x, *restrict dy = t->dy;
-    real *restrict dx = t->out;
-    for (size_t i = 0; i < t->count; i++) {
-        real r = x[i] / t->scale + t->zero;
-        dx[i] += r >= q->low && r <= q->high ? dy[i] / t->scale : 0;
-    }
+    s->kernels->element->quantize_back(s->g[n->input[0]] + at, s->g[n->output[0]] + at,
+                                       s->x[n->input[0]] + at, count, r, 1 / r->scale);
 }
 
-static void dequantize_stretch(const struct quantize *q, const struct stretch *t)
+static void dequantize(const struct step *s, const struct node *n, const struct quant_range *r, size_t at,
+                       size_t count)
 {
-    (void)q;
-    for (size_t i = 0; i < t->count; i++)
-        t->out[i] = (t->x[i] - t->zero) * t->scale;
+    s->kernels->element->dequantize(s->x[n->output[0]] + at, s->x[n->input[0]] + at, count, r);
 }
 
-static void dequantize_stretch_back(const struct quantize *q, const struct stretch *t)
+static void dequantize_back(const struct step *s, const struct node *n, const struct quant_range *r,
+                            size_t at, size_t count)
 {
-    (void)q;
-    for (size_t i = 0; i < t->count; i++)
-        t->out[i] += t->dy[i] * t->scale;
+    s->kernels->element->add(s->g[n->input[0]] + at, s->g[n->output[0]] + at, count, r->scale);
 }
 
 #define STAGES(name)                                                                                         \
-    static void name(const struct step *s, const struct node *n, int lo, int hi, int thread)                 \
+    static void forward_##name(const struct step *s, const struct node *n, int lo, int hi, int thread)       \
     {                                                                                                        \
         (void)thread;                                                                                        \
-        each_stretch(s, n, lo, hi, NULL, s->x[n->output[0]], name##_stretch);                                \
+        each_stretch(s, n, lo, hi, name);                                                                    \
     }                                                                                                        \
                                                                                                              \
-    static void name##_back(const struct step *s, const struct node *n, int lo, int hi, int thread)          \
+    static void backward_##name(const struct step *s, const struct node *n, int lo, int hi, int thread)      \
     {                                                                                                        \
         (void)thread;                                                                                        \
         if (s->g[n->input[0]])                                                                               \
-            each_stretch(s, n, lo, hi, s->g[n->output[0]], s->g[n->input[0]], name##_stretch_back);          \
+            each_stretch(s, n, lo, hi, name##_back);                                                         \
     }
 
 STAGES(quantize)
@@ -158,13 +138,13 @@ STAGES(dequantize)
 const struct op op_quantize = {
     .name = "QuantizeLinear",
     QUANTIZE,
-    .forward = quantize,
-    .backward = quantize_back,
+    .forward = forward_quantize,
+    .backward = backward_quantize,
     .backward_needs_inputs = 1,
 };
 const struct op op_dequantize = {
     .name = "DequantizeLinear",
     QUANTIZE,
-    .forward = dequantize,
-    .backward = dequantize_back,
+    .forward = forward_dequantize,
+    .backward = backward_dequantize,
 };

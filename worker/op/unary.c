@@ -1,38 +1,22 @@
 /* unary.c - operators that take each number by itself: y = f(x), dx += dy * f'(x), f with up to two constants
- * a, b. One row of the table makes one operator. */
+ * a, b. One row of the table makes one operator; the functions are in worker/kernels/lanes_unary.c. */
+#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 
 struct constants {
     real a, b;
 };
 
-#define HALF ((real)0.5)
-
-static inline real clip(real x, real low, real high)
-{
-    real least = x < low ? low : x;
-    return least > high ? high : least;
-}
-
-static inline real slope(real x, real low, real high)
-{
-    return x >= low && x <= high ? 1 : 0;
-}
-
-/* name, symbol, inputs at most; attribute (or second and third input) and default of a, of b; what backward
- * reads (IN: x, OUT: y); f; f'. A NaN goes through. */
+/* name; symbol; in the kernels' table; inputs at most; attribute (or second and third input) and default of
+ * a, of b; what backward sees (inputs: x, outputs: y). A NaN goes through. */
 #define UNARY_MAP(X)                                                                                         \
-    X(Relu, relu, 1, NULL, 0, NULL, 0, OUT, x<0 ? 0 : x, y> 0 ? 1 : 0)                                       \
-    X(LeakyRelu, leaky_relu, 1, "alpha", 0.01, NULL, 0, IN, x < 0 ? a * x : x, x < 0 ? a : 1)                \
-    X(Sigmoid, sigmoid, 1, NULL, 0, NULL, 0, OUT, 1 / (1 + real_exp(-x)), y * (1 - y))                       \
-    X(Tanh, tanh, 1, NULL, 0, NULL, 0, OUT, real_tanh(x), 1 - y * y)                                         \
-    X(HardSigmoid, hard_sigmoid, 1, "alpha", 0.2, "beta", 0.5, IN, clip(a *x + b, 0, 1),                     \
-      slope(a *x + b, 0, 1) * a)                                                                             \
-    X(HardSwish, hard_swish, 1, NULL, 0, NULL, 0, IN, x *clip(x / 6 + HALF, 0, 1),                           \
-      clip(x / 6 + HALF, 0, 1) + slope(x / 6 + HALF, 0, 1) * x / 6)                                          \
-    X(Clip, clip, 3, "min", -HUGE_VAL, "max", HUGE_VAL, IN, clip(x, a, b), slope(x, a, b))
-
-enum { IN_INPUTS = 1, IN_OUTPUTS = 0, OUT_INPUTS = 0, OUT_OUTPUTS = 1 };
+    X("Relu", relu, UNARY_RELU, 1, NULL, 0, NULL, 0, outputs)                                                \
+    X("LeakyRelu", leaky_relu, UNARY_LEAKY_RELU, 1, "alpha", 0.01, NULL, 0, inputs)                          \
+    X("Sigmoid", sigmoid, UNARY_SIGMOID, 1, NULL, 0, NULL, 0, outputs)                                       \
+    X("Tanh", tanh, UNARY_TANH, 1, NULL, 0, NULL, 0, outputs)                                                \
+    X("HardSigmoid", hard_sigmoid, UNARY_HARD_SIGMOID, 1, "alpha", 0.2, "beta", 0.5, inputs)                 \
+    X("HardSwish", hard_swish, UNARY_HARD_SWISH, 1, NULL, 0, NULL, 0, inputs)                                \
+    X("Clip", clip, UNARY_CLIP, 3, "min", -HUGE_VAL, "max", HUGE_VAL, inputs)
 
 static int setup(struct graph *g, struct node *n, int most, const char *name_a, double a, const char *name_b,
                  double b, struct err *e)
@@ -58,52 +42,51 @@ static int setup(struct graph *g, struct node *n, int most, const char *name_a, 
     return 0;
 }
 
-#define DEFINE(Name, symbol, most, name_a, a_default, name_b, b_default, needs, f, df)                       \
+static void forward(const struct step *s, const struct node *n, enum unary f, int lo, int hi)
+{
+    const struct constants *c = n->state;
+    size_t block = setup_block(s->graph, n->input[0]);
+    s->kernels->unary[f].forward(s->x[n->output[0]] + lo * block, s->x[n->input[0]] + lo * block,
+                                 (size_t)(hi - lo) * block, c->a, c->b);
+}
+
+static void backward(const struct step *s, const struct node *n, enum unary f, int lo, int hi)
+{
+    const struct constants *c = n->state;
+    size_t block = setup_block(s->graph, n->input[0]);
+    const real *seen = s->x[n->op->backward_needs_inputs ? n->input[0] : n->output[0]];
+    if (s->g[n->input[0]])
+        s->kernels->unary[f].backward(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
+                                      seen + lo * block, (size_t)(hi - lo) * block, c->a, c->b);
+}
+
+#define DEFINE(text, symbol, f, most, name_a, a, name_b, b, seen)                                            \
     static int setup_##symbol(struct graph *g, struct node *n, struct err *e)                                \
     {                                                                                                        \
-        return setup(g, n, most, name_a, a_default, name_b, b_default, e);                                   \
+        return setup(g, n, most, name_a, a, name_b, b, e);                                                   \
     }                                                                                                        \
                                                                                                              \
     static void forward_##symbol(const struct step *s, const struct node *n, int lo, int hi, int thread)     \
     {                                                                                                        \
-        size_t block = setup_block(s->graph, n->input[0]);                                                   \
-        const real *restrict from = s->x[n->input[0]];                                                       \
-        real *restrict to = s->x[n->output[0]];                                                              \
-        const real a = ((const struct constants *)n->state)->a, b = ((const struct constants *)n->state)->b; \
-        (void)a, (void)b, (void)thread;                                                                      \
-        for (size_t i = lo * block; i < hi * block; i++) {                                                   \
-            real x = from[i];                                                                                \
-            to[i] = f;                                                                                       \
-        }                                                                                                    \
+        (void)thread;                                                                                        \
+        forward(s, n, f, lo, hi);                                                                            \
     }                                                                                                        \
                                                                                                              \
     static void backward_##symbol(const struct step *s, const struct node *n, int lo, int hi, int thread)    \
     {                                                                                                        \
-        size_t block = setup_block(s->graph, n->input[0]);                                                   \
-        const real *restrict in = s->x[n->input[0]], *restrict out = s->x[n->output[0]];                     \
-        const real *restrict dy = s->g[n->output[0]];                                                        \
-        real *restrict dx = s->g[n->input[0]];                                                               \
-        const real a = ((const struct constants *)n->state)->a, b = ((const struct constants *)n->state)->b; \
-        (void)a, (void)b, (void)thread;                                                                      \
-        if (!dx)                                                                                             \
-            return;                                                                                          \
-        for (size_t i = lo * block; i < hi * block; i++) {                                                   \
-            real x = in[needs##_INPUTS ? i : 0], y = out[needs##_OUTPUTS ? i : 0];                           \
-            (void)x, (void)y;                                                                                \
-            dx[i] += dy[i] * (real)(df);                                                                     \
-        }                                                                                                    \
+        (void)thread;                                                                                        \
+        backward(s, n, f, lo, hi);                                                                           \
     }                                                                                                        \
                                                                                                              \
     const struct op op_##symbol = {                                                                          \
-        .name = #Name,                                                                                       \
+        .name = text,                                                                                        \
         .weight = -1,                                                                                        \
         .bias = -1,                                                                                          \
         .setup = setup_##symbol,                                                                             \
         .teardown = setup_teardown,                                                                          \
         .forward = forward_##symbol,                                                                         \
         .backward = backward_##symbol,                                                                       \
-        .backward_needs_inputs = needs##_INPUTS,                                                             \
-        .backward_needs_outputs = needs##_OUTPUTS,                                                           \
+        .backward_needs_##seen = 1,                                                                          \
     };
 
 UNARY_MAP(DEFINE)

@@ -152,3 +152,25 @@ struct span window_columns(const struct window *w, int ow)
 {
     return span_of(ow * w->stride_w - w->left, w->W, w->right, w->KW, w->dilation_w);
 }
+
+struct window_run window_run(const struct window *w, int oh, int ow)
+{
+    struct window_run r = { .v = window_rows(w, oh), .h = window_columns(w, ow), .pixels = 1 };
+    for (; ow + r.pixels < w->OW; r.pixels++) {
+        struct span next = window_columns(w, ow + r.pixels);
+        if (next.lo != r.h.lo || next.hi != r.h.hi || next.padded != r.h.padded)
+            break;
+    }
+    int row = r.v.at + r.v.lo * w->dilation_h, column = r.h.at + r.h.lo * w->dilation_w;
+    r.corner = ((ptrdiff_t)row * w->W + column) * LANES;
+    r.step = (ptrdiff_t)w->stride_w * LANES;
+    r.taps = (struct taps){
+        .rows = r.v.hi - r.v.lo,
+        .columns = r.h.hi - r.h.lo,
+        .row = (ptrdiff_t)w->dilation_h * w->W * LANES,
+        .column = (ptrdiff_t)w->dilation_w * LANES,
+        .first = r.v.lo * w->KW + r.h.lo,
+        .next_row = w->KW,
+    };
+    return r;
+}

@@ -2,6 +2,7 @@
 #ifndef WORKER_OP_WINDOW_H
 #define WORKER_OP_WINDOW_H
 
+#include "worker/kernels/element.h"
 #include "worker/op/op.h"
 
 struct window {
@@ -25,5 +26,15 @@ struct span {
 
 struct span window_rows(const struct window *w, int oh);
 struct span window_columns(const struct window *w, int ow);
+
+/* Windows side by side in one output row that have the same taps. */
+struct window_run {
+    struct span v, h; /* of the first */
+    int pixels;       /* how many */
+    ptrdiff_t corner; /* offset of the first's first tap in one channel's image, in numbers */
+    ptrdiff_t step;   /* from one to the next */
+    struct taps taps;
+};
+struct window_run window_run(const struct window *w, int oh, int ow);
 
 #endif

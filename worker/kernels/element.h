@@ -1,0 +1,79 @@
+/* element.h - passes over activations number by number, one table per instruction set. They know nothing of
+ * shapes: `count` numbers, a multiple of LANES, at addresses aligned to 64 bytes that don't overlap. All that
+ * is called back- adds to the gradient dx. Sums are kept lane by lane, in the order of memory. */
+#ifndef WORKER_KERNELS_ELEMENT_H
+#define WORKER_KERNELS_ELEMENT_H
+
+#include "worker/real.h"
+
+#include <stddef.h>
+
+/* y = f(x) with up to two constants. Backward sees x or y: see the table in op/unary.c. */
+enum unary {
+    UNARY_RELU,
+    UNARY_LEAKY_RELU,   /* a: slope below 0 */
+    UNARY_SIGMOID,      /* sees y */
+    UNARY_TANH,         /* sees y */
+    UNARY_HARD_SIGMOID, /* clip(a x + b, 0, 1) */
+    UNARY_HARD_SWISH,
+    UNARY_CLIP, /* from a to b */
+    UNARIES
+};
+
+struct unary_pass {
+    void (*forward)(real *y, const real *x, size_t count, real a, real b);
+    void (*backward)(real *dx, const real *dy, const real *seen, size_t count, real a, real b);
+};
+
+/* q = clip(rint(x / scale) + zero, low, high) */
+struct quant_range {
+    real scale, zero, low, high;
+};
+
+struct element {
+    void (*sum)(real *y, const real *a, const real *b, size_t count, real factor); /* y = a + factor * b */
+    void (*add)(real *y, const real *x, size_t count, real factor);                /* y += factor * x */
+
+    void (*quantize)(real *y, const real *x, size_t count, const struct quant_range *r);   /* q */
+    void (*dequantize)(real *y, const real *x, size_t count, const struct quant_range *r); /* of a q */
+    void (*fake_quantize)(real *y, const real *x, size_t count,
+                          const struct quant_range *r); /* both, zero 0 */
+    /* straight through: dx += factor * dy where q is not clipped before rounding */
+    void (*quantize_back)(real *dx, const real *dy, const real *x, size_t count, const struct quant_range *r,
+                          real factor);
+    /* sum of dy times the slope of fake_quantize in its scale (LSQ, equation 3) */
+    double (*scale_slope)(const real *x, const real *dy, size_t count, const struct quant_range *r);
+
+    /* sum[l] += (x - centre)^power, power 1 or 2 */
+    void (*norm_sum)(real sum[LANES], const real *x, size_t count, real centre, int power);
+    void (*norm)(real *y, const real *x, size_t count, real mean, real factor, real shift);
+    /* sum_dy[l] += dy, product[l] += dy * (x - mean) */
+    void (*norm_back_sum)(real sum_dy[LANES], real product[LANES], const real *dy, const real *x,
+                          size_t count, real mean);
+    /* dx += factor[l] * (dy - shift - (x - mean) * slope) */
+    void (*norm_back)(real *dx, const real *dy, const real *x, size_t count, const real factor[LANES],
+                      real mean, real shift, real slope);
+};
+
+/* The pixels under a window that lie in the image, and their numbers in the kernel. */
+struct taps {
+    int rows, columns;
+    ptrdiff_t row, column; /* numbers from one to the next */
+    int first, next_row;   /* of the first tap; from a row's to the next row's */
+};
+
+/* A run of windows side by side: pixel i of the output belongs to the window at x + i * step. */
+struct pool_pass {
+    void (*max)(const struct taps *t, const real *x, ptrdiff_t step, real *y, real_mask *won, int pixels);
+    void (*max_back)(const struct taps *t, real *dx, ptrdiff_t step, const real *dy, const real_mask *won,
+                     int pixels);
+    void (*mean)(const struct taps *t, const real *x, ptrdiff_t step, real *y, real factor, int pixels);
+    void (*mean_back)(const struct taps *t, real *dx, ptrdiff_t step, const real *dy, real factor,
+                      int pixels);
+};
+
+extern const struct unary_pass unary_generic[UNARIES], unary_avx2[UNARIES], unary_avx512[UNARIES];
+extern const struct element element_generic, element_avx2, element_avx512;
+extern const struct pool_pass pool_generic, pool_avx2, pool_avx512;
+
+#endif
