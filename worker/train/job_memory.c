@@ -118,9 +118,12 @@ static size_t larger(size_t a, size_t b)
 
 int job_memory(struct job *j, struct err *e)
 {
-    const size_t limit = job_limit(j), data = j->task->bytes(j->data);
+    bool spilled;
+    const size_t limit = job_limit(j), data = j->task->bytes(j->data, &spilled);
     const size_t model = param_bytes(j->graph) + (j->teacher ? param_bytes(j->teacher) : 0);
-    size_t most = 2 * j->model_bytes, score = 0, station = 0; /* reading: the file, and its parts unpacked */
+    /* reading: the model's file and its parts unpacked; before them pixels, until there were too many */
+    const size_t filled = spilled ? task_room_memory(limit) : 0;
+    size_t most = larger(2 * j->model_bytes, filled), score = 0, station = 0;
     int status = j->task->score_bytes(j->data, j->graph, false, &score, e);
 
     most = larger(most, score);

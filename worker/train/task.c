@@ -12,7 +12,13 @@ const struct task *task_find(const char *name)
     return NULL;
 }
 
+size_t task_room_memory(size_t memory)
+{
+    return memory / 2;
+}
+
 struct room task_room(const struct task_job *j)
 {
-    return (struct room){ .limit = TASK_DATA_MAX, .memory = j->memory / 2, .spill_dir = j->dir };
+    return (
+        struct room){ .limit = TASK_DATA_MAX, .memory = task_room_memory(j->memory), .spill_dir = j->dir };
 }

@@ -62,7 +62,7 @@ struct task {
 
     /* For the plan of the job's memory: the data themselves, and what scoring a graph takes beside them and
      * beside its net, if it has one. */
-    size_t (*bytes)(const void *data);
+    size_t (*bytes)(const void *data, bool *spilled); /* spilled: some lie in a file */
     int (*score_bytes)(void *data, struct graph *g, bool has_net, size_t *bytes, struct err *e);
 };
 
@@ -72,5 +72,6 @@ const struct task *task_find(const char *name);
 /* What reading a data set may use: half of the job's memory, beyond that a file in its directory. */
 #define TASK_DATA_MAX ((size_t)16 << 30) /* decompressed bytes */
 struct room task_room(const struct task_job *j);
+size_t task_room_memory(size_t memory); /* bytes of pixels in memory, of a job of that much */
 
 #endif

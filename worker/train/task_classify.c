@@ -225,15 +225,17 @@ static int classify_score(void *data, const struct task_subject *s, bool detail,
 
 /* --- memory --- */
 
-static size_t classify_bytes(const void *data)
+static size_t classify_bytes(const void *data, bool *spilled)
 {
     const struct classify *t = data;
     const struct dataset *d = t->dataset;
     const size_t pixels = (size_t)d->channels * d->height * d->width;
     size_t bytes = 0;
 
+    *spilled = false;
     for (int k = 0; k < SPLITS; k++) {
         const struct split *s = &d->split[k];
+        *spilled |= s->mapped > 0;
         bytes += (size_t)s->count * ((s->mapped ? 0 : pixels) + sizeof *s->label);
     }
     bytes += (size_t)t->test->feed.count * 2 * sizeof *t->test->order;

@@ -194,13 +194,15 @@ static bool superres_exact(const void *data)
     return t->rgb && !t->enlarged;
 }
 
-static size_t superres_bytes(const void *data)
+static size_t superres_bytes(const void *data, bool *spilled)
 {
     const struct superres *t = data;
     size_t bytes = 0;
 
+    *spilled = false;
     for (int k = 0; k < SPLITS; k++) {
         const struct imageset_split *s = &t->set->split[k];
+        *spilled |= s->mapped > 0;
         for (int64_t i = 0; i < s->count; i++)
             bytes += (s->mapped ? 0 : image_bytes(&s->item[i].image)) + 3 * sizeof *s->item;
     }
