@@ -51,6 +51,7 @@ struct exchange {
     void *http; /* http.c's own */
     const char *(*query)(const struct exchange *x,
                          const char *key); /* decoded; NULL when absent, "" for bare keys */
+    /* value NULL: a zero byte in it, or in the key */
     int (*query_each)(const struct exchange *x, int (*f)(void *arg, const char *key, const char *value),
                       void *arg);
     const char *(*header)(const struct exchange *x, const char *name); /* NULL when absent */

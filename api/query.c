@@ -32,7 +32,10 @@ static int scan_one(void *arg, const char *key, const char *value)
     struct scan *s = arg;
     int i = word_index(s->known, key);
 
-    (void)value;
+    if (!value) {
+        err_set(s->e, ERR_SYNTAX, "the query parameter \"%.60s\" holds a zero byte", key);
+        return err_at(s->e, "?%.60s", key);
+    }
     if (i < 0) {
         err_set(s->e, ERR_SYNTAX, "unknown query parameter \"%.60s\"%s%s", key,
                 *s->known ? ", known are: " : "", s->known);

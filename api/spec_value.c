@@ -121,16 +121,18 @@ static void range_text(const json_t *parameter, char *out, size_t size)
     const json_t *also = json_object_get(parameter, "also"), *v;
     double low = spec_double(parameter, "/minimum", -INFINITY),
            high = spec_double(parameter, "/maximum", INFINITY);
+    /* Integers to their last digit; 17 digits would show 1e-9 as 1.0000000000000001e-09. */
+    int digits = strcmp(spec_text(parameter, "/type", ""), "integer") == 0 ? 17 : 15;
     size_t i, n;
 
     if (isinf(low) && isinf(high))
         n = (size_t)snprintf(out, size, "a finite number");
     else if (isinf(high))
-        n = (size_t)snprintf(out, size, "%.17g or more", low);
+        n = (size_t)snprintf(out, size, "%.*g or more", digits, low);
     else if (isinf(low))
-        n = (size_t)snprintf(out, size, "%.17g or less", high);
+        n = (size_t)snprintf(out, size, "%.*g or less", digits, high);
     else
-        n = (size_t)snprintf(out, size, "%.17g to %.17g", low, high);
+        n = (size_t)snprintf(out, size, "%.*g to %.*g", digits, low, digits, high);
     json_array_foreach(also, i, v) if (n < size) n +=
         (size_t)snprintf(out + n, size - n, " or %.17g", json_number_value(v));
 }
@@ -150,7 +152,7 @@ static bool number_ok(const json_t *parameter, const json_t *v, const char *poin
         x <= spec_double(parameter, "/maximum", INFINITY))
         return true;
     range_text(parameter, range, sizeof range);
-    spec_problem(p, pointer, "range", "must be %s, not %.17g", range, x);
+    spec_problem(p, pointer, "range", "must be %s, not %.15g", range, x);
     return false;
 }
 

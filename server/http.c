@@ -132,11 +132,13 @@ struct each {
     int result;
 };
 
-static enum MHD_Result each_one(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result each_one(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_length,
+                                const char *value, size_t length)
 {
     struct each *each = cls;
+    bool whole = strlen(key) == key_length && (!value || strlen(value) == length);
     (void)kind;
-    each->result = each->f(each->arg, key, value ? value : "");
+    each->result = each->f(each->arg, key, !whole ? NULL : value ? value : "");
     return each->result ? MHD_NO : MHD_YES;
 }
 
@@ -145,7 +147,7 @@ static int each_query(const struct exchange *x, int (*f)(void *arg, const char *
 {
     const struct live *l = x->http;
     struct each each = { f, arg, 0 };
-    MHD_get_connection_values(l->connection, MHD_GET_ARGUMENT_KIND, each_one, &each);
+    MHD_get_connection_values_n(l->connection, MHD_GET_ARGUMENT_KIND, each_one, &each);
     return each.result;
 }
 

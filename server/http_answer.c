@@ -65,6 +65,7 @@ static void plan_file(struct exchange *x, struct answer *a)
                  r.last, x->file_bytes);
     } else if (kind == RANGE_NONE) {
         snprintf(a->content_range, sizeof a->content_range, "bytes */%" PRId64, x->file_bytes);
+        x->adds = 0; /* they were said of the content: its name, and that it may be kept for ever */
         err_set(&e, ERR_RANGE, "the content has %" PRId64 " bytes", x->file_bytes);
         exchange_problem(x, &e);
         a->status = x->status;

@@ -82,11 +82,15 @@ bool place_openapi(char out[PLACE_TEXT])
     return search(near, out);
 }
 
+int place_data(struct config *c, struct err *e)
+{
+    int rc = file_make_dirs(c->data, e);
+    return rc ? rc : make_absolute(c->data, "the data directory", e);
+}
+
 int place_complete(struct config *c, struct err *e)
 {
-    int rc = make_absolute(c->data, "the data directory", e);
-    if (!rc)
-        rc = find_worker(c, e);
+    int rc = find_worker(c, e);
     if (rc)
         return rc;
     find_webui(c);

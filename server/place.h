@@ -9,8 +9,9 @@
 
 #define PLACE_TEXT 1024
 
-/* Fill in worker, webui and slots where they were not given, and make data and worker absolute. data must
- * exist. */
+/* Make the data directory if it is missing, and its path absolute: workers are started inside it. */
+int place_data(struct config *c, struct err *e);
+/* Fill in worker, webui and slots where they were not given, and make worker absolute. */
 int place_complete(struct config *c, struct err *e);
 /* Path of the OpenAPI description; false when it is nowhere. */
 bool place_openapi(char out[PLACE_TEXT]);

@@ -186,7 +186,9 @@ int server_run(struct server *s, const struct config *c, struct err *e)
     bool accounts = false;
     s->config = *c;
     s->listener.fd = -1;
-    int rc = open_data(s, e);
+    int rc = place_data(&s->config, e);
+    if (!rc)
+        rc = open_data(s, e);
     if (rc)
         return rc;
     uv_loop_init(&s->loop);

@@ -85,9 +85,12 @@ static const struct {
       "SELECT id FROM job WHERE attempts <> (SELECT count(*) FROM attempt WHERE job = job.id)" },
     { "is charged for more attempts than were charged", "SELECT id FROM job WHERE charged > (SELECT count(*) "
                                                         "FROM attempt WHERE job = job.id AND charged = 1)" },
+    /* A lost worker's job rests a while before it is queued again: the daemon may have ended meanwhile. */
     { "is at work without an open attempt",
       "SELECT id FROM job WHERE state IN ('starting', 'running', 'cancelling')"
-      " AND NOT EXISTS (SELECT 1 FROM attempt WHERE job = job.id AND ended_ms = 0)" },
+      " AND NOT EXISTS (SELECT 1 FROM attempt WHERE job = job.id AND ended_ms = 0)"
+      " AND coalesce((SELECT ending FROM attempt WHERE job = job.id ORDER BY number DESC LIMIT 1), '')"
+      "     NOT IN ('lost', 'stopped')" },
     { "has an open attempt and is not at work",
       "SELECT id FROM job WHERE state NOT IN ('starting', 'running', 'cancelling')"
       " AND EXISTS (SELECT 1 FROM attempt WHERE job = job.id AND ended_ms = 0)" },

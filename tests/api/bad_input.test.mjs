@@ -110,6 +110,7 @@ test('bad query parameters', async () => {
   assertProblem(await api(daemon.url, 'GET', '/v1/jobs?limit=5x'), 400, /limit/);
   assertProblem(await api(daemon.url, 'GET', '/v1/jobs?cursor=%00zz'), 400, /cursor/);
   assertProblem(await api(daemon.url, 'GET', '/v1/jobs?colour=red'), 400, /colour/);
+  assertProblem(await api(daemon.url, 'GET', '/v1/jobs?tag=a%00b'), 400, /tag.* zero byte/);
   assertProblem(await api(daemon.url, 'GET', '/v1/jobs?state=asleep'), 400, /state/);
 });
 

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { api, binDir, fakeWorker, startQuantd } from "../lib/quantd.mjs";
+import { api, binDir, fakeWorker, startQuantd, waitState } from "../lib/quantd.mjs";
 
 const top = fs.mkdtempSync(path.join(os.tmpdir(), "quantd-start-"));
 after(() => fs.rmSync(top, { recursive: true, force: true }));
@@ -60,6 +60,15 @@ test("a damaged database is refused at the start, and --check says what is wrong
   const check = quantd(dir, "--check");
   assert.equal(check.status, 1);
   assert.match(check.stdout, /database: .*\n[^]*findings: [1-9]/);
+});
+
+test("a data directory named from here: jobs run in it", async () => {
+  const here = newDir();
+  const q = await startQuantd({ dir: "relative/data", cwd: here, worker: "fake" });
+  const made = await api(q.url, "POST", "/v1/jobs", { kind: "quantize", name: "steps=2 ms=1", model: "zoo:lenet5", dataset: "builtin:glyphs" });
+  assert.equal((await waitState(q.url, made.body.id, ["succeeded", "failed", "parked"])).state, "succeeded");
+  await q.terminate();
+  assert.equal(spawnSync(path.join(binDir, "quantd"), ["--data", "relative/data", "--check"], { cwd: here }).status, 0);
 });
 
 test("a file that is no database", () => {

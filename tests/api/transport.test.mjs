@@ -69,6 +69,8 @@ test("ranges, conditions, HEAD", async () => {
   const none = await get({ Range: "bytes=100000-" });
   assert.equal(none.r.status, 416);
   assert.equal(none.r.headers.get("content-range"), "bytes */100000");
+  assert.equal(none.r.headers.get("cache-control"), "no-store");
+  assert.equal(none.r.headers.get("content-disposition"), null);
   assert.equal((await get({ "If-None-Match": `"a", ${etag}` })).r.status, 304);
   const head = await get({}, "HEAD");
   assert.equal(head.r.headers.get("content-length"), "100000");

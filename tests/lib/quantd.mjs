@@ -21,14 +21,14 @@ export function dataDir() {
 
 /**
  * Starts quantd on a free port. worker: a path, or "fake", or undefined for the one beside quantd. dir: a data directory to
- * go on with; else a new one that stop() removes. program: another quantd than the one that was built.
+ * go on with; else a new one that stop() removes. cwd: where it starts. program: another quantd than the one that was built.
  */
-export async function startQuantd({ args = [], env = {}, worker, dir, program = path.join(binDir, "quantd") } = {}) {
+export async function startQuantd({ args = [], env = {}, cwd, worker, dir, program = path.join(binDir, "quantd") } = {}) {
   const own = !dir;
   dir ??= fs.mkdtempSync(path.join(os.tmpdir(), "quantd-test-"));
   const workerProgram = worker === "fake" ? fakeWorker : worker;
   const all = ["--listen", "127.0.0.1:0", "--data", dir, "--disk-floor", "0", ...(workerProgram ? ["--worker", workerProgram] : []), ...args];
-  const child = spawn(program, all, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, all, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   child.stderr.on("data", (chunk) => (log = (log + chunk).slice(-200000)));
   const exited = new Promise((done) => child.on("exit", (code, signal) => done({ code, signal })));

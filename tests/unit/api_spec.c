@@ -169,6 +169,23 @@ static void bad_documents(void **state)
     }
 }
 
+static void readable_ranges(void **state)
+{
+    static const char *const list[][2] = {
+        { "{" Q ",\"train\":{\"learning_rate\":-0.1}}", "must be 1e-09 to 100, not -0.1" },
+        { "{" Q ",\"train\":{\"seed\":9007199254740992}}",
+          "must be 0 to 9007199254740991, not 9007199254740992" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        json_t *given = json_loads(list[i][0], 0, NULL), *spec = NULL;
+        struct spec_problems p;
+        assert_int_equal(spec_complete(capabilities, given, &spec, &p), ERR_INVALID);
+        assert_string_equal(p.problem[0].detail, list[i][1]);
+        json_decref(given);
+    }
+}
+
 static void long_texts(void **state)
 {
     char name[260], key[3000];
@@ -322,10 +339,15 @@ static void overrides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_documents),     cmocka_unit_test(bad_documents),
-        cmocka_unit_test(long_texts),         cmocka_unit_test(not_a_number),
-        cmocka_unit_test(names_the_kind),     cmocka_unit_test(all_problems_at_once),
-        cmocka_unit_test(defaults_and_order), cmocka_unit_test(accessors),
+        cmocka_unit_test(good_documents),
+        cmocka_unit_test(bad_documents),
+        cmocka_unit_test(long_texts),
+        cmocka_unit_test(readable_ranges),
+        cmocka_unit_test(not_a_number),
+        cmocka_unit_test(names_the_kind),
+        cmocka_unit_test(all_problems_at_once),
+        cmocka_unit_test(defaults_and_order),
+        cmocka_unit_test(accessors),
         cmocka_unit_test(overrides),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -113,6 +113,20 @@ static void broken_rules(void **state)
     assert_non_null(strstr(lines, "a row of artifact refers to a blob"));
 }
 
+/* Killed while the job of a lost worker rested: the next start queues it. */
+static void resting(void **state)
+{
+    struct store *s = *state;
+    int64_t id;
+    store_add(s, 0, 1);
+    assert_ok(s, job_claim(s->db, 1, &id, &s->e));
+    assert_ok(s, job_move(s->db, id, JOB_EVENT_START, NULL, &s->e));
+    assert_ok(s, attempt_end(s->db, id, 1, "lost", -1, 9, false, &s->e));
+    assert_int_equal(check(s), 0);
+    run(s, "UPDATE attempt SET ending = 'failed'");
+    assert_int_equal(check(s), 1);
+}
+
 static void refuses(void **state)
 {
     struct store *s = *state;
@@ -131,7 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_STORE(sound),        IN_STORE(damaged_blobs), IN_STORE(stray_files),
-        IN_STORE(broken_rules), IN_STORE(refuses),
+        IN_STORE(broken_rules), IN_STORE(resting),       IN_STORE(refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
