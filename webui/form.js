@@ -2,7 +2,7 @@
 // every change by a dry run.
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
 import { all, curl, describe, get, post } from "./api.js";
-import { applies, at, build, fill, section } from "./spec.js";
+import { applies, at, build, fill, section, taskOf } from "./spec.js";
 import { bytes, shape, title } from "./format.js";
 import { Command, Trouble } from "./parts.js";
 import { Field, List, fieldId } from "./form_fields.js";
@@ -18,9 +18,9 @@ function references(capabilities, models, datasets) {
 }
 
 /** Sections in the order of the capabilities: [name, parameters]; "" holds the top-level ones. */
-function sections(parameters, kind) {
+function sections(parameters, kind, task) {
   const map = new Map([["", []]]);
-  for (const p of parameters.filter((q) => applies(q, kind) && q.pointer !== "/kind")) {
+  for (const p of parameters.filter((q) => applies(q, kind, task) && q.pointer !== "/kind")) {
     if (!map.has(section(p))) map.set(section(p), []);
     map.get(section(p)).push(p);
   }
@@ -118,7 +118,10 @@ function Form({ basis, query, reload }) {
   const verdict = useDryRun(spec);
   const problemsAt = (pointer) => (verdict?.errors ?? []).filter((e) => e.pointer === pointer);
   const chosen = at(verdict?.spec ?? spec, "/quantize/method") ?? methods[0]?.name;
-  const method = methods.find((m) => m.name === chosen);
+  const task = { name: taskOf(parameters, raw) };
+  Object.assign(task, capabilities.tasks?.find((t) => t.name === task.name));
+  const chosenMethod = methods.find((m) => m.name === chosen);
+  const method = { ...chosenMethod, limits: { ...chosenMethod?.limits, ...task.limits } };
   const set = (pointer) => (v) => setRaw((r) => ({ ...r, [pointer]: v }));
   const used = kinds.find((k) => k.name === kind)?.sections ?? [];
 
@@ -148,7 +151,7 @@ function Form({ basis, query, reload }) {
       <div class="fields">${list.map(field)}</div>
     </details>`;
   };
-  const [[, general], ...others] = sections(parameters, kind);
+  const [[, general], ...others] = sections(parameters, kind, task.name);
   const main = general.filter((p) => p.required || p.pointer === "/name");
   const further = general.filter((p) => !main.includes(p));
 

@@ -11,6 +11,7 @@ function Widget({ p, id, raw, set, method, described, invalid, references }) {
   if (p.type === "boolean") return html`<input ...${common} type="checkbox" checked=${!!(raw ?? p.default)} onChange=${(e) => set(e.target.checked)} />`;
   if (p.type === "enum") {
     return html`<select ...${common} value=${standing} onChange=${text}>
+      ${p.default === null && html`<option value="" selected=${standing === ""}>as usual</option>`}
       ${choices(p, method).map((v) => html`<option value=${v} selected=${v === standing}>${v}</option>`)}
     </select>`;
   }

@@ -41,7 +41,8 @@ function Metric({ job }) {
   }
   if (isFinal(job.state)) return html`<span class="quiet">–</span>`;
   const live = job.live ?? {};
-  if (live.top1 != null) return html`<span>${metricValue("top1", live.top1)}</span><small>last epoch</small>`;
+  const metric = ["top1", "psnr_db"].find((name) => live[name] != null);
+  if (metric) return html`<span>${metricValue(metric, live[metric])}</span><small>last epoch</small>`;
   if (live.loss != null) return html`<span>${number(live.loss, 3)}</span><small>loss</small>`;
   return html`<span class="quiet">–</span>`;
 }
@@ -76,7 +77,7 @@ function Row({ job, query, chosen, onChoose, owners }) {
 function applyEvent(job, type, data) {
   if (type === "progress") return { ...job, progress: { ...job.progress, step: data.step, steps: data.steps, eta_s: data.eta_s } };
   if (type === "phase") return { ...job, progress: { phase: data.phase } };
-  if (type === "metric" && ["loss", "top1"].includes(data.series)) return { ...job, live: { ...job.live, [data.series]: data.value } };
+  if (type === "metric" && ["loss", "top1", "psnr_db"].includes(data.series)) return { ...job, live: { ...job.live, [data.series]: data.value } };
   return job;
 }
 

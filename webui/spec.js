@@ -12,8 +12,12 @@ export function put(root, pointer, value) {
   path.reduce((o, k) => (o[k] ??= {}), root)[end] = value;
 }
 
-/** Used by this kind, and not a member of a list. */
-export const applies = (p, kind) => !p.pointer.includes("/*/") && (!p.kinds || p.kinds.includes(kind));
+/** Used by this kind and this task, and not a member of a list. */
+export const applies = (p, kind, task) =>
+  !p.pointer.includes("/*/") && (!p.kinds || p.kinds.includes(kind)) && (!p.tasks || !task || p.tasks.includes(task));
+
+/** The task that the fields say, or the default. */
+export const taskOf = (parameters, raw) => raw["/task"] ?? parameters.find((p) => p.pointer === "/task")?.default;
 export const members = (parameters, list) => parameters.filter((p) => p.pointer.startsWith(`${list}/*/`));
 
 /** "/train/epochs" -> "train"; "/priority" -> "". */
@@ -41,9 +45,9 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** Only what differs from the defaults, in the order of the parameters; `raw` maps pointers to field contents. */
 export function build(parameters, kind, raw) {
-  const spec = {};
+  const spec = {}, task = taskOf(parameters, raw);
   for (const p of parameters) {
-    if (!applies(p, kind)) continue;
+    if (!applies(p, kind, task)) continue;
     const v = p.pointer === "/kind" ? kind : p.type === "list" ? rows(parameters, p, raw[p.pointer] ?? []) : raw[p.pointer] === undefined ? undefined : value(p, raw[p.pointer]);
     const absent = v === undefined || (v === "" && (p.required || p.type === "reference")) || (!p.required && same(v, p.default ?? (p.type === "list" ? [] : undefined)));
     if (!absent) put(spec, p.pointer, v);

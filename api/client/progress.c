@@ -15,7 +15,9 @@
 
 void progress_init(struct progress *p, bool terminal)
 {
-    *p = (struct progress){ .terminal = terminal, .eta_s = -1, .tenth = -1, .loss = NAN, .top1 = NAN };
+    *p = (struct progress){
+        .terminal = terminal, .eta_s = -1, .tenth = -1, .loss = NAN, .top1 = NAN, .psnr_db = NAN
+    };
     p->error_in_steps = NAN;
 }
 
@@ -33,6 +35,8 @@ static void figures(const struct progress *p, char *out, size_t size)
         n += snprintf(out + n, size - (size_t)n, "  loss %.4g", p->loss);
     if (!isnan(p->top1))
         n += snprintf(out + n, size - (size_t)n, "  top1 %.2f %%", p->top1 * 100);
+    if (!isnan(p->psnr_db))
+        n += snprintf(out + n, size - (size_t)n, "  psnr %.2f dB", p->psnr_db);
     if (!isnan(p->error_in_steps))
         n += snprintf(out + n, size - (size_t)n, "  error %.3g steps", p->error_in_steps);
     if (p->eta_s >= 0)
@@ -106,6 +110,8 @@ void progress_metric(struct progress *p, const char *series, double value)
         p->loss = value;
     else if (strcmp(series, "top1") == 0)
         p->top1 = value;
+    else if (strcmp(series, "psnr_db") == 0)
+        p->psnr_db = value;
     else if (strcmp(series, "error_in_steps") == 0)
         p->error_in_steps = value;
     else

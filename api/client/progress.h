@@ -9,10 +9,10 @@ struct progress {
     bool terminal;
     char phase[32];
     int64_t step, steps;
-    double eta_s;                      /* negative: unknown */
-    double loss, top1, error_in_steps; /* NAN: none yet */
-    int64_t drawn_ns;                  /* when last; terminals are spared more than ten a second */
-    int tenth;                         /* last one printed; -1: none in this phase */
+    double eta_s;                               /* negative: unknown */
+    double loss, top1, psnr_db, error_in_steps; /* NAN: none yet */
+    int64_t drawn_ns;                           /* when last; terminals are spared more than ten a second */
+    int tenth;                                  /* last one printed; -1: none in this phase */
 };
 
 void progress_init(struct progress *p, bool terminal);
