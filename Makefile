@@ -175,6 +175,20 @@ $(BENCH:%=build/bench/%): build/bench/%: $(BUILD)/obj/tests/bench/%.o $(WORKER_L
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
 
+# Comparisons with other programs, where those are installed: the same program in single and double precision.
+PEER_C := tests/peer/gradients.c $(wildcard worker/zoo/*.c) \
+          $(filter-out worker/onnx/export%,$(wildcard worker/onnx/*.c))
+PEER_O := $(patsubst %.c,$(BUILD)/double/%.o,$(PEER_C))
+$(PEER_O): | $(ONNX_PB).c
+$(BIN)/peer/gradients: $(BUILD)/obj/tests/peer/gradients.o $(WORKER_LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
+$(BIN)/peer/gradients_double: $(PEER_O) $(DOUBLE_O) $(BUILD)/obj/onnx.pb-c.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
+peer: $(BIN)/peer/gradients $(BIN)/peer/gradients_double # loss and gradients of networks against PyTorch
+	@/usr/bin/python3 tests/peer/torch_gradients.py $(BIN)/peer
+
 unit-build: $(UNIT:%=$(T)/%) $(FUZZ:%=$(T)/fuzz_%)
 unit: # the unit tests and the replay of the fuzz corpora, under ASan and UBSan unless MODE says otherwise
 	@$(MAKE) --no-print-directory MODE=$(if $(filter release,$(MODE)),asan,$(MODE)) unit-build
@@ -210,5 +224,5 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/\1  \2/p' Makefile
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test unit unit-build fuzz fuzz-build packages lint demo reproduce install clean help FORCE
+.PHONY: all test peer unit unit-build fuzz fuzz-build packages lint demo reproduce install clean help FORCE
 .SECONDARY:
