@@ -349,13 +349,13 @@ static void empty_but_long(void **state)
     start(&m, 13);
     model_init(&m, "none", ONNX_INT64, dims, "", 0);
     model_node(&m, "Gather", "g", "l none -> c", NULL);
-    refused(&m, ERR_INVALID, "node add (Add)", "");
+    refused(&m, ERR_UNSUPPORTED, "node add (Add)", "empty");
 
     start(&m, 13);
     model_init(&m, "none", ONNX_FLOAT, dims, "", 0);
     attrs = attr1("axis", 2);
     model_node(&m, "Concat", "cat", "none none -> c", &attrs);
-    refused(&m, ERR_INVALID, "node add (Add)", "");
+    refused(&m, ERR_UNSUPPORTED, "node add (Add)", "empty");
 }
 
 /* PyTorch's way of flattening: the batch size travels through Shape, Gather, Unsqueeze, Concat to a Reshape.
