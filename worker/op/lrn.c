@@ -3,8 +3,8 @@
 #include "worker/op/setup.h"
 
 struct lrn {
-    int channels, plane; /* plane: numbers of one channel of one block */
-    int below, above;    /* neighbours that count */
+    int channels, below, above; /* below, above: neighbours that count */
+    ptrdiff_t plane;            /* numbers of one channel of one block */
     real scale, beta, bias;
 };
 
@@ -27,7 +27,7 @@ static int setup(struct graph *g, struct node *n, struct err *e)
         return ERR_NOMEM;
     *t = (struct lrn){
         .channels = (int)x->dim[0],
-        .plane = (int)(shape_count(x) / x->dim[0]) * LANES,
+        .plane = shape_count(x) / x->dim[0] * LANES,
         .below = (int)(size - 1) / 2,
         .above = (int)size / 2,
         .scale = (real)(node_float(n, "alpha", 1e-4) / (double)size),
@@ -65,13 +65,13 @@ static struct channels around(const struct lrn *t, int c, int below, int above)
 }
 
 /* s of one channel, LANES numbers from i on */
-static void squares(const struct lrn *t, const real *x, struct channels r, int i, real s[LANES])
+static void squares(const struct lrn *t, const real *x, struct channels r, ptrdiff_t i, real s[LANES])
 {
     for (int l = 0; l < LANES; l++)
         s[l] = 0;
     for (int c = r.lo; c < r.hi; c++)
         for (int l = 0; l < LANES; l++)
-            s[l] += x[(ptrdiff_t)c * t->plane + i + l] * x[(ptrdiff_t)c * t->plane + i + l];
+            s[l] += x[c * t->plane + i + l] * x[c * t->plane + i + l];
     for (int l = 0; l < LANES; l++)
         s[l] = t->bias + t->scale * s[l];
 }
@@ -87,8 +87,8 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
         real *y = s->x[n->output[0]] + b * block;
         for (int c = 0; c < t->channels; c++) {
             struct channels r = around(t, c, t->below, t->above);
-            for (int i = 0; i < t->plane; i += LANES) {
-                size_t at = (size_t)c * t->plane + i;
+            for (ptrdiff_t i = 0; i < t->plane; i += LANES) {
+                size_t at = (size_t)(c * t->plane + i);
                 squares(t, x, r, i, sum);
                 for (int l = 0; l < LANES; l++)
                     y[at + l] = x[at + l] * inverse_power(sum[l], t->beta);
@@ -121,11 +121,11 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
             ratio[i] = dy[i] * y[i] / sum[i];
         for (int c = 0; c < t->channels; c++) {
             struct channels r = around(t, c, t->above, t->below);
-            for (int i = 0; i < t->plane; i++) {
-                size_t at = (size_t)c * t->plane + i;
+            for (ptrdiff_t i = 0; i < t->plane; i++) {
+                size_t at = (size_t)(c * t->plane + i);
                 real shared = 0;
                 for (int k = r.lo; k < r.hi; k++)
-                    shared += ratio[(size_t)k * t->plane + i];
+                    shared += ratio[k * t->plane + i];
                 dx[at] += dy[at] * inverse_power(sum[at], t->beta) - factor * x[at] * shared;
             }
         }
