@@ -193,6 +193,9 @@ unit-build: $(UNIT:%=$(T)/%) $(FUZZ:%=$(T)/fuzz_%)
 unit: # the unit tests and the replay of the fuzz corpora, under ASan and UBSan unless MODE says otherwise
 	@$(MAKE) --no-print-directory MODE=$(if $(filter release,$(MODE)),asan,$(MODE)) unit-build
 	@sh tests/unit.sh build/$(if $(filter release,$(MODE)),asan,$(MODE))/tests
+	@# sanitizers and seccomp exclude each other: the sandbox is tested as it is shipped, too
+	@$(MAKE) --no-print-directory MODE=release build/release/tests/worker_sandbox
+	@build/release/tests/worker_sandbox
 
 fuzz: # libFuzzer targets in build/fuzz/tests; each runs for FUZZ_SECONDS (default 30)
 	@$(MAKE) --no-print-directory MODE=fuzz fuzz-build
