@@ -23,7 +23,7 @@ static void fail(const struct err *e)
 static struct graph *open_model(const char *name)
 {
     struct err e = { 0 };
-    struct graph *g;
+    struct graph *g = NULL;
     char *data;
     size_t length;
     if (!strncmp(name, "zoo:", 4)) {
