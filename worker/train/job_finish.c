@@ -25,6 +25,12 @@ static void set_text(json_t *o, const char *key, const char *value)
     json_object_set_new(o, key, json_string(value));
 }
 
+/* Training from random weights: what they score before is no float model's figure. */
+static bool random_start(const struct job *j)
+{
+    return j->kind->trains && !j->kind->quantizes && spec_text(j->spec, "/inputs/model/zoo", NULL);
+}
+
 static json_t *make_result(const struct job *j)
 {
     json_t *r = json_object();
@@ -34,7 +40,8 @@ static json_t *make_result(const struct job *j)
     set_text(r, "task", j->task->name);
     set_text(r, "metric", j->task->metric);
     set_real(r, "value", j->value);
-    set_real(r, "float_value", j->float_value);
+    if (!random_start(j))
+        set_real(r, "float_value", j->float_value);
     set_int(r, "samples", j->samples);
     json_object_update(r, j->detail);
     set_int(r, "float_bytes", j->float_bytes);
