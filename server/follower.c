@@ -115,7 +115,7 @@ static void step(struct follower *f, bool flush)
 static int open_events(const char *dir, char *path, size_t size, struct err *e)
 {
     snprintf(path, size, "%s/events.jsonl", dir);
-    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                   0600); /* there before its worker: inotify needs it */
     return fd >= 0 ? fd : err_sys(e, ERR_IO, "%s", path);
 }

@@ -27,10 +27,12 @@ struct harvesting {
 
 int harvest_result(const char *dir, char **text, struct err *e)
 {
-    char path[700];
     json_error_t je;
-    snprintf(path, sizeof path, "%s/result.json", dir);
-    int rc = file_load(path, HARVEST_RESULT_MAX, text, NULL, e);
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return err_sys(e, ERR_IO, "%s", dir);
+    int rc = file_load_below(at, "result.json", HARVEST_RESULT_MAX, text, NULL, e); /* no pipe, no link */
+    close(at);
     if (rc)
         return rc;
     json_t *root = json_loads(*text, JSON_REJECT_DUPLICATES, &je);
@@ -43,13 +45,26 @@ int harvest_result(const char *dir, char **text, struct err *e)
     return err_set(e, ERR_CORRUPT, "result.json is not a JSON object");
 }
 
+/* What a worker left there is its own fault and stays so: no reason to try again. */
+static int unfit(const char *name, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, "out/%s is not a file that can be read", name);
+}
+
+static bool is_fit(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IRUSR;
+}
+
 /* A link in tmp/ names the very file that is hashed, whatever happens to the name in out/. */
 static int take_file(struct harvesting *g, const char *from, const char *name, struct err *e)
 {
     struct harvest_file *f = &g->harvest.file[g->harvest.count];
     unsigned char random[8];
     char hex[2 * sizeof random + 1];
-    struct stat st;
+    if (!is_fit(from))
+        return unfit(name, e);
     if (hash_random(random, sizeof random))
         return err_set(e, ERR_IO, "no random bytes");
     num_to_hex(random, sizeof random, hex);
@@ -60,8 +75,8 @@ static int take_file(struct harvesting *g, const char *from, const char *name, s
         return err_sys(e, ERR_IO, "out/%s", name);
     }
     g->harvest.count++;
-    if (lstat(f->path, &st) || !S_ISREG(st.st_mode))
-        return err_set(e, ERR_CORRUPT, "out/%s is not a file", name);
+    if (!is_fit(f->path))
+        return unfit(name, e);
     return hash_file(f->path, f->hash, &f->size, e);
 }
 
@@ -80,7 +95,9 @@ static int take_out(struct harvesting *g, struct err *e)
     snprintf(path, sizeof path, "%s/out", g->dir);
     DIR *d = opendir(path);
     if (!d)
-        return errno == ENOENT ? 0 : err_sys(e, ERR_IO, "%s", path);
+        return errno == ENOENT
+                   ? 0
+                   : err_sys(e, errno == ENOTDIR || errno == EACCES ? ERR_CORRUPT : ERR_IO, "%s", path);
     for (struct dirent *entry; !rc && (entry = readdir(d));) {
         if (!file_name_ok(entry->d_name) || strlen(entry->d_name) >= sizeof g->harvest.file[0].name)
             continue; /* hidden and temporary ones, and names that no URL should have */

@@ -31,7 +31,7 @@ int joblock_probe(const char *dir, struct joblock *lock, struct err *e)
     char path[1024], text[LOCK_TEXT];
     memset(lock, 0, sizeof *lock);
     snprintf(path, sizeof path, "%s/lock", dir);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? 0 : err_sys(e, ERR_IO, "%s", path);
     if (flock(fd, LOCK_SH | LOCK_NB))

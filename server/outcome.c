@@ -45,7 +45,7 @@ void outcome_read(const char *dir, int attempt, struct outcome *o)
     struct stat st;
     memset(o, 0, sizeof *o);
     snprintf(path, sizeof path, "%s/events.jsonl", dir);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return;
     char *text = mem_alloc((size_t)TAIL_BYTES);

@@ -1,6 +1,8 @@
 // Workers that are killed, crash, hang, grow or say strange things.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
+import net from "node:net";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { api, readLock, sleep, startQuantd, startTime, waitState } from "../lib/quantd.mjs";
@@ -127,6 +129,39 @@ test("torn lines, long lines and rubbish in events.jsonl do no harm", async () =
   const job = await waitState(q.url, id, "succeeded");
   assert.equal(job.attempts.length, 2);
   assert.deepEqual(await lossSteps(q.url, id), upTo(30));
+});
+
+for (const [what, make] of [
+  ["a directory", (file) => fs.mkdirSync(file)],
+  ["a file without rights", (file) => fs.writeFileSync(file, "x", { mode: 0 })],
+  ["a socket", (file) => new Promise((made) => net.createServer().listen(file, made).unref())],
+])
+  test(`${what} in out/ fails the job, which gives its cpus back`, async () => {
+    const id = await submit(q.url, "steps=10 ms=50");
+    await started(q.url, id);
+    await make(path.join(q.dir, "jobs", String(id), "out", "odd"));
+    const job = await waitState(q.url, id, ["succeeded", "failed"]);
+    assert.equal(job.state, "failed");
+    assert.match(job.reason, /out\/odd is not a file/);
+    assert.equal((await api(q.url, "DELETE", `/v1/jobs/${id}`)).status, 204);
+  });
+
+const pipe = (file) => {
+  fs.rmSync(file, { force: true });
+  execFileSync("mkfifo", [file]);
+};
+
+test("pipes in the place of a worker's files don't stop the daemon", async () => {
+  const events = await submit(q.url, "steps=1000 ms=20"), result = await submit(q.url, "steps=40 ms=20 end=silent");
+  const dir = (id) => path.join(q.dir, "jobs", String(id));
+  for (const id of [events, result]) await started(q.url, id);
+  pipe(path.join(dir(events), "events.jsonl")); // the fake worker hangs on it
+  assert.equal((await api(q.url, "POST", `/v1/jobs/${events}/cancel`)).status, 202);
+  pipe(path.join(dir(result), "result.json"));
+  fs.appendFileSync(path.join(dir(result), "events.jsonl"), '{"seq":9999,"t":"done","time":1,"attempt":1}\n');
+  assert.equal((await waitState(q.url, events, "cancelled")).state, "cancelled");
+  const job = await waitState(q.url, result, ["succeeded", "failed"]);
+  assert.match(job.reason, /result.json is not a regular file/);
 });
 
 test("links and hidden files in out/ are not adopted", async () => {
