@@ -32,6 +32,7 @@ struct http {
     struct drains drains;
     struct live *first;
     bool again; /* somebody wants another turn of the pump */
+    bool full;  /* no more connections are taken */
     bool closing;
 };
 
@@ -62,13 +63,15 @@ static void pump_soon(struct http *h)
  */
 static void pump(struct http *h)
 {
-    MHD_UNSIGNED_LONG_LONG ms;
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    bool was_full = h->full;
     h->again = false;
     MHD_run(h->daemon);
-    if (h->again)
-        uv_timer_start(&h->timer, on_timer, 0, 0);
-    else if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
-        uv_timer_start(&h->timer, on_timer, ms, 0);
+    h->full = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections >=
+              CONNECTIONS_MAX;
+    h->again |= was_full && !h->full; /* only in its next turn the library listens again */
+    if (h->again || MHD_get_timeout(h->daemon, &ms) == MHD_YES)
+        uv_timer_start(&h->timer, on_timer, h->again ? 0 : ms, 0);
     else
         uv_timer_stop(&h->timer);
 }

@@ -331,3 +331,21 @@ test("/metrics keeps the rules of its format and counts what happens", async () 
   assert.equal((await api(q.url, "POST", `/v1/jobs/${body.id}/cancel`)).status, 202);
   await waitState(q.url, body.id, "cancelled");
 });
+
+test("512 connections are all it takes; when one goes, the next is served at once", async () => {
+  const own = await startQuantd({ worker: "fake" });
+  const { hostname, port } = new URL(own.url);
+  const connect = () => new Promise((done, failed) => {
+    const socket = net.connect(Number(port), hostname, () => done(socket)).on("error", failed);
+  });
+  const ask = (ms) => raw(own.url, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", undefined, ms);
+  const sockets = await Promise.all(Array.from({ length: 512 }, connect));
+  await sleep(200);
+  assert.equal(await ask(300), "");
+  await sleep(200); // let the one that was not heard go, too
+  sockets.pop().destroy();
+  await sleep(200);
+  assert.match(await ask(), /^HTTP\/1.1 200/);
+  for (const socket of sockets) socket.destroy();
+  await own.stop();
+});
