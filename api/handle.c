@@ -94,7 +94,9 @@ int handle_send_blob(struct api *api, struct exchange *x, const char *hash, cons
     exchange_empty(x, 200);
     snprintf(x->content_type, sizeof x->content_type, "%s", content_type);
     snprintf(x->etag, sizeof x->etag, "\"%s\"", hash + strlen("sha256:"));
-    exchange_header(x, "Cache-Control", "private, max-age=31536000, immutable");
+    /* A hash means the same for ever; the number of a job does not, in a new data directory. */
+    if (strcmp(x->param[0], hash) == 0)
+        exchange_header(x, "Cache-Control", "private, max-age=31536000, immutable");
     x->file = fd;
     x->file_bytes = b.size;
     return 0;

@@ -55,8 +55,8 @@ int handle_job(struct api *api, const struct exchange *x, struct job *j, struct 
 /* By the name's ending; application/octet-stream for one that is not known. */
 const char *handle_content_type(const char *name);
 
-/* Answer 200 with the file of a blob: strong ETag, ranges, immutable. ERR_NOT_FOUND without a row or a file.
- */
+/* Answer 200 with the file of a blob: strong ETag, ranges; immutable where the path has
+ * the hash. ERR_NOT_FOUND without a row or a file. */
 int handle_send_blob(struct api *api, struct exchange *x, const char *hash, const char *content_type,
                      struct err *e);
 

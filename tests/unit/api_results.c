@@ -212,6 +212,7 @@ static void artifacts(void **state)
         assert_string_equal(c.x.content_type, list[i].type);
         assert_int_equal(c.x.file_bytes, strlen(list[i].name));
         assert_int_equal(c.x.etag[0], '"');
+        assert_null(call_added(&c, "Cache-Control")); /* asked for again each time, by its tag */
         const char *policy = call_added(&c, "Content-Security-Policy");
         assert_true((policy != NULL) == list[i].shown);
         if (policy)
