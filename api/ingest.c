@@ -21,15 +21,15 @@ struct ingest {
     struct exchange *x;
     enum asset_kind kind;
     void *inspection;
-    json_t *extra; /* owned; may be NULL */
-    bool fresh;    /* this upload made the blob: refused, it goes again */
+    json_t *extra;   /* owned; may be NULL */
+    int64_t made_ms; /* 0, or this upload made the blob then: refused, it goes again */
     char name[ASSET_NAME_MAX + 1], hash[HASH_TEXT];
 };
 
 static void ingest_free(struct ingest *in)
 {
-    if (in->fresh)
-        blob_discard(in->api->db, in->hash, NULL); /* stays when a row refers to it */
+    if (in->made_ms) /* stays when a row refers to it, or somebody sent it meanwhile */
+        blob_discard(in->api->db, in->hash, in->made_ms, NULL);
     json_decref(in->extra);
     free(in);
 }
@@ -66,6 +66,7 @@ static int ingest_blob(struct ingest *in, struct err *e)
 {
     struct upload *u = &in->x->upload;
     struct blob b;
+    bool fresh;
     int rc;
 
     if (!u->path[0] || u->size == 0)
@@ -79,10 +80,12 @@ static int ingest_blob(struct ingest *in, struct err *e)
         return rc;
     }
     memcpy(in->hash, u->hash, sizeof in->hash);
-    in->fresh = blob_get(in->api->db, in->hash, &b, NULL) == ERR_NOT_FOUND;
+    fresh = blob_get(in->api->db, in->hash, &b, NULL) == ERR_NOT_FOUND;
     rc = blob_adopt(in->api->db, u->path, u->hash, u->size, e);
     if (rc == 0)
         u->path[0] = 0;
+    if (rc == 0 && fresh && blob_get(in->api->db, in->hash, &b, NULL) == 0)
+        in->made_ms = b.created_ms;
     return rc;
 }
 

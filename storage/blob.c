@@ -71,10 +71,12 @@ int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t s
         if (rc)
             return rc;
     }
-    /* The grace time starts anew: who sends a blob again is about to use it. */
+    /* The grace time starts anew: who sends a blob again is about to use it. Within one millisecond, too,
+     * this shows: see blob_discard. */
     return sql_run(db, e,
                    "INSERT INTO blob (hash, size, created_ms) VALUES (?1, ?2, ?3)"
-                   " ON CONFLICT (hash) DO UPDATE SET size = excluded.size, created_ms = excluded.created_ms",
+                   " ON CONFLICT (hash) DO UPDATE SET size = excluded.size,"
+                   " created_ms = max(excluded.created_ms, created_ms + 1)",
                    SQL_TEXT(hash), SQL_INT(size), SQL_INT(clock_wall_ms()));
 }
 
@@ -203,9 +205,9 @@ static int remove_unused(struct db *db, int64_t before_ms, const char *only, str
     return rc ? rc : removed;
 }
 
-int blob_discard(struct db *db, const char *hash, struct err *e)
+int blob_discard(struct db *db, const char *hash, int64_t made_ms, struct err *e)
 {
-    int rc = remove_unused(db, INT64_MAX, hash, e);
+    int rc = remove_unused(db, made_ms, hash, e);
     return rc < 0 ? rc : 0;
 }
 

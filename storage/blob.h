@@ -18,8 +18,9 @@ void blob_path(const struct db *db, const char *hash, char *out, size_t size);
  * is there already wins and the temporary file is removed. */
 int blob_adopt(struct db *db, const char *temp_path, const char *hash, int64_t size, struct err *e);
 int blob_get(struct db *db, const char *hash, struct blob *b, struct err *e); /* ERR_NOT_FOUND */
-/* Remove this blob at once unless something refers to it: an upload that was refused leaves nothing. */
-int blob_discard(struct db *db, const char *hash, struct err *e);
+/* Remove this blob at once, unless something refers to it or it was sent again after made_ms (its created_ms
+ * then): an upload that was refused leaves nothing. */
+int blob_discard(struct db *db, const char *hash, int64_t made_ms, struct err *e);
 /* Remove blobs that nothing has referred to for grace_ms since they came, and files without a row, which a
  * crash left; returns how many. */
 int blob_sweep(struct db *db, int64_t grace_ms, struct err *e);

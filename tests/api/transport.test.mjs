@@ -332,6 +332,18 @@ test("/metrics keeps the rules of its format and counts what happens", async () 
   await waitState(q.url, body.id, "cancelled");
 });
 
+test("a refused upload does not take the same bytes from somebody who stored them meanwhile", async () => {
+  for (let ms = 0; ms < 50; ms += 5) {
+    const bytes = Buffer.concat([Buffer.from("BAD"), randomBytes(1000)]), at = "/v1/blobs/" + hashOf(bytes);
+    const refused = api(q.url, "POST", "/v1/models?name=refused", bytes);
+    await sleep(ms);
+    const stored = await api(q.url, "PUT", at, bytes);
+    assert.ok(stored.status === 200 || stored.status === 201, stored.text);
+    assert.equal((await refused).status, 422);
+    assert.equal((await api(q.url, "HEAD", at)).status, 200, `${stored.status} after ${ms} ms`);
+  }
+});
+
 test("512 connections are all it takes; when one goes, the next is served at once", async () => {
   const own = await startQuantd({ worker: "fake" });
   const { hostname, port } = new URL(own.url);
