@@ -167,15 +167,27 @@ test('change, cancel, retry, delete', async () => {
   assert.equal((await get(path)).status, 404);
 });
 
-test('real models on real data, exactly', { skip }, async () => {
-  execFileSync('tar', ['cf', join(scratch, 'mnist.tar'), '-C', data, 'mnist']);
-  const set = await upload('datasets', 'mnist', readFileSync(join(scratch, 'mnist.tar')), '&format=idx');
-  assert.deepEqual([set.info.train, set.info.test, set.info.classes], [60000, 10000, 10]);
-  for (const [file, correct] of [['lenet5_mnist', 9930], ['lenet5_caffe_mnist', 9914]]) {
-    const model = await upload('models', file, readFileSync(join(data, 'models', `${file}.onnx`)));
-    assert.equal(model.info.parameters, 431080);
-    const job = await finish((await submit({ kind: 'evaluate', model: file, dataset: 'mnist' })).body.id);
-    assert.equal(job.result.correct, correct);
-    assert.equal(job.result.samples, 10000);
+/** Uploads a folder of real data as a tar, and each model; evaluates and looks at the number of right answers. */
+async function exactly(folder, format, models, files = ['.']) {
+  const file = join(scratch, `${folder}.tar`);
+  execFileSync('tar', ['cf', file, '-C', join(data, folder), ...files]);
+  const set = await upload('datasets', folder, readFileSync(file), `&format=${format}`);
+  assert.deepEqual([set.info.test, set.info.classes], [10000, 10]);
+  for (const { name, parameters, correct, normalize } of models) {
+    const model = await upload('models', name, readFileSync(join(data, 'models', `${name}.onnx`)));
+    assert.equal(model.info.parameters, parameters);
+    const job = await finish((await submit({ kind: 'evaluate', model: name, dataset: folder, normalize, resources: { cpus: 2 } })).body.id);
+    assert.deepEqual([job.result.correct, job.result.samples], [correct, 10000], name);
   }
-});
+}
+
+test('real models on MNIST, exactly', { skip }, () => exactly('mnist', 'idx', [
+  { name: 'lenet5_mnist', parameters: 431080, correct: 9930 },
+  { name: 'lenet5_caffe_mnist', parameters: 431080, correct: 9914 },
+  { name: 'mnist-8', parameters: 5994, correct: 9891, normalize: { std: [1 / 255] } }, // wants pixels from 0 to 255
+]));
+
+test('ResNet-20 on CIFAR-10, exactly', { skip }, () => exactly('cifar10', 'cifar', [
+  { name: 'resnet20_cifar10', parameters: 269722, correct: 9173,
+    normalize: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } },
+], ['data_batch_1.bin.gz', 'test_batch.bin.gz']));
