@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/variant.h"
+#include "worker/bench_layers.h"
 #include "worker/kernels/kernels.h"
 #include "worker/onnx/onnx.h"
 #include "worker/quant/method.h"
@@ -31,6 +32,7 @@ struct bench {
     real *noise; /* one batch of inputs, copied for each step */
     struct trainer trainer;
     struct control control;
+    struct bench_layers *layers; /* NULL unless they are asked for */
     uint64_t macs;
     int64_t parameters; /* as the network came, without what quantization adds */
 };
@@ -197,6 +199,8 @@ static int prepare(struct bench *b, struct err *e)
         .sink = { NULL, no_metric, no_save, no_judge },
         .features = (int)shape_count(out),
     };
+    if (o->layers && !(b->layers = bench_layers_new(b->net, b->graph)))
+        return err_set(e, ERR_NOMEM, "out of memory");
     return trainer_init(&b->trainer, e);
 }
 
@@ -224,6 +228,8 @@ static int measure(struct bench *b, struct best *best, struct err *e)
             return status;
         double now = (double)clock_mono_ns() * 1e-9;
         struct best took = { now - (double)begin * 1e-9, clock_cpu_s() - cpu };
+        if (b->layers)
+            bench_layers_step(b->layers);
         if (step == WARM_UP)
             end = now + b->options->seconds;
         if (step >= WARM_UP && took.wall_s < best->wall_s)
@@ -249,6 +255,8 @@ static void print(const struct bench *b, const struct best *best)
                              "cpu_ms_per_step", best->cpu_s * 1e3, "peak_gflops", peak, "share_of_peak",
                              flops / best->wall_s * 1e-9 / peak);
 
+    if (b->layers)
+        bench_layers_print(b->layers, o->batch, peak);
     json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(5));
     putchar('\n');
     json_decref(line);
@@ -268,6 +276,7 @@ int bench_run(const struct bench_options *o)
     else
         print(&b, &best);
     trainer_deinit(&b.trainer);
+    bench_layers_free(b.layers);
     net_free(b.net);
     quant_free(b.quant);
     graph_free(b.graph);

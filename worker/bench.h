@@ -2,6 +2,8 @@
 #ifndef WORKER_BENCH_H
 #define WORKER_BENCH_H
 
+#include <stdbool.h>
+
 struct bench_options {
     const char *model;   /* "zoo:NAME" or an ONNX file */
     const char *mode;    /* "fp32" | "qat" | "eval" */
@@ -9,6 +11,7 @@ struct bench_options {
     const char *shape;   /* "CxHxW" of the input where the model leaves it open; NULL: its own */
     int batch, threads;
     double seconds;
+    bool layers; /* a table of all nodes before the line */
 };
 
 int bench_run(const struct bench_options *o); /* the process's exit code; errors go to stderr */

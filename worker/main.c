@@ -26,7 +26,7 @@ static int usage(const char *problem)
         "       quantd-worker describe\n"
         "       quantd-worker decode FILE.qdz -o model.onnx\n"
         "       quantd-worker bench MODEL [--mode fp32|qat|eval] [--batch N] [--threads T] [--shape CxHxW]\n"
-        "                     [--kernels SET] [--seconds S]      MODEL: zoo:NAME or an ONNX file\n"
+        "                     [--kernels SET] [--seconds S] [--layers]      MODEL: zoo:NAME or an ONNX file\n"
         "       quantd-worker --version\n",
         problem ? stderr : stdout);
     return problem ? EXIT_USAGE : 0;
@@ -39,6 +39,14 @@ static const char *option(int argc, char **argv, const char *name)
         if (strcmp(argv[i], name) == 0)
             return argv[i + 1];
     return NULL;
+}
+
+static bool flag(int argc, char **argv, const char *name)
+{
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    return false;
 }
 
 static bool integer_option(int argc, char **argv, const char *name, int64_t low, int64_t high, int64_t *out)
@@ -116,7 +124,8 @@ static int command_bench(int argc, char **argv)
                                               .shape = option(argc, argv, "--shape"),
                                               .batch = (int)batch,
                                               .threads = (int)threads,
-                                              .seconds = s });
+                                              .seconds = s,
+                                              .layers = flag(argc, argv, "--layers") });
 }
 
 static const struct command {

@@ -1,5 +1,6 @@
 #include "worker/graph/net.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "worker/graph/plan.h"
 #include "worker/kernels/kernels.h"
@@ -15,7 +16,8 @@ struct net {
     struct step step;  /* its pointer tables are owned */
     char *arena, *scratch;
     real *gradients, *constants;
-    real **watched; /* per value: own memory of a watched root, owned */
+    real **watched;                /* per value: own memory of a watched root, owned */
+    double (*profile)[NET_STAGES]; /* borrowed, NULL: nobody asks */
     bool train;
 };
 
@@ -38,6 +40,31 @@ static void run(struct net *n, pool_fn *fn, void *arg, int items)
         pool_run(n->pool, fn, arg, items);
     else if (items > 0)
         fn(arg, 0, items, 0);
+}
+
+static double stage_clock(const struct net *n)
+{
+    return n->plan.threads == 1 ? clock_cpu_s() : (double)clock_mono_ns() * 1e-9;
+}
+
+/* One stage of node i, where it has that stage. */
+static void run_stage(struct net *n, int i, enum net_stage which)
+{
+    const struct node *node = &n->graph->node[i];
+    const struct op *op = node->op;
+    const struct stage stage[NET_STAGES] = {
+        [NET_FORWARD_REDUCE] = { op->forward_reduce, &n->step, node },
+        [NET_FORWARD] = { op->forward, &n->step, node },
+        [NET_BACKWARD_REDUCE] = { op->backward_reduce, &n->step, node },
+        [NET_BACKWARD] = { op->backward, &n->step, node },
+    };
+    bool reduces = which == NET_FORWARD_REDUCE || which == NET_BACKWARD_REDUCE;
+    if (!stage[which].fn)
+        return;
+    double begin = n->profile ? stage_clock(n) : 0;
+    run(n, stage_part, (void *)&stage[which], reduces ? op->items(n->graph, node) : n->step.blocks);
+    if (n->profile)
+        n->profile[i][which] += stage_clock(n) - begin;
 }
 
 int net_bytes(const struct graph *g, const struct net_options *o, size_t *bytes, struct err *e)
@@ -186,12 +213,10 @@ void net_forward(struct net *n, int samples, bool training, uint64_t tick)
     s->tick = tick;
     for (int i = 0; i < n->graph->nodes; i++) {
         const struct node *node = &n->graph->node[i];
-        const struct op *op = node->op;
         if (plan_is_alias(&n->plan, node) || !shape_count(&n->graph->value[node->output[0]].shape))
             continue;
-        if (op->forward_reduce)
-            run(n, stage_part, &(struct stage){ op->forward_reduce, s, node }, op->items(n->graph, node));
-        run(n, stage_part, &(struct stage){ op->forward, s, node }, s->blocks);
+        run_stage(n, i, NET_FORWARD_REDUCE);
+        run_stage(n, i, NET_FORWARD);
     }
 }
 
@@ -227,8 +252,11 @@ static void zero_inputs(struct net *n, int i)
         if (v < 0 || n->graph->value[v].kind == VALUE_PARAM || !n->step.g[v] ||
             n->plan.first_writer[n->plan.root[v]] != i)
             continue;
+        double begin = n->profile ? stage_clock(n) : 0;
         struct zeroing z = { n->step.g[v], (size_t)shape_count(&n->graph->value[v].shape) * LANES };
         run(n, zero_part, &z, n->step.blocks);
+        if (n->profile)
+            n->profile[i][NET_BACKWARD] += stage_clock(n) - begin;
     }
 }
 
@@ -247,15 +275,11 @@ void net_backward(struct net *n)
     run(n, zero_part, &(struct zeroing){ n->gradients, LANES }, (int)(n->plan.gradients / LANES));
     for (int i = n->graph->nodes - 1; i >= 0; i--) {
         const struct node *node = &n->graph->node[i];
-        const struct op *op = node->op;
         if (!has_gradient(n, node) || plan_is_alias(&n->plan, node))
             continue;
         zero_inputs(n, i);
-        if (op->backward_reduce)
-            run(n, stage_part, &(struct stage){ op->backward_reduce, &n->step, node },
-                op->items(n->graph, node));
-        if (op->backward)
-            run(n, stage_part, &(struct stage){ op->backward, &n->step, node }, n->step.blocks);
+        run_stage(n, i, NET_BACKWARD_REDUCE);
+        run_stage(n, i, NET_BACKWARD);
     }
 }
 
@@ -268,6 +292,11 @@ const real *net_value(const struct net *n, int value)
 {
     int root = n->plan.root[value];
     return n->plan.lasting[root] || n->watched[root] ? n->step.x[value] : NULL;
+}
+
+void net_profile(struct net *n, double (*seconds)[NET_STAGES])
+{
+    n->profile = seconds;
 }
 
 void net_watch(struct net *n, int value)

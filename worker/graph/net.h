@@ -12,6 +12,9 @@
 struct kernels;
 struct net;
 
+/* What a node does in a step, in the order of it (op.h). */
+enum net_stage { NET_FORWARD_REDUCE, NET_FORWARD, NET_BACKWARD_REDUCE, NET_BACKWARD, NET_STAGES };
+
 struct net_options {
     int batch;           /* samples; rounded up to blocks of 16 */
     bool train;          /* plan gradients too */
@@ -44,6 +47,9 @@ real *net_gradients(struct net *n);                     /* layout of graph->para
 real *net_input_gradient(struct net *n);                /* NULL unless it was asked for */
 const real *net_value(const struct net *n, int value);  /* an activation of the last forward; NULL when its
                                                            memory was reused (eval) unless watched */
+/* From now on each stage's seconds are added to seconds[node][stage], which the caller owns and sets to zero;
+ * NULL: no longer. On one thread CPU time, on several what a clock says. */
+void net_profile(struct net *n, double (*seconds)[NET_STAGES]);
 void net_watch(struct net *n, int value); /* before the first forward: keep this activation (eval);
                                              its memory is beyond net_bytes() */
 
