@@ -179,4 +179,5 @@ const struct kernels kernels_gemm = {
     .unary = unary_generic,
     .element = &element_generic,
     .pool = &pool_generic,
+    .update = &update_generic,
 };

@@ -8,6 +8,7 @@
 #define WORKER_KERNELS_KERNELS_H
 
 #include "worker/kernels/element.h"
+#include "worker/kernels/update.h"
 #include "worker/real.h"
 
 #include <stdbool.h>
@@ -49,6 +50,7 @@ struct kernels {
     const struct unary_pass *unary; /* [UNARIES] */
     const struct element *element;
     const struct pool_pass *pool;
+    const struct update_pass *update;
 };
 
 extern const struct kernels *const kernels_list[];    /* best first; NULL-terminated */

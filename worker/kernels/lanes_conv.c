@@ -212,4 +212,5 @@ const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
     .unary = SYMBOL(unary_, KERNEL_SET),
     .element = &SYMBOL(element_, KERNEL_SET),
     .pool = &SYMBOL(pool_, KERNEL_SET),
+    .update = &SYMBOL(update_, KERNEL_SET),
 };

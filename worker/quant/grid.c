@@ -71,32 +71,6 @@ int grid_code(const struct grid_rule *r, real w)
     return (int)nearest(r, w);
 }
 
-void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t count, struct grid_sums *sums)
-{
-    /* Sixteen partial sums keep the loop vertical; they are added in lane order. */
-    double error[LANES] = { 0 }, wk[LANES] = { 0 }, kk[LANES] = { 0 };
-    int64_t zeros = 0;
-
-    for (size_t i = 0; i < count; i += LANES) {
-        size_t n = count - i < LANES ? count - i : LANES;
-        for (size_t j = 0; j < n; j++) {
-            real k = nearest(r, w[i + j]);
-            real v = k * r->scale, d = w[i + j] - v;
-            q[i + j] = v;
-            error[j] += (double)d * (double)d;
-            wk[j] += (double)w[i + j] * (double)k;
-            kk[j] += (double)k * (double)k;
-            zeros += k == 0;
-        }
-    }
-    for (int j = 0; j < LANES; j++) {
-        sums->error += error[j];
-        sums->wk += wk[j];
-        sums->kk += kk[j];
-    }
-    sums->zeros += zeros;
-}
-
 static double scale_error(const struct grid *g, int bits, const real *w, size_t count, double scale)
 {
     struct grid_rule r = grid_rule(g, bits, (real)scale);

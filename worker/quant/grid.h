@@ -8,7 +8,7 @@
 #ifndef WORKER_QUANT_GRID_H
 #define WORKER_QUANT_GRID_H
 
-#include "worker/real.h"
+#include "worker/kernels/update.h"
 
 #include <stddef.h>
 
@@ -23,25 +23,10 @@ struct grid {
 extern const struct grid *const grid_list[]; /* NULL-terminated */
 const struct grid *grid_find(const char *name);
 
-/* One quantized tensor's rule, ready for inner loops. */
-struct grid_rule {
-    int low, high, odd; /* odd also for 1 bit */
-    real scale;
-};
-
 struct grid_rule grid_rule(const struct grid *g, int bits, real scale);
 
-/* What the update of the scale and the regularizer need from one pass over weights. Sums in double, fixed
- * order. */
-struct grid_sums {
-    double error;  /* sum (w - q)^2 */
-    double wk, kk; /* sum w*k, sum k*k: closed-form scale wk/kk for fixed codes (Lloyd) */
-    int64_t zeros; /* codes that are 0 */
-};
-
-/* q[i] = code * scale for count weights; adds to *sums. */
-void grid_quantize(const struct grid_rule *r, const real *w, real *q, size_t count, struct grid_sums *sums);
-int grid_code(const struct grid_rule *r, real w); /* the same rounding, one weight */
+/* Nearest code of one weight; whole tensors go through the kernels (worker/kernels/update.h). */
+int grid_code(const struct grid_rule *r, real w);
 
 /* Scale that minimises the squared error: Lloyd iterations from several starts. Deterministic; O(60 count).
  */

@@ -1,5 +1,6 @@
 #include "worker/quant/quant.h"
 #include "base/mem.h"
+#include "worker/kernels/kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,8 +152,10 @@ int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, c
     free(leads);
     if (status || (status = graph_finish(g, e)) || (status = locate(q, g, e)) || (status = cut_chunks(q, e)))
         goto out;
+    q->pass = kernels_best()->update;
     q->q = mem_aligned(64, g->param_count * sizeof *q->q + 64);
-    if (!q->q)
+    q->code = mem_aligned(64, g->param_count + 64);
+    if (!q->q || !q->code)
         status = err_set(e, ERR_NOMEM, "out of memory");
 out:
     free(layers);
@@ -171,6 +174,7 @@ void quant_free(struct quant *q)
     free(q->activation);
     free(q->chunk);
     free(q->q);
+    free(q->code);
     free(q);
 }
 
@@ -203,7 +207,8 @@ static void apply_chunks(void *arg, int lo, int hi, int thread)
         const struct quant_weight *w = &a->q->weight[c->weight];
         struct grid_rule rule = grid_rule(w->grid, w->bits, w->scale);
         c->sums = (struct grid_sums){ 0 };
-        grid_quantize(&rule, a->w + c->offset, a->q->q + c->offset, c->count, &c->sums);
+        a->q->pass->quantize(&rule, a->w + c->offset, a->q->q + c->offset, a->q->code + c->offset, c->count,
+                             &c->sums);
     }
 }
 

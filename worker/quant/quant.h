@@ -46,10 +46,12 @@ struct quant {
     int weights;
     struct quant_activation *activation;
     int activations;
-    int64_t total;             /* N: quantized weights of the network */
-    real *q;                   /* quantized values, layout of graph->param */
-    double error;              /* R = sum (w - Q(w))^2 / N of the last quant_apply */
-    struct quant_chunk *chunk; /* the fixed cut of all weights for parallel passes */
+    int64_t total;                  /* N: quantized weights of the network */
+    real *q;                        /* quantized values, layout of graph->param */
+    int8_t *code;                   /* q = code * scale: the same layout */
+    const struct update_pass *pass; /* the best of this CPU */
+    double error;                   /* R = sum (w - Q(w))^2 / N of the last quant_apply */
+    struct quant_chunk *chunk;      /* the fixed cut of all weights for parallel passes */
     int chunks;
 };
 

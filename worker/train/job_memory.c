@@ -98,7 +98,7 @@ static int training_bytes(struct job *j, size_t *bytes, struct err *e)
         status = j->task->score_bytes(j->data, g, true, &score, e);
     const size_t checkpoint = (1 + moments) * block;
     *bytes = net + teacher + moments * block + target_bytes(j, s.batch_size) +
-             (score > checkpoint ? score : checkpoint) + (quantized ? block : 0);
+             (score > checkpoint ? score : checkpoint) + (quantized ? block + g->param_count : 0);
     graph_free(quantized);
     return status;
 }
@@ -106,7 +106,8 @@ static int training_bytes(struct job *j, size_t *bytes, struct err *e)
 /* The file in memory, beside the quantized weights and their codes; then the same as a graph again. */
 static size_t export_bytes(const struct job *j, size_t score)
 {
-    const size_t block = j->graph->param_count * sizeof(real), held = j->kind->quantizes ? 2 * block : 0;
+    const size_t block = j->graph->param_count * sizeof(real),
+                 held = j->kind->quantizes ? 2 * block + j->graph->param_count : 0;
 
     return held + 2 * block + (score > block ? score : block);
 }

@@ -1,31 +1,15 @@
 #include "worker/train/optimizer.h"
 
-/* Heavy-ball momentum with L2 decay in the gradient: v <- m v + g + wd w; w <- w - lr v. */
-static void sgd_update(const struct optimizer_step *s, real *w, const real *g, real *const moment[2],
-                       size_t count)
+static void sgd_update(const struct update_pass *p, const struct optimizer_step *s, real *w, const real *g,
+                       real *const moment[2], size_t count)
 {
-    real *v = moment[0];
-
-    for (size_t i = 0; i < count; i++) {
-        v[i] = s->momentum * v[i] + (g[i] + s->weight_decay * w[i]);
-        w[i] -= s->learning_rate * v[i];
-    }
+    p->sgd(s, w, g, moment[0], count);
 }
 
-/* Adam (Kingma and Ba, arXiv 1412.6980) with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101). */
-static void adam_update(const struct optimizer_step *s, real *w, const real *g, real *const moment[2],
-                        size_t count)
+static void adam_update(const struct update_pass *p, const struct optimizer_step *s, real *w, const real *g,
+                        real *const moment[2], size_t count)
 {
-    const real beta1 = (real)0.9, beta2 = (real)0.999, tiny = (real)1e-8;
-    real *m = moment[0], *v = moment[1];
-    real c1 = (real)(1 / (1 - pow(0.9, (double)s->number)));
-    real c2 = (real)(1 / (1 - pow(0.999, (double)s->number)));
-
-    for (size_t i = 0; i < count; i++) {
-        m[i] = beta1 * m[i] + (1 - beta1) * g[i];
-        v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
-        w[i] -= s->learning_rate * (m[i] * c1 / (real_sqrt(v[i] * c2) + tiny) + s->weight_decay * w[i]);
-    }
+    p->adam(s, w, g, moment[0], moment[1], count);
 }
 
 static const struct optimizer optimizer_sgd = { "sgd", 1, sgd_update };

@@ -3,21 +3,16 @@
 #ifndef WORKER_TRAIN_OPTIMIZER_H
 #define WORKER_TRAIN_OPTIMIZER_H
 
-#include "worker/real.h"
+#include "worker/kernels/update.h"
 
 #include <stddef.h>
-
-struct optimizer_step {
-    real learning_rate, momentum, weight_decay;
-    int64_t number; /* 1 for the first step: Adam's bias correction */
-};
 
 struct optimizer {
     const char *name;
     int moments; /* blocks of the size of the parameters that it keeps: 1 or 2 */
     /* count elements in place; moment[k] are its own; g is the gradient of the mean loss */
-    void (*update)(const struct optimizer_step *s, real *w, const real *g, real *const moment[2],
-                   size_t count);
+    void (*update)(const struct update_pass *p, const struct optimizer_step *s, real *w, const real *g,
+                   real *const moment[2], size_t count);
 };
 
 extern const struct optimizer *const optimizer_list[]; /* NULL-terminated */

@@ -1,5 +1,6 @@
 #include "worker/train/trainer.h"
 #include "base/mem.h"
+#include "worker/kernels/kernels.h"
 
 #include <stdlib.h>
 
@@ -91,6 +92,7 @@ int trainer_init(struct trainer *t, struct err *e)
     const struct trainer_settings *s = &t->settings;
     size_t bytes = t->graph->param_count * sizeof(real) + 64;
 
+    t->pass = kernels_best()->update;
     for (int i = 0; i < s->optimizer->moments; i++)
         if (!(t->moment[i] = mem_aligned(64, bytes)))
             return err_set(e, ERR_NOMEM, "out of memory");
@@ -126,7 +128,7 @@ struct update {
     real pull; /* t / (1 + t) of the regularizer's proximal step */
 };
 
-/* One pass over a piece: optimizer, straight-through requantization, proximal pull. */
+/* Optimizer, straight-through requantization and proximal pull, while the piece is in the cache. */
 static void update_piece(const struct update *u, struct trainer_piece *p)
 {
     struct trainer *t = u->t;
@@ -139,7 +141,7 @@ static void update_piece(const struct update *u, struct trainer_piece *p)
     if (p->gradient_scale != 1)
         for (size_t i = 0; i < p->count; i++)
             g[i] *= p->gradient_scale;
-    t->settings.optimizer->update(&step, w, g, moment, p->count);
+    t->settings.optimizer->update(t->pass, &step, w, g, moment, p->count);
     if (p->positive)
         for (size_t i = 0; i < p->count; i++)
             w[i] = w[i] > STEP_MIN ? w[i] : STEP_MIN;
@@ -147,12 +149,13 @@ static void update_piece(const struct update *u, struct trainer_piece *p)
         return;
     const struct quant_weight *weight = &t->quant->weight[p->weight];
     struct grid_rule rule = grid_rule(weight->grid, weight->bits, weight->scale);
+    const struct update_pass *pass = t->quant->pass;
     real *q = t->quant->q + p->offset;
     p->sums = (struct grid_sums){ 0 };
-    grid_quantize(&rule, w, q, p->count, &p->sums);
+    pass->quantize(&rule, w, q, t->quant->code + p->offset, p->count, &p->sums);
     /* w moves towards q and never past it, so its code stays: a resumed run finds the same q */
-    for (size_t i = 0; i < p->count; i++)
-        w[i] += u->pull * (q[i] - w[i]);
+    if (u->pull > 0)
+        pass->pull(w, q, p->count, u->pull);
 }
 
 static void update_pieces(void *arg, int lo, int hi, int thread)

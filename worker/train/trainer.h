@@ -61,7 +61,8 @@ struct trainer {
     const struct method *method;
     struct control *control;
     struct trainer_sink sink;
-    real *moment[2];             /* owned; layout of graph->param; [1] may be NULL */
+    real *moment[2]; /* owned; layout of graph->param; [1] may be NULL */
+    const struct update_pass *pass;
     struct trainer_piece *piece; /* owned: the fixed cut of all trainable parameters */
     int pieces;
     struct target target; /* owned: of one batch */
