@@ -175,6 +175,11 @@ $(BENCH:%=build/bench/%): build/bench/%: $(BUILD)/obj/tests/bench/%.o $(WORKER_L
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS)
 
+bench: all build/bench/kernels build/bench/coder # kernels, coders and training steps against the machine's measured peak
+	@sh tests/bench/run.sh
+bench-peers: all # training steps against PyTorch, in turns; ARGS="--rounds 5 --networks lenet5"
+	@/usr/bin/python3 tests/bench/peers.py $(ARGS)
+
 # Comparisons with other programs, where those are installed: the same program in single and double precision.
 PEER_C := tests/peer/gradients.c $(wildcard worker/zoo/*.c) \
           $(filter-out worker/onnx/export%,$(wildcard worker/onnx/*.c))
@@ -227,5 +232,5 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/\1  \2/p' Makefile
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all test peer unit unit-build fuzz fuzz-build packages lint demo reproduce install clean help FORCE
+.PHONY: all test bench bench-peers peer unit unit-build fuzz fuzz-build packages lint demo reproduce install clean help FORCE
 .SECONDARY:

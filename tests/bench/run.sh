@@ -1,7 +1,10 @@
 #!/bin/sh
-# Kernels and coders against what this machine can do. Figures are the best of repeats; compare ratios of one run.
+# What this machine makes of its peak: kernels, coders, then whole training steps, node by node. The peak is
+# measured, figures are the best of repeats; machines differ, so compare ratios of one run.
+# usage: run.sh [SECONDS a step is repeated for, default 3]
 set -eu
 cd "$(dirname "$0")/../.."
+seconds=${1:-3}
 grep -m1 'model name' /proc/cpuinfo || :
 git log -1 --format='commit %h' 2>/dev/null || :
 # OpenBLAS misses AVX-512 on some machines: the worker sets this for itself, a benchmark is told
@@ -11,3 +14,16 @@ echo '== convolution kernels'
 build/bench/kernels 0.2
 echo '== coders'
 build/bench/coder
+
+# step MODEL BATCH: milliseconds by node, in brackets the share of the peak
+step() {
+    for mode in fp32 qat; do
+        echo "== $1, batches of $2, $mode"
+        build/quantd-worker bench "$1" --batch "$2" --mode $mode --seconds "$seconds" --layers
+    done
+}
+step zoo:lenet5 64
+step zoo:resnet20 128
+step zoo:vdsr 16
+step zoo:srcnn-9-5-5 64
+step zoo:mobilenet-v1@3x32x32/10 64
