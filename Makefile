@@ -64,10 +64,11 @@ SHARED_API_C := api/spec.c api/event.c
 ONNX_PB := $(GEN)/onnx/onnx.pb-c
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-SETS := generic avx2 avx512
+SETS := generic avx2 avx512 avx512_vnni
 FLAGS_generic :=
 FLAGS_avx2 := -mavx2 -mfma
 FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
+FLAGS_avx512_vnni := $(FLAGS_avx512) -mavx512vnni -mavx512bf16
 LANES_O := $(foreach s,$(SETS),$(patsubst worker/kernels/%.c,$(BUILD)/obj/worker/kernels/%.$(s).o,$(LANES_C)))
 
 SERVER_LIB := $(call obj,$(BASE_C) $(STORAGE_C) $(API_C) $(filter-out server/main.c,$(SERVER_C)))

@@ -72,8 +72,9 @@ struct pool_pass {
                       int pixels);
 };
 
-extern const struct unary_pass unary_generic[UNARIES], unary_avx2[UNARIES], unary_avx512[UNARIES];
-extern const struct element element_generic, element_avx2, element_avx512;
-extern const struct pool_pass pool_generic, pool_avx2, pool_avx512;
+extern const struct unary_pass unary_generic[UNARIES], unary_avx2[UNARIES], unary_avx512[UNARIES],
+    unary_avx512_vnni[UNARIES];
+extern const struct element element_generic, element_avx2, element_avx512, element_avx512_vnni;
+extern const struct pool_pass pool_generic, pool_avx2, pool_avx512, pool_avx512_vnni;
 
 #endif

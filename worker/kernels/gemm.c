@@ -4,7 +4,7 @@
  * A row of the column matrix is one kernel tap: the input pixels it meets, 16 samples each. So copying a tap
  * is copying pixels, and the product lands in the lanes layout. The library uses no threads of its own;
  * weight gradients go in fixed groups of output channels, since its order of sums depends on the shape. */
-#include "worker/kernels/kernels.h"
+#include "worker/kernels/int8.h"
 
 #include <cblas.h>
 #include <pthread.h>
@@ -180,4 +180,5 @@ const struct kernels kernels_gemm = {
     .element = &element_generic,
     .pool = &pool_generic,
     .update = &update_generic,
+    .int8 = &int8_generic,
 };

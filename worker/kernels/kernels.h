@@ -31,7 +31,7 @@ static inline uint64_t conv_macs(const struct conv *c)
 enum { KERNELS_OUTPUTS = 4 };
 
 struct kernels {
-    const char *name;     /* "generic" | "avx2" | "avx512" | "blas" */
+    const char *name;     /* "generic" | "avx2" | "avx512" | "avx512-vnni" | "blas" */
     bool (*usable)(void); /* does this CPU have it? */
 
     size_t (*conv_scratch)(const struct conv *c); /* bytes per thread, for any of the three below */
@@ -51,6 +51,7 @@ struct kernels {
     const struct element *element;
     const struct pool_pass *pool;
     const struct update_pass *update;
+    const struct int8_kernels *int8; /* worker/kernels/int8.h */
 };
 
 extern const struct kernels *const kernels_list[];    /* best first; NULL-terminated */

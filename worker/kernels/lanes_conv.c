@@ -5,6 +5,7 @@
  * weight:         lanes_weight.h.
  *
  * Inner loops have no bounds checks: where there is padding, a padded copy of a few blocks is made first. */
+#include "worker/kernels/int8.h"
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/lanes_product.h"
 #include "worker/kernels/lanes_weight.h"
@@ -190,7 +191,11 @@ static size_t conv_scratch(const struct conv *c)
 
 static bool usable(void)
 {
-#if defined(__AVX512F__)
+#if defined(__AVX512VNNI__)
+    return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+#elif defined(__AVX512F__)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 #elif defined(__AVX2__)
@@ -203,7 +208,7 @@ static bool usable(void)
 extern const struct kernels SYMBOL(kernels_, KERNEL_SET);
 
 const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
-    .name = NAME(KERNEL_SET),
+    .name = SET_NAME,
     .usable = usable,
     .conv_scratch = conv_scratch,
     .conv_forward = conv_forward,
@@ -213,4 +218,5 @@ const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
     .element = &SYMBOL(element_, KERNEL_SET),
     .pool = &SYMBOL(pool_, KERNEL_SET),
     .update = &SYMBOL(update_, KERNEL_SET),
+    .int8 = &SYMBOL(int8_, KERNEL_SET),
 };

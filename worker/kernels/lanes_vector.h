@@ -80,5 +80,10 @@ INLINE vec rounded(vec x)
 #define SYMBOL(a, b) JOIN(a, b) /* SYMBOL(kernels_, KERNEL_SET) */
 #define TEXT(x)      #x
 #define NAME(x)      TEXT(x)
+#if defined(__AVX512VNNI__)
+#define SET_NAME "avx512-vnni"
+#else
+#define SET_NAME NAME(KERNEL_SET)
+#endif
 
 #endif

@@ -4,11 +4,12 @@
 
 extern const struct kernels kernels_generic;
 #ifndef QUANTD_DOUBLE
-extern const struct kernels kernels_avx512, kernels_avx2, kernels_gemm;
+extern const struct kernels kernels_avx512_vnni, kernels_avx512, kernels_avx2, kernels_gemm;
 #endif
 
 const struct kernels *const kernels_list[] = {
 #ifndef QUANTD_DOUBLE
+    &kernels_avx512_vnni,
     &kernels_avx512,
     &kernels_avx2,
 #endif

@@ -4,6 +4,7 @@ double kernels_peak_generic(double seconds);
 #ifndef QUANTD_DOUBLE
 double kernels_peak_avx2(double seconds);
 double kernels_peak_avx512(double seconds);
+double kernels_peak_avx512_vnni(double seconds);
 #endif
 
 static const struct {
@@ -11,6 +12,7 @@ static const struct {
     double (*measure)(double seconds);
 } peaks[] = {
 #ifndef QUANTD_DOUBLE
+    { "avx512-vnni", kernels_peak_avx512_vnni },
     { "avx512", kernels_peak_avx512 },
     { "avx2", kernels_peak_avx2 },
 #endif

@@ -39,6 +39,6 @@ struct update_pass {
     void (*pull)(real *w, const real *q, size_t count, real share);
 };
 
-extern const struct update_pass update_generic, update_avx2, update_avx512;
+extern const struct update_pass update_generic, update_avx2, update_avx512, update_avx512_vnni;
 
 #endif

@@ -1,0 +1,130 @@
+/* lanes_dot.h - four bytes times four bytes, summed up, for the sources that are built once per instruction
+ * set. The machine's own instructions, where it has them: vpdpbusd, else vpmaddwd on bytes made wide, or
+ * vpmaddubsw where the weights are small enough for it (int8.h: narrow).
+ *
+ * A pixel of a quad (64 bytes) is BYTE_PARTS vectors; the sums of a part are INTS int32. */
+#ifndef WORKER_KERNELS_LANES_DOT_H
+#define WORKER_KERNELS_LANES_DOT_H
+
+#include "worker/kernels/int8.h"
+#include "worker/kernels/lanes_vector.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+enum { INTS = VEC_BYTES / 4, BYTE_PARTS = PIXEL / VEC_BYTES };
+
+typedef int32_t ivec __attribute__((vector_size(VEC_BYTES), may_alias));
+typedef uint32_t uvec __attribute__((vector_size(VEC_BYTES), may_alias));
+typedef int16_t hvec __attribute__((vector_size(VEC_BYTES), may_alias));
+typedef uint16_t uhvec __attribute__((vector_size(VEC_BYTES), may_alias));
+
+INLINE ivec all_ints(int32_t x)
+{
+    return (ivec){ 0 } + x;
+}
+
+/* The same four bytes in every sample. */
+INLINE ivec load_quad(const int8_t *w)
+{
+    int32_t four;
+    memcpy(&four, w, sizeof four);
+    return all_ints(four);
+}
+
+/* Products of neighbours in 16 bits, added up in 32. */
+INLINE ivec multiply_pairs(hvec a, hvec b)
+{
+#if defined(__AVX512BW__)
+    return (ivec)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (ivec)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+    return (ivec)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+    ivec low = ((ivec)a << 16 >> 16) * ((ivec)b << 16 >> 16);
+    return low + ((ivec)a >> 16) * ((ivec)b >> 16);
+#endif
+}
+
+/* A vector of bytes as 16-bit numbers: those at even and at odd places. */
+struct halves {
+    hvec even, odd;
+};
+
+INLINE struct halves widen_codes(ivec x)
+{
+    return (struct halves){ (hvec)(x & 0x00ff00ff), (hvec)((uhvec)x >> 8) };
+}
+
+INLINE struct halves widen_weights(ivec w)
+{
+    return (struct halves){ (hvec)w << 8 >> 8, (hvec)w >> 8 };
+}
+
+INLINE ivec dot_halves(ivec sum, struct halves x, struct halves w)
+{
+    return sum + (multiply_pairs(x.even, w.even) + multiply_pairs(x.odd, w.odd));
+}
+
+/* Only for weights of which pairs of products fit 16 bits, where there is no vpdpbusd. */
+INLINE ivec dot_narrow(ivec sum, ivec x, ivec w)
+{
+#if defined(__AVX512VNNI__)
+    return (ivec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
+#elif defined(__AVX512BW__)
+    return sum + multiply_pairs((hvec)_mm512_maddubs_epi16((__m512i)x, (__m512i)w), (hvec){ 0 } + 1);
+#elif defined(__AVX2__)
+    return sum + multiply_pairs((hvec)_mm256_maddubs_epi16((__m256i)x, (__m256i)w), (hvec){ 0 } + 1);
+#else
+    return dot_halves(sum, widen_codes(x), widen_weights(w));
+#endif
+}
+
+INLINE ivec clip_ints(ivec x, int32_t low, int32_t high)
+{
+    ivec l = all_ints(low), h = all_ints(high);
+#if defined(__AVX512F__)
+    return (ivec)_mm512_min_epi32(_mm512_max_epi32((__m512i)x, (__m512i)l), (__m512i)h);
+#elif defined(__AVX2__)
+    return (ivec)_mm256_min_epi32(_mm256_max_epi32((__m256i)x, (__m256i)l), (__m256i)h);
+#else
+    ivec below = x < l;
+    x = (below & l) | (~below & x);
+    ivec above = x > h;
+    return (above & h) | (~above & x);
+#endif
+}
+
+typedef double dvec __attribute__((vector_size(VEC_BYTES), may_alias));
+typedef int32_t half_ivec __attribute__((vector_size(VEC_BYTES / 2), may_alias));
+
+#define ROUND_DOUBLE 6755399441055744.0 /* 1.5 * 2^52: the low half of such a double is the integer */
+
+/* The numbers of a vector from `first` on, step by step. */
+#if defined(__AVX512F__)
+#define HALF(v, first)                                                                                       \
+    __builtin_shufflevector(v, v, (first), (first) + 1, (first) + 2, (first) + 3, (first) + 4, (first) + 5,  \
+                            (first) + 6, (first) + 7)
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#elif defined(__AVX2__)
+#define HALF(v, first) __builtin_shufflevector(v, v, (first), (first) + 1, (first) + 2, (first) + 3)
+#define EVEN(a, b)     __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#else
+#define HALF(v, first) __builtin_shufflevector(v, v, (first), (first) + 1)
+#define EVEN(a, b)     __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#endif
+
+/* round(x * factor + shift), halves to even: exact under the condition of int8.h, with or without a fused
+ * multiply-add. */
+INLINE ivec scale_round(ivec x, double factor, double shift)
+{
+    dvec low = __builtin_convertvector(HALF(x, 0), dvec),
+         high = __builtin_convertvector(HALF(x, INTS / 2), dvec);
+    low = (low * factor + shift) + ROUND_DOUBLE;
+    high = (high * factor + shift) + ROUND_DOUBLE;
+    return EVEN((ivec)low, (ivec)high);
+}
+
+#endif
