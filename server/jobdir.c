@@ -105,7 +105,7 @@ int jobdir_make(const struct db *db, const struct job *j, struct err *e)
 
 void jobdir_trim(const char *dir)
 {
-    static const char *const names[] = { "checkpoint", "in" };
+    static const char *const names[] = { "checkpoint", "checkpoint-prune", "in" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[JOBDIR_PATH + 64];
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);

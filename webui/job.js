@@ -9,7 +9,7 @@ import { Charts } from "./charts.js";
 import { Artifacts, Attempts, Layers, Result, Specification } from "./job_parts.js";
 import { Log } from "./job_log.js";
 
-const PHASES = { load: "Loading", baseline: "Scoring the given model", calibrate: "Measuring activations", train: "Training", snap: "Snapping weights to their grid", export: "Writing the model", score: "Scoring the exported file", report: "Writing the report" };
+const PHASES = { load: "Loading", baseline: "Scoring the given model", calibrate: "Measuring activations", prune: "Pruning", train: "Training", snap: "Snapping weights to their grid", export: "Writing the model", score: "Scoring the exported file", report: "Writing the report" };
 
 /** The job, its series and its log lines, live. Mutable stores behind a version number: events come by the hundred. */
 function useJob(id, onStatus) {

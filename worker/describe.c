@@ -4,6 +4,7 @@
 #include "worker/data/dataset.h"
 #include "worker/kernels/kernels.h"
 #include "worker/op/op.h"
+#include "worker/prune/pruner.h"
 #include "worker/quant/method.h"
 #include "worker/train/job.h"
 #include "worker/train/optimizer.h"
@@ -47,6 +48,16 @@ static json_t *describe_methods(void)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", m->name, "title", m->title,
                                               "source", m->source, "limits", limits));
     }
+    return list;
+}
+
+static json_t *describe_pruners(void)
+{
+    json_t *list = json_array();
+
+    for (const struct pruner *const *p = pruner_list; *p; p++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", (*p)->name, "title", (*p)->title,
+                                              "source", (*p)->source));
     return list;
 }
 
@@ -183,10 +194,11 @@ static json_t *describe_kernels(void)
 
 json_t *describe_capabilities(void)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
                      QUANTD_VERSION, "kinds", describe_kinds(), "tasks", describe_tasks(), "parameters",
-                     describe_parameters(), "methods", describe_methods(), "zoo", describe_zoo(), "datasets",
-                     describe_datasets(), "formats", describe_formats(), "operators", describe_operators(),
-                     "coders", describe_coders(), "optimizers", describe_training("optimizers"), "schedules",
-                     describe_training("schedules"), "kernels", describe_kernels());
+                     describe_parameters(), "methods", describe_methods(), "pruners", describe_pruners(),
+                     "zoo", describe_zoo(), "datasets", describe_datasets(), "formats", describe_formats(),
+                     "operators", describe_operators(), "coders", describe_coders(), "optimizers",
+                     describe_training("optimizers"), "schedules", describe_training("schedules"), "kernels",
+                     describe_kernels());
 }

@@ -1,6 +1,7 @@
 /* describe_parameters.c - every parameter of a job: pointer, type, range, default, and who uses it. */
 #include "worker/describe.h"
 
+#include "worker/prune/pruner.h"
 #include "worker/quant/grid.h"
 #include "worker/quant/method.h"
 #include "worker/train/job.h"
@@ -33,6 +34,32 @@ static json_t *list_methods(void)
     for (const struct method *const *m = method_list; *m; m++)
         json_array_append_new(a, json_string((*m)->name));
     return a;
+}
+
+static json_t *list_pruners(void)
+{
+    json_t *a = json_array();
+    for (const struct pruner *const *p = pruner_list; *p; p++)
+        json_array_append_new(a, json_string((*p)->name));
+    return a;
+}
+
+static json_t *list_words(const char *const *word)
+{
+    json_t *a = json_array();
+    for (; *word; word++)
+        json_array_append_new(a, json_string(*word));
+    return a;
+}
+
+static json_t *list_scopes(void)
+{
+    return list_words(prune_scopes);
+}
+
+static json_t *list_structures(void)
+{
+    return list_words(prune_structures);
 }
 
 static json_t *list_grids(void)
@@ -116,6 +143,23 @@ static const struct parameter parameters[] = {
       false, NULL },
     { "/normalize/std", "numbers", "Standard deviation", "Divides after the mean is taken away.", "", 0, 4,
       "null", 0, false, NULL },
+    { "/prune/method", "enum", "Method", "How weights are brought to zero.", "", 0, 0, "\"partial-l2\"", 0,
+      false, list_pruners },
+    { "/prune/sparsity", "number", "Sparsity", "Share of the weights (or rows, or columns) to be zero.", "",
+      0, 0.9999, "0.9", 0, false, NULL },
+    { "/prune/scope", "enum", "Scope",
+      "Where the smallest are looked for: in the whole network or in each layer.", "", 0, 0, "\"network\"", 0,
+      false, list_scopes },
+    { "/prune/structure", "enum", "Structure",
+      "none: each weight for itself; rows: whole filters and hidden units; columns: whole inputs.", "", 0, 0,
+      "\"none\"", 0, false, list_structures },
+    { "/prune/epochs", "integer", "Epochs", "Passes before the cut; /train/epochs is what follows it.",
+      "epoch", 0, 10000, "10", 0, false, NULL },
+    { "/prune/learning_rate", "number", "Learning rate", "Before the cut. Absent: that of the training.", "",
+      1e-9, 100, "null", 0, false, NULL },
+    { "/prune/lambda", "number", "Lambda",
+      "Weight of -log(coefficient) of partial-l2: how strongly the weights are drawn to zero.", "", 1e-6, 1e6,
+      "1", 0, false, NULL },
     { "/quantize/method", "enum", "Method", "How the quantized weights are learned.", "", 0, 0, "\"msqe\"", 0,
       false, list_methods },
     { "/quantize/weights/bits", "integer", "Weight bits",

@@ -242,6 +242,8 @@ struct session {
     struct net *net;
     struct pool *pool;
     struct quant *quant;
+    struct prune *prune;
+    const struct prune_rule *rule; /* NULL: nothing is pruned */
     struct control control;
     struct trainer trainer;
     struct graph *wise; /* of the teacher, when there is one */
@@ -300,6 +302,8 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     s->pool = pool_new(threads);
     assert_int_equal(quant_new(s->graph, plan, 2, grid_find("sym"), &s->quant, &e), 0);
     quant_fit(s->quant, s->graph);
+    if (s->rule)
+        assert_int_equal(prune_new(s->graph, s->rule, &s->prune, &e), 0);
     struct net_options o = { .batch = 32, .train = true, .seed = 9, .pool = s->pool };
     if (net_new(s->graph, &o, &s->net, &e))
         fail_msg("%s", e.text);
@@ -329,6 +333,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
         .teacher = s->teacher,
         .quant = s->quant,
         .method = method_find("msqe"),
+        .prune = s->prune,
         .control = &s->control,
         .sink = { s, on_metric, on_save, on_judge },
     };
@@ -349,6 +354,8 @@ static void session_end(struct session *s)
     s->teacher = NULL;
     s->wise = NULL;
     quant_free(s->quant);
+    prune_free(s->prune);
+    s->prune = NULL;
     graph_free(s->graph);
     pool_free(s->pool);
 }
@@ -359,9 +366,12 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
     (void)state;
 
     for (const struct optimizer *const *o = optimizer_list; *o; o++) {
-        const bool distil = o != optimizer_list; /* and once with a teacher */
+        const bool distil = o != optimizer_list; /* and once with a teacher, and pruned */
+        const struct prune_rule rule = { &pruner_partial_l2, 0.5, 1, false, PRUNE_SINGLE };
         struct session whole = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil },
                        cut = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil };
+        if (distil)
+            whole.rule = cut.rule = &rule;
         close(mkstemp(whole.path));
         close(mkstemp(cut.path));
         unlink(whole.path);
@@ -376,6 +386,9 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
         assert_true(stops >= 3);
         assert_int_equal(whole.graph->param_count, cut.graph->param_count);
         assert_memory_equal(whole.graph->param, cut.graph->param, whole.graph->param_count * sizeof(real));
+        for (int i = 0; distil && i < whole.prune->weights; i++)
+            assert_memory_equal(whole.prune->weight[i].doomed, cut.prune->weight[i].doomed,
+                                whole.prune->weight[i].count);
         session_end(&whole);
         session_end(&cut);
         unlink(whole.path);

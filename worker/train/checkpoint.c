@@ -9,10 +9,11 @@ struct header {
     uint32_t version;
     unsigned char spec[HASH_BYTES];
     uint64_t parameters, weights;
+    uint64_t pruned;
     uint32_t moments, real_bytes;
 };
 
-#define CHECKPOINT_VERSION 1
+#define CHECKPOINT_VERSION 2
 
 /* The parts in file order; saving and loading walk the same list. */
 struct part {
@@ -20,16 +21,26 @@ struct part {
     size_t bytes;
 };
 
+struct parts {
+    struct part *part; /* owned */
+    int count;
+};
+
 struct weight_part {
     double scale;
     struct grid_sums sums;
 };
 
-static int list_parts(const struct trainer *t, struct weight_part *weight, double *error, struct part *part)
+static int list_parts(const struct trainer *t, struct weight_part *weight, double *error, struct parts *list)
 {
-    size_t block = t->graph->param_count * sizeof(real);
+    const size_t block = t->graph->param_count * sizeof(real);
+    const int masks = t->prune ? t->prune->weights : 0;
+    struct part *part = mem_array((size_t)masks + 12, sizeof *part);
     int n = 0;
 
+    list->part = part;
+    if (!part)
+        return ERR_NOMEM;
     part[n++] = (struct part){ (void *)&t->at, sizeof t->at };
     part[n++] = (struct part){ t->graph->param, block };
     for (int i = 0; i < t->settings.optimizer->moments; i++)
@@ -38,7 +49,15 @@ static int list_parts(const struct trainer *t, struct weight_part *weight, doubl
         part[n++] = (struct part){ weight, (size_t)t->quant->weights * sizeof *weight };
         part[n++] = (struct part){ error, sizeof *error };
     }
-    return n;
+    if (t->prune) {
+        part[n++] = (struct part){ t->prune->state, sizeof t->prune->state };
+        part[n++] = (struct part){ &t->prune->energy, sizeof t->prune->energy };
+        part[n++] = (struct part){ &t->prune->marked, sizeof t->prune->marked };
+    }
+    for (int i = 0; i < masks; i++)
+        part[n++] = (struct part){ t->prune->weight[i].doomed, t->prune->weight[i].count };
+    list->count = n;
+    return 0;
 }
 
 static struct header make_header(const unsigned char spec[HASH_BYTES], const struct trainer *t)
@@ -49,6 +68,7 @@ static struct header make_header(const unsigned char spec[HASH_BYTES], const str
     memcpy(h.spec, spec, HASH_BYTES);
     h.parameters = t->graph->param_count;
     h.weights = t->quant ? (uint64_t)t->quant->weights : 0;
+    h.pruned = t->prune ? (uint64_t)t->prune->total : 0;
     h.moments = (uint32_t)t->settings.optimizer->moments;
     h.real_bytes = sizeof(real);
     return h;
@@ -61,7 +81,7 @@ int checkpoint_save(const char *path, const unsigned char spec[HASH_BYTES], cons
     int weights = t->quant ? t->quant->weights : 0;
     struct weight_part *weight = mem_array((size_t)weights + 1, sizeof *weight);
     double error = t->quant ? t->quant->error : 0;
-    struct part part[8];
+    struct parts parts = { 0 };
     char *image = NULL;
     int status = ERR_NOMEM;
 
@@ -69,22 +89,24 @@ int checkpoint_save(const char *path, const unsigned char spec[HASH_BYTES], cons
         return err_set(e, ERR_NOMEM, "out of memory");
     for (int i = 0; i < weights; i++)
         weight[i] = (struct weight_part){ (double)t->quant->weight[i].scale, t->quant->weight[i].sums };
-    int parts = list_parts(t, weight, &error, part);
     size_t bytes = sizeof h, at = sizeof h;
-    for (int i = 0; i < parts; i++)
-        bytes += part[i].bytes;
-    image = malloc(bytes + 4);
+    if (list_parts(t, weight, &error, &parts) == 0) {
+        for (int i = 0; i < parts.count; i++)
+            bytes += parts.part[i].bytes;
+        image = malloc(bytes + 4);
+    }
     if (!image) {
         err_set(e, ERR_NOMEM, "out of memory");
         goto out;
     }
     memcpy(image, &h, sizeof h);
-    for (int i = 0; i < parts; at += part[i++].bytes)
-        memcpy(image + at, part[i].data, part[i].bytes);
+    for (int i = 0; i < parts.count; at += parts.part[i++].bytes)
+        memcpy(image + at, parts.part[i].data, parts.part[i].bytes);
     uint32_t crc = hash_crc32(0, image, bytes);
     memcpy(image + bytes, &crc, 4);
     status = file_publish(path, image, bytes + 4, 0600, e);
 out:
+    free(parts.part);
     free(weight);
     free(image);
     return status;
@@ -96,7 +118,7 @@ int checkpoint_load(const char *path, const unsigned char spec[HASH_BYTES], stru
     int weights = t->quant ? t->quant->weights : 0;
     struct weight_part *weight = mem_array((size_t)weights + 1, sizeof *weight);
     double error = 0;
-    struct part part[8];
+    struct parts parts = { 0 };
     char *image = NULL;
     size_t length = 0, bytes = sizeof h, at = sizeof h;
     int status;
@@ -109,9 +131,12 @@ int checkpoint_load(const char *path, const unsigned char spec[HASH_BYTES], stru
     }
     if ((status = file_load(path, (size_t)1 << 36, &image, &length, e)))
         goto out;
-    int parts = list_parts(t, weight, &error, part);
-    for (int i = 0; i < parts; i++)
-        bytes += part[i].bytes;
+    if ((status = list_parts(t, weight, &error, &parts))) {
+        err_set(e, ERR_NOMEM, "out of memory");
+        goto out;
+    }
+    for (int i = 0; i < parts.count; i++)
+        bytes += parts.part[i].bytes;
     uint32_t crc = 0;
     if (length == bytes + 4)
         memcpy(&crc, image + bytes, 4);
@@ -119,8 +144,8 @@ int checkpoint_load(const char *path, const unsigned char spec[HASH_BYTES], stru
         status = err_set(e, ERR_CORRUPT, "the checkpoint is damaged or belongs to another job");
         goto out;
     }
-    for (int i = 0; i < parts; at += part[i++].bytes)
-        memcpy(part[i].data, image + at, part[i].bytes);
+    for (int i = 0; i < parts.count; at += parts.part[i++].bytes)
+        memcpy(parts.part[i].data, image + at, parts.part[i].bytes);
     for (int i = 0; i < weights; i++) {
         t->quant->weight[i].scale = (real)weight[i].scale;
         t->quant->weight[i].sums = weight[i].sums;
@@ -133,6 +158,7 @@ int checkpoint_load(const char *path, const unsigned char spec[HASH_BYTES], stru
         t->quant->error = error;
     }
 out:
+    free(parts.part);
     free(weight);
     free(image);
     return status;

@@ -9,16 +9,28 @@
 #define LARGE_BYTES (256 << 10)
 
 static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
+static const char *const sections_prune[] = { "prune", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_none[] = { NULL };
 
-static const struct kind kind_quantize = { "quantize", "Quantization-aware training", true, true,
-                                           sections_quantize };
-static const struct kind kind_train = { "train", "Training in floating point", false, true, sections_train };
-static const struct kind kind_evaluate = { "evaluate", "How good a model is, as it is", false, false,
-                                           sections_none };
+static const struct kind kind_quantize = { .name = "quantize",
+                                           .title = "Quantization-aware training",
+                                           .quantizes = true,
+                                           .trains = true,
+                                           .sections = sections_quantize };
+static const struct kind kind_prune = { .name = "prune",
+                                        .title = "Pruning, then fine-tuning in floating point",
+                                        .prunes = true,
+                                        .trains = true,
+                                        .sections = sections_prune };
+static const struct kind kind_train = {
+    .name = "train", .title = "Training in floating point", .trains = true, .sections = sections_train
+};
+static const struct kind kind_evaluate = { .name = "evaluate",
+                                           .title = "How good a model is, as it is",
+                                           .sections = sections_none };
 
-const struct kind *const kind_list[] = { &kind_quantize, &kind_train, &kind_evaluate, NULL };
+const struct kind *const kind_list[] = { &kind_quantize, &kind_prune, &kind_train, &kind_evaluate, NULL };
 
 const struct kind *kind_find(const char *name)
 {
@@ -86,6 +98,8 @@ int job_run(struct job *j, struct err *e)
     if ((status = job_load(j, e)) || (status = job_memory(j, e)) || (status = evaluate_input(j, e)))
         return status;
     j->value = j->trained_value = j->latent_value = j->float_value;
+    if (j->kind->prunes && (status = job_prune(j, e)))
+        return status;
     if (j->kind->quantizes && (status = job_prepare(j, e)))
         return status;
     if (j->kind->trains &&
@@ -97,6 +111,7 @@ int job_run(struct job *j, struct err *e)
 void job_deinit(struct job *j)
 {
     net_free(j->net);
+    prune_free(j->prune);
     quant_free(j->quant);
     graph_free(j->graph);
     graph_free(j->teacher);

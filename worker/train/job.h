@@ -12,7 +12,7 @@
 /* What a kind of job does, in the order of the pipeline. */
 struct kind {
     const char *name, *title;
-    bool quantizes, trains;
+    bool prunes, quantizes, trains;
     const char *const *sections; /* of the specification; NULL-terminated */
 };
 
@@ -38,6 +38,7 @@ struct job {
     struct graph *graph;
     struct graph *teacher; /* the model as it came, for distillation; NULL without */
     struct pool *pool;
+    struct prune *prune;
     struct quant *quant;
     struct net *net;
     struct curves curves;
@@ -46,6 +47,7 @@ struct job {
 
     /* findings */
     double float_value, trained_value, latent_value, value;
+    double pruned_before, pruned_value; /* around the cut of the pruned weights */
     int64_t samples;
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
     char weights_hash[72];

@@ -28,7 +28,8 @@ static void set_text(json_t *o, const char *key, const char *value)
 /* Training from random weights: what they score before is no float model's figure. */
 static bool random_start(const struct job *j)
 {
-    return j->kind->trains && !j->kind->quantizes && spec_text(j->spec, "/inputs/model/zoo", NULL);
+    return j->kind->trains && !j->kind->quantizes && !j->kind->prunes &&
+           spec_text(j->spec, "/inputs/model/zoo", NULL);
 }
 
 static json_t *make_result(const struct job *j)
@@ -54,6 +55,11 @@ static json_t *make_result(const struct job *j)
         set_text(r, "weights_sha256", j->weights_hash);
         json_object_set(r, "layers", j->layers);
     }
+    if (j->kind->prunes)
+        json_object_set_new(r, "prune",
+                            json_pack("{s:s, s:f, s:f, s:f}", "method", j->prune->rule.pruner->name,
+                                      "sparsity", (double)j->prune->marked / (double)j->prune->total,
+                                      "before", j->pruned_before, "after", j->pruned_value));
     if (j->kind->quantizes) {
         set_text(r, "method", spec_text(j->spec, "/quantize/method", ""));
         json_object_set_new(r, "snap",

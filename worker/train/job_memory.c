@@ -98,7 +98,8 @@ static int training_bytes(struct job *j, size_t *bytes, struct err *e)
         status = j->task->score_bytes(j->data, g, true, &score, e);
     const size_t checkpoint = (1 + moments) * block;
     *bytes = net + teacher + moments * block + target_bytes(j, s.batch_size) +
-             (score > checkpoint ? score : checkpoint) + (quantized ? block + g->param_count : 0);
+             (score > checkpoint ? score : checkpoint) + (quantized ? block + g->param_count : 0) +
+             (j->kind->prunes ? prune_bytes(j->graph->param_count) : 0);
     graph_free(quantized);
     return status;
 }

@@ -8,6 +8,7 @@
 int job_load(struct job *j, struct err *e);    /* task, data, graph */
 int job_memory(struct job *j, struct err *e);  /* what all of it will take: ERR_MEMORY beyond the limit */
 int job_prepare(struct job *j, struct err *e); /* quantization plan, calibration, quantizers */
+int job_prune(struct job *j, struct err *e);   /* a trainer of its own; then the mask is fixed */
 int job_train(struct job *j, struct err *e);   /* the trainer with its checkpoint; snap */
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
 int job_score(struct job *j, struct err *e);   /* value: re-scored from out/model.onnx */
@@ -23,7 +24,18 @@ int job_judge(struct job *j, const struct task_subject *s, bool last, double *va
 /* Widths of every layer by specification and overrides; ranges are not known yet. free(*plan). */
 int job_plan_layers(struct job *j, struct quant_layer_plan **plan, int *count, struct err *e);
 
+/* One run of the trainer over j->graph, with a checkpoint of its own below the job's directory. A stage that
+ * has ended leaves its checkpoint: a new attempt finds there that nothing is left to do. */
+struct job_stage {
+    const char *phase, *checkpoint; /* name of the event; file */
+    struct trainer_settings settings;
+    int64_t epochs_before, epochs_after;                           /* of other stages */
+    int (*after)(struct job *j, struct trainer *t, struct err *e); /* while the net is there; NULL */
+};
+int job_stage(struct job *j, const struct job_stage *s, struct err *e);
+
 struct trainer_settings job_settings(const struct job *j);
+struct trainer_settings job_prune_settings(const struct job *j);
 struct net_options job_net_options(const struct job *j, bool train, int batch);
 size_t job_limit(const struct job *j); /* bytes: /resources/memory_mb */
 size_t job_peak_bytes(void);           /* that this process has had in memory so far */

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define SPARSITY_SERIES 64 /* layers, to have a curve of their own each */
+
 struct sink {
     struct job *job;
     struct trainer *trainer;
@@ -16,6 +18,7 @@ static void sink_metric(void *arg, const char *series, int64_t step, double valu
 {
     struct sink *s = arg;
 
+    step += s->trainer->steps_before;
     curves_add(&s->job->curves, series, step, value);
     events_metric(s->job->events, series, step, value);
 }
@@ -27,9 +30,22 @@ static int sink_save(void *arg, struct err *e)
     return checkpoint_save(s->path, s->job->spec_hash, s->trainer, e);
 }
 
+/* How many weights are gone, of the network and of each layer. */
+static void tell_sparsity(struct sink *s, int64_t step)
+{
+    const struct job *j = s->job;
+    char series[96];
+
+    sink_metric(s, "sparsity", step, prune_sparsity(j->prune, j->graph, -1));
+    for (int i = 0; i < j->prune->weights && j->prune->weights <= SPARSITY_SERIES; i++) {
+        snprintf(series, sizeof series, "sparsity.%s", j->prune->weight[i].layer);
+        sink_metric(s, series, step, prune_sparsity(j->prune, j->graph, i));
+    }
+}
+
 static int sink_judge(void *arg, int64_t step, double train_share, struct err *e)
 {
-    const struct sink *s = arg;
+    struct sink *s = arg;
     struct job *j = s->job;
     const struct task_subject now = { j->graph, j->quant, j->net, s->trainer->settings.batch_size };
     double value;
@@ -40,6 +56,8 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
     if (j->task->train_metric)
         sink_metric(arg, j->task->train_metric, step, train_share);
     sink_metric(arg, j->task->metric, step, value);
+    if (j->prune)
+        tell_sparsity(s, step);
     return 0;
 }
 
@@ -87,53 +105,82 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
     return quant_codes(j->quant, j->graph, e);
 }
 
-int job_train(struct job *j, struct err *e)
+/* Nets, trainer, checkpoint: all that a stage owns. */
+static int run(struct job *j, const struct job_stage *stage, struct trainer *t, struct err *e)
 {
-    struct trainer t = { .settings = job_settings(j),
+    struct sink *sink = t->sink.arg;
+    int status = trainer_init(t, e);
+
+    if (status)
+        return status;
+    t->steps_before = stage->epochs_before * t->steps_per_epoch;
+    t->steps_after = stage->epochs_after * t->steps_per_epoch;
+    status = checkpoint_load(sink->path, j->spec_hash, t, e);
+    if (status == 0)
+        events_log(j->events, "info", "continuing from the checkpoint at step %lld of %lld",
+                   (long long)t->at.step, (long long)t->steps_total);
+    else if (status != ERR_NOT_FOUND)
+        events_emit(j->events, "warning",
+                    json_pack("{s:s, s:s}", "code", "checkpoint", "text",
+                              "the checkpoint can't be used: training starts from the beginning"));
+    events_phase(j->events, stage->phase);
+    status = trainer_run(t, e);
+    return status || !stage->after ? status : stage->after(j, t, e);
+}
+
+int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
+{
+    struct trainer t = { .settings = stage->settings,
                          .graph = j->graph,
                          .pool = j->pool,
                          .feed = j->feed,
                          .quant = j->quant,
+                         .prune = j->prune,
                          .control = j->control };
     struct sink sink = { .job = j, .trainer = &t };
     struct net_options o = job_net_options(j, true, t.settings.batch_size), wise = o;
     struct net *teacher = NULL;
-    int status;
+    int status = 0;
 
     if (!t.settings.optimizer || !t.settings.schedule)
         return err_set(e, ERR_INVALID, "unknown optimizer or schedule");
     if (j->quant)
         t.method = method_find(spec_text(j->spec, "/quantize/method", "msqe"));
-    snprintf(sink.path, sizeof sink.path, "%s/checkpoint", j->dir);
+    snprintf(sink.path, sizeof sink.path, "%s/%s", j->dir, stage->checkpoint);
     t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save, sink_judge };
     wise.train = false;
-    if (j->teacher && (status = net_new(j->teacher, &wise, &teacher, e)))
-        return status;
+    if (j->teacher)
+        status = net_new(j->teacher, &wise, &teacher, e);
     t.teacher = teacher;
-    if ((status = net_new(j->graph, &o, &j->net, e)))
-        goto out;
+    if (!status)
+        status = net_new(j->graph, &o, &j->net, e);
     t.net = j->net;
-    if ((status = trainer_init(&t, e)))
-        goto out;
-    status = checkpoint_load(sink.path, j->spec_hash, &t, e);
-    if (status == 0)
-        events_log(j->events, "info", "continuing from the checkpoint at step %lld of %lld",
-                   (long long)t.at.step, (long long)t.steps_total);
-    else if (status != ERR_NOT_FOUND)
-        events_emit(j->events, "warning",
-                    json_pack("{s:s, s:s}", "code", "checkpoint", "text",
-                              "the checkpoint can't be used: training starts from the beginning"));
-    events_phase(j->events, "train");
-    if ((status = trainer_run(&t, e)))
-        goto out;
-    if (j->quant && (status = snap(j, &t, e)))
-        goto out;
-    const struct task_subject trained = { j->graph, NULL, j->net, t.settings.batch_size };
-    status = job_judge(j, &trained, false, &j->trained_value, e);
-out:
+    if (!status)
+        status = run(j, stage, &t, e);
     trainer_deinit(&t);
     net_free(teacher);
     net_free(j->net);
     j->net = NULL;
     return status;
+}
+
+static int after_training(struct job *j, struct trainer *t, struct err *e)
+{
+    const int status = j->quant ? snap(j, t, e) : 0;
+    const struct task_subject trained = { j->graph, NULL, j->net, t->settings.batch_size };
+
+    return status ? status : job_judge(j, &trained, false, &j->trained_value, e);
+}
+
+int job_train(struct job *j, struct err *e)
+{
+    const struct job_stage stage = {
+        .phase = "train",
+        .checkpoint = "checkpoint",
+        .settings = job_settings(j),
+        .epochs_before = j->prune ? job_prune_settings(j).epochs : 0,
+        .after = after_training,
+    };
+
+    return job_stage(j, &stage, e);
 }

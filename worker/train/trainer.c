@@ -14,14 +14,25 @@ struct trainer_piece {
     real decay;          /* weight decay that applies: none for biases, scales and steps */
     real gradient_scale; /* 1; LSQ's g for activation steps */
     int weight;          /* index in quant->weight, -1: not quantized */
+    int pruned;          /* index in prune->weight, -1: not pruned */
+    size_t from;         /* first element within the parameter */
     bool positive;
     struct grid_sums sums;
+    double doomed; /* sum of w^2 over its pruned weights */
 };
 
 static int weight_index(const struct quant *q, int value)
 {
     for (int i = 0; q && i < q->weights; i++)
         if (q->weight[i].value == value)
+            return i;
+    return -1;
+}
+
+static int pruned_index(const struct prune *p, int value)
+{
+    for (int i = 0; p && i < p->weights; i++)
+        if (p->weight[i].value == value)
             return i;
     return -1;
 }
@@ -51,12 +62,15 @@ static int cut_pieces(struct trainer *t, struct err *e)
             continue;
         const struct quant_activation *a = step_of(t->quant, v);
         size_t count = (size_t)shape_count(&value->shape);
-        struct trainer_piece p = { .weight = weight_index(t->quant, v), .positive = a != NULL };
+        struct trainer_piece p = { .weight = weight_index(t->quant, v),
+                                   .pruned = pruned_index(t->prune, v),
+                                   .positive = a != NULL };
         p.decay = value->shape.rank >= 2 ? (real)t->settings.weight_decay : 0;
         /* LSQ (arXiv 1902.08153): g = 1 / sqrt(N Q_P), N features of one sample */
         p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * a->high)) : 1;
         for (size_t at = 0; at < count; at += PIECE) {
             p.offset = value->offset + at;
+            p.from = at;
             p.count = count - at < PIECE ? count - at : PIECE;
             t->piece[t->pieces++] = p;
         }
@@ -102,6 +116,8 @@ int trainer_init(struct trainer *t, struct err *e)
     t->features = (int)shape_count(&t->graph->value[t->graph->output[0]].shape);
     t->steps_per_epoch = (t->feed->count + s->batch_size - 1) / s->batch_size;
     t->steps_total = t->steps_per_epoch * s->epochs;
+    if (t->prune && !t->prune->fixed)
+        prune_begin(t->prune, t->graph, t->steps_total);
     if (t->quant) {
         quant_bind(t->quant, t->net);
         quant_apply(t->quant, t->graph, t->pool);
@@ -126,9 +142,10 @@ struct update {
     struct optimizer_step step;
     const real *gradient;
     real pull; /* t / (1 + t) of the regularizer's proximal step */
+    double prune_pull;
 };
 
-/* Optimizer, straight-through requantization and proximal pull, while the piece is in the cache. */
+/* Optimizer, pruning, straight-through requantization and proximal pull, while the piece is in the cache. */
 static void update_piece(const struct update *u, struct trainer_piece *p)
 {
     struct trainer *t = u->t;
@@ -145,6 +162,8 @@ static void update_piece(const struct update *u, struct trainer_piece *p)
     if (p->positive)
         for (size_t i = 0; i < p->count; i++)
             w[i] = w[i] > STEP_MIN ? w[i] : STEP_MIN;
+    if (p->pruned >= 0)
+        p->doomed = prune_apply(t->prune, p->pruned, p->from, w, p->count, u->prune_pull);
     if (p->weight < 0)
         return;
     const struct quant_weight *weight = &t->quant->weight[p->weight];
@@ -189,6 +208,17 @@ static void collect_sums(struct trainer *t, double pull)
     q->error = q->total ? error / (double)q->total * (1 - pull) * (1 - pull) : 0;
 }
 
+static void collect_doomed(struct trainer *t)
+{
+    double sum = 0;
+
+    for (int i = 0; i < t->pieces; i++)
+        if (t->piece[i].pruned >= 0)
+            sum += t->piece[i].doomed;
+    t->prune->energy = t->prune->total ? sum / (double)t->prune->total : 0;
+    prune_update(t->prune);
+}
+
 static void update_all(struct trainer *t, double rate)
 {
     const struct regularizer *r = t->method ? t->method->regularizer : NULL;
@@ -200,8 +230,14 @@ static void update_all(struct trainer *t, double rate)
         pull = strength / (1 + strength);
     }
     struct update u = { .t = t, .pull = (real)pull };
+    if (t->prune) {
+        prune_rank(t->prune, t->graph, t->at.step, t->steps_total);
+        u.prune_pull = prune_pull(t->prune);
+    }
     u.step = (struct optimizer_step){ (real)rate, (real)t->settings.momentum, 0, t->at.step + 1 };
     pool_run(t->pool, update_pieces, &u, t->pieces);
+    if (t->prune)
+        collect_doomed(t);
     if (t->quant) {
         collect_sums(t, pull);
         if (r)
@@ -222,6 +258,11 @@ static void report_span(struct trainer *t, double rate)
         s->metric(s->arg, "error_in_steps", step, sqrt(t->quant->error) / quant_median_scale(t->quant));
         if (r)
             s->metric(s->arg, "coefficient", step, r->coefficient(t->at.regularizer));
+    }
+    if (t->prune && !t->prune->fixed) {
+        s->metric(s->arg, "pruned_energy", step, t->prune->energy);
+        s->metric(s->arg, "pruned_share", step, (double)t->prune->marked / (double)t->prune->total);
+        s->metric(s->arg, "prune_coefficient", step, t->prune->rule.pruner->coefficient(t->prune->state));
     }
     t->at.span_loss = 0;
     t->at.span_samples = 0;
@@ -287,7 +328,7 @@ int trainer_step(struct trainer *t, struct err *e)
     t->at.span_samples += samples;
     if (t->at.step % (span ? span : 1) == 0 || t->at.step == t->steps_total)
         report_span(t, rate);
-    atomic_store(&t->control->step, t->at.step);
+    atomic_store(&t->control->step, t->steps_before + t->at.step);
     return 0;
 }
 
@@ -307,8 +348,8 @@ int trainer_run(struct trainer *t, struct err *e)
 {
     int status = 0;
 
-    atomic_store(&t->control->steps, t->steps_total);
-    atomic_store(&t->control->step, t->at.step);
+    atomic_store(&t->control->steps, t->steps_before + t->steps_total + t->steps_after);
+    atomic_store(&t->control->step, t->steps_before + t->at.step);
     while (t->at.epoch < t->settings.epochs && !status) {
         t->feed->type->shuffle(t->feed, (uint64_t)t->at.epoch);
         t->feed->augment = true;

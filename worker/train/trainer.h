@@ -3,6 +3,7 @@
 #ifndef WORKER_TRAIN_TRAINER_H
 #define WORKER_TRAIN_TRAINER_H
 
+#include "worker/prune/pruner.h"
 #include "worker/quant/method.h"
 #include "worker/train/feed.h"
 #include "worker/train/loss.h"
@@ -59,7 +60,9 @@ struct trainer {
     struct net *teacher; /* of the same batch size, in inference mode; NULL without distillation */
     struct quant *quant; /* NULL: float training */
     const struct method *method;
+    struct prune *prune; /* begins with the first step unless its mask is fixed; NULL: none */
     struct control *control;
+    int64_t steps_before, steps_after; /* of the job's other stages: progress counts them */
     struct trainer_sink sink;
     real *moment[2]; /* owned; layout of graph->param; [1] may be NULL */
     const struct update_pass *pass;
@@ -71,8 +74,8 @@ struct trainer {
     struct trainer_position at;
 };
 
-/* graph, net (of settings.batch_size), pool, feed, teacher, quant (fitted) and method are borrowed. The net
- * reads quantized weights from then on. */
+/* graph, net (of settings.batch_size), pool, feed, teacher, quant (fitted), method and prune are borrowed.
+ * The net reads quantized weights from then on. */
 int trainer_init(struct trainer *t, struct err *e);
 void trainer_deinit(struct trainer *t);
 

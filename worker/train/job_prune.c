@@ -1,0 +1,72 @@
+/* job_prune.c - the first stage of a job that prunes: training under the pruner, then the mask for good. */
+#include "worker/train/job_parts.h"
+
+#include "api/spec.h"
+
+#include <string.h>
+
+static int word_index(const char *const *words, const char *word)
+{
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], word) == 0)
+            return i;
+    return -1;
+}
+
+/* The schedule of the training that follows, over its own epochs. */
+struct trainer_settings job_prune_settings(const struct job *j)
+{
+    struct trainer_settings s = job_settings(j);
+
+    s.epochs = spec_int(j->spec, "/prune/epochs", 10);
+    s.learning_rate = spec_double(j->spec, "/prune/learning_rate", s.learning_rate);
+    return s;
+}
+
+static int make(struct job *j, struct err *e)
+{
+    const int structure = word_index(prune_structures, spec_text(j->spec, "/prune/structure", "none")),
+              scope = word_index(prune_scopes, spec_text(j->spec, "/prune/scope", "network"));
+    const struct prune_rule rule = { .pruner = pruner_find(spec_text(j->spec, "/prune/method", "partial-l2")),
+                                     .sparsity = spec_double(j->spec, "/prune/sparsity", 0.9),
+                                     .lambda = spec_double(j->spec, "/prune/lambda", 1),
+                                     .per_layer = scope == 1,
+                                     .structure = (enum prune_structure)structure };
+
+    if (!rule.pruner || structure < 0 || scope < 0)
+        return err_set(e, ERR_INVALID, "unknown pruning method, structure or scope");
+    return prune_new(j->graph, &rule, &j->prune, e);
+}
+
+/* The accuracy before and after the doomed are gone shows how much they still did. */
+static int fix(struct job *j, struct trainer *t, struct err *e)
+{
+    const struct task_subject now = { j->graph, NULL, j->net, t->settings.batch_size };
+    double before, after;
+    int status = job_judge(j, &now, false, &before, e);
+
+    if (status)
+        return status;
+    prune_fix(j->prune, j->graph);
+    if ((status = job_judge(j, &now, false, &after, e)))
+        return status;
+    j->pruned_before = before;
+    j->pruned_value = after;
+    events_log(j->events, "info", "%lld of %lld weights pruned; %s %.4f before the cut, %.4f after",
+               (long long)j->prune->marked, (long long)j->prune->total, j->task->metric, before, after);
+    return 0;
+}
+
+int job_prune(struct job *j, struct err *e)
+{
+    const struct job_stage stage = {
+        .phase = "prune",
+        .checkpoint = "checkpoint-prune",
+        .settings = job_prune_settings(j),
+        .epochs_after = job_settings(j).epochs,
+        .after = fix,
+    };
+    const int status = make(j, e);
+
+    return status ? status : job_stage(j, &stage, e);
+}
