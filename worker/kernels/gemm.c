@@ -4,6 +4,7 @@
  * A row of the column matrix is one kernel tap: the input pixels it meets, 16 samples each. So copying a tap
  * is copying pixels, and the product lands in the lanes layout. The library uses no threads of its own;
  * weight gradients go in fixed groups of output channels, since its order of sums depends on the shape. */
+#include "worker/kernels/bf16.h"
 #include "worker/kernels/int8.h"
 
 #include <cblas.h>
@@ -181,4 +182,5 @@ const struct kernels kernels_gemm = {
     .pool = &pool_generic,
     .update = &update_generic,
     .int8 = &int8_generic,
+    .bf16 = &bf16_generic,
 };

@@ -5,6 +5,7 @@
  * weight:         lanes_weight.h.
  *
  * Inner loops have no bounds checks: where there is padding, a padded copy of a few blocks is made first. */
+#include "worker/kernels/bf16.h"
 #include "worker/kernels/int8.h"
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/lanes_product.h"
@@ -219,4 +220,7 @@ const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
     .pool = &SYMBOL(pool_, KERNEL_SET),
     .update = &SYMBOL(update_, KERNEL_SET),
     .int8 = &SYMBOL(int8_, KERNEL_SET),
+#ifndef QUANTD_DOUBLE
+    .bf16 = &SYMBOL(bf16_, KERNEL_SET),
+#endif
 };

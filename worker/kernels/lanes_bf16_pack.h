@@ -1,0 +1,258 @@
+/* lanes_bf16_pack.h - from gradients and codes to bf16 pairs.
+ *
+ *      for data():    dy       [block][pair of outputs][pixel][LANES]
+ *                     weights  [eight inputs][pair of outputs][tap][8]
+ *      for weight():  dy       [pair of blocks][output][pixel][LANES]
+ *                     x        [pair of blocks][input][padded pixel][LANES]
+ *      or, dense:     dy       [eight outputs][block][pixel][pair of samples][8]
+ *                     x        [block][pixel][pair of samples][inputs, filled up to LANES]
+ *
+ * Included by lanes_bf16.c only. */
+#ifndef WORKER_KERNELS_LANES_BF16_PACK_H
+#define WORKER_KERNELS_LANES_BF16_PACK_H
+
+#include "worker/kernels/kernels.h"
+#include "worker/kernels/lanes_pairs.h"
+
+enum { SAMPLE_PAIRS = LANES / 2 };
+
+static bf16_pair *part_of(void *room, size_t bytes)
+{
+    return (bf16_pair *)((char *)room + bytes);
+}
+
+/* A whole number of at most eight bits, exactly. */
+static uint16_t whole(int x)
+{
+    float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+/* bf16 of every byte: of the code minus zero, or of a number with its sign. */
+struct byte_table {
+    uint16_t of[256];
+};
+
+static struct byte_table codes_table(int zero)
+{
+    struct byte_table t;
+    for (int i = 0; i < 256; i++)
+        t.of[i] = whole(i - zero);
+    return t;
+}
+
+static struct byte_table signed_table(void)
+{
+    struct byte_table t;
+    for (int i = 0; i < 256; i++)
+        t.of[i] = whole((int8_t)i);
+    return t;
+}
+
+/* Two outputs of two blocks of dy, and where they go. */
+struct dy_pair {
+    const real *from[2][2]; /* [block][output] */
+    bf16_pair *channels[2]; /* per block; NULL: not wanted */
+    bf16_pair *blocks[2];   /* per output; NULL: not wanted */
+    real scale[2], *sum[2]; /* per output; per block, two sums */
+    int pixels;
+};
+
+INLINE real total(const vec part[PARTS])
+{
+    real sum = 0;
+    for (int l = 0; l < LANES; l++)
+        sum += ((const real *)part)[l];
+    return sum;
+}
+
+INLINE void pack_pair(const struct dy_pair *d, const int B, const int O, const bool channels,
+                      const bool blocks)
+{
+    vec sum[2][2][PARTS] = { 0 };
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)d->pixels * LANES; i += LANES)
+        EACH (p, PARTS) {
+            vec g[2][2] = { 0 };
+            ptrdiff_t at = i + p * VEC;
+            EACH (b, B)
+                EACH (o, O) {
+                    g[b][o] = load(d->from[b][o] + at);
+                    sum[b][o][p] += g[b][o];
+                }
+            if (blocks)
+                EACH (o, O)
+                    store_pairs(d->blocks[o] + at, together(g[0][o], g[1][o]));
+            if (channels)
+                EACH (b, B)
+                    store_pairs(d->channels[b] + at,
+                                side_by_side(g[b][0] * d->scale[0], g[b][1] * d->scale[1]));
+        }
+    EACH (b, B)
+        EACH (o, O)
+            d->sum[b][o] = total(sum[b][o]);
+}
+
+INLINE void pack_ways(const struct dy_pair *d, const int B, const int O)
+{
+    if (d->channels[0] && d->blocks[0])
+        pack_pair(d, B, O, true, true);
+    else if (d->channels[0])
+        pack_pair(d, B, O, true, false);
+    else
+        pack_pair(d, B, O, false, true);
+}
+
+static void pack_any(const struct dy_pair *d, int B, int O)
+{
+    if (B == 2 && O == 2)
+        pack_ways(d, 2, 2);
+    else if (B == 2)
+        pack_ways(d, 2, 1);
+    else if (O == 2)
+        pack_ways(d, 1, 2);
+    else
+        pack_ways(d, 1, 1);
+}
+
+/* One block of dy with the samples side by side, in pairs. */
+static void turn_dy(const struct conv *c, int blocks, int block, const real *dy, bf16_pair *to)
+{
+    ptrdiff_t pixels = (ptrdiff_t)c->OH * c->OW, group = blocks * pixels * SAMPLE_PAIRS * OUTS;
+    const real *from = dy + block * c->O * pixels * LANES;
+    for (int o = 0; o < c->O; o++)
+        for (ptrdiff_t i = 0; i < pixels; i++, from += LANES) {
+            bf16_pair half[LANES], *at = to + o / OUTS * group + o % OUTS;
+            at += (block * pixels + i) * SAMPLE_PAIRS * OUTS;
+            EACH (p, PARTS) {
+                pairs bits = round_bits(load(from + p * VEC)) >> 16;
+                memcpy(half + p * VEC, &bits, sizeof bits);
+            }
+            for (int l = 0; l < SAMPLE_PAIRS; l++)
+                at[l * OUTS] = half[2 * l] | half[2 * l + 1] << 16;
+        }
+}
+
+static void pack_dy(const struct conv *c, int blocks, const real *dy, const real *scale, int scales,
+                    void *room, bool with_data, int lo, int hi)
+{
+    const struct bf16_room at = bf16_room(c, blocks);
+    const ptrdiff_t plane = (ptrdiff_t)c->OH * c->OW * LANES, planes = (c->O + 1) / 2;
+    const bool dense = bf16_dense(c);
+    for (int two = lo; two < hi; two++) {
+        int B = blocks - 2 * two < 2 ? 1 : 2;
+        for (int o = 0; o < c->O; o += 2) {
+            int O = c->O - o < 2 ? 1 : 2;
+            struct dy_pair d = { .pixels = c->OH * c->OW };
+            for (int b = 0; b < B; b++) {
+                int block = 2 * two + b;
+                d.sum[b] = (real *)part_of(room, at.sums) + (ptrdiff_t)block * c->O + o;
+                if (with_data)
+                    d.channels[b] = part_of(room, at.dy_channels) + (block * planes + o / 2) * plane;
+                for (int j = 0; j < O; j++)
+                    d.from[b][j] = dy + ((ptrdiff_t)block * c->O + o + j) * plane;
+            }
+            for (int j = 0; j < O; j++) {
+                d.scale[j] = scale[scales == 1 ? 0 : o + j];
+                if (!dense)
+                    d.blocks[j] = part_of(room, at.dy_blocks) + ((ptrdiff_t)two * c->O + o + j) * plane;
+            }
+            pack_any(&d, B, O);
+        }
+        for (int b = 2 * two; dense && b < 2 * two + B; b++)
+            turn_dy(c, blocks, b, dy, part_of(room, at.dy_blocks));
+    }
+}
+
+/* Zeros around one plane of [H][W] pixels within [HP][WP]. */
+static void clear_margins(const struct conv *c, bf16_pair *to, ptrdiff_t HP, ptrdiff_t WP)
+{
+    const size_t pixel = LANES * sizeof *to;
+    memset(to, 0, (size_t)(c->top * WP) * pixel);
+    memset(to + (HP - c->bottom) * WP * LANES, 0, (size_t)(c->bottom * WP) * pixel);
+    for (ptrdiff_t h = c->top; h < HP - c->bottom; h++) {
+        memset(to + h * WP * LANES, 0, (size_t)c->left * pixel);
+        memset(to + ((h + 1) * WP - c->right) * LANES, 0, (size_t)c->right * pixel);
+    }
+}
+
+/* Channel j of four: its bytes, minus zero. */
+INLINE vec unpack(pairs code, int j, vec zero)
+{
+    typedef int32_t ints __attribute__((vector_size(VEC_BYTES)));
+    return __builtin_convertvector((ints)(code >> (8 * j) & 255u), vec) - zero;
+}
+
+/* A row of pixels of channel j of four, of two blocks; `two` NULL: there is but one. */
+INLINE void pack_row(const bf16_pair *one, const bf16_pair *two, bf16_pair *to, int width, int j, vec zero)
+{
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)width * LANES; i += VEC) {
+        vec second = two ? unpack(load_pairs(two + i), j, zero) : (vec){ 0 };
+        store_pairs(to + i, together(unpack(load_pairs(one + i), j, zero), second));
+    }
+}
+
+static void pack_images(const struct conv *c, int blocks, const struct coded *x, bf16_pair *to, int lo,
+                        int hi)
+{
+    const ptrdiff_t HP = c->H + c->top + c->bottom, WP = c->W + c->left + c->right, plane = HP * WP * LANES;
+    const ptrdiff_t quads = (c->C + 3) / 4, image = (ptrdiff_t)c->H * c->W * LANES;
+    const vec zero = all((real)x->zero);
+    for (int two = lo; two < hi; two++)
+        for (int i = 0; i < c->C; i++) {
+            const bf16_pair *one = (const bf16_pair *)x->code + (2 * two * quads + i / 4) * image;
+            const bf16_pair *other = 2 * two + 1 < blocks ? one + quads * image : NULL;
+            bf16_pair *out = to + ((ptrdiff_t)two * c->C + i) * plane;
+            clear_margins(c, out, HP, WP);
+            for (ptrdiff_t h = 0; h < c->H; h++)
+                pack_row(one + h * c->W * LANES, other ? other + h * c->W * LANES : NULL,
+                         out + ((h + c->top) * WP + c->left) * LANES, c->W, i % 4, zero);
+        }
+}
+
+/* One block with the features side by side, in pairs of samples. */
+static void turn_x(const struct conv *c, const struct coded *x, int block, const struct byte_table *value,
+                   bf16_pair *to)
+{
+    const ptrdiff_t pixels = (ptrdiff_t)c->H * c->W, quads = (c->C + 3) / 4;
+    const ptrdiff_t features = (c->C + LANES - 1) / LANES * LANES;
+    for (ptrdiff_t i = 0; i < pixels; i++)
+        for (int l = 0; l < SAMPLE_PAIRS; l++) {
+            const uint8_t *from = x->code + ((block * quads * pixels + i) * LANES + 2 * l) * 4;
+            bf16_pair *at = to + ((block * pixels + i) * SAMPLE_PAIRS + l) * features;
+            for (ptrdiff_t q = 0; q < quads; q++, from += pixels * LANES * 4)
+                for (int j = 0; j < 4; j++)
+                    at[q * 4 + j] = value->of[from[j]] | (bf16_pair)value->of[from[4 + j]] << 16;
+        }
+}
+
+static void pack_x(const struct conv *c, int blocks, const struct coded *x, void *room, int lo, int hi)
+{
+    bf16_pair *to = part_of(room, bf16_room(c, blocks).x);
+    if (!bf16_dense(c)) {
+        pack_images(c, blocks, x, to, lo, hi);
+        return;
+    }
+    const struct byte_table value = codes_table(x->zero);
+    for (int b = 2 * lo; b < 2 * hi && b < blocks; b++)
+        turn_x(c, x, b, &value, to);
+}
+
+static void pack_weights(const struct conv *c, int blocks, const int8_t *w, void *room, int lo, int hi)
+{
+    const ptrdiff_t planes = (c->O + 1) / 2, taps = (ptrdiff_t)c->KH * c->KW, row = c->C * taps;
+    const struct byte_table value = signed_table();
+    bf16_pair *to = part_of(room, bf16_room(c, blocks).weights);
+    for (int i = lo; i < hi; i++) {
+        bf16_pair *at = to + i / OUTS * planes * taps * OUTS + i % OUTS;
+        for (int o = 0; o < c->O; o += 2) {
+            const int8_t *first = w + o * row + i * taps, *second = o + 1 < c->O ? first + row : NULL;
+            for (ptrdiff_t t = 0; t < taps; t++, at += OUTS)
+                *at = value.of[(uint8_t)first[t]] |
+                      (second ? (bf16_pair)value.of[(uint8_t)second[t]] << 16 : 0);
+        }
+    }
+}
+
+#endif
