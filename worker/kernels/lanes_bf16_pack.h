@@ -21,34 +21,14 @@ static bf16_pair *part_of(void *room, size_t bytes)
     return (bf16_pair *)((char *)room + bytes);
 }
 
-/* A whole number of at most eight bits, exactly. */
-static uint16_t whole(int x)
-{
-    float f = (float)x;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return (uint16_t)(bits >> 16);
-}
+typedef int8_t bytes8 __attribute__((vector_size(8)));
+typedef int32_t ints8 __attribute__((vector_size(32)));
+typedef float floats8 __attribute__((vector_size(32)));
 
-/* bf16 of every byte: of the code minus zero, or of a number with its sign. */
-struct byte_table {
-    uint16_t of[256];
-};
-
-static struct byte_table codes_table(int zero)
+/* Whole numbers of at most nine bits are exact in bf16: the upper halves of their floats, in place. */
+INLINE void to_float_bits(ints8 *x)
 {
-    struct byte_table t;
-    for (int i = 0; i < 256; i++)
-        t.of[i] = whole(i - zero);
-    return t;
-}
-
-static struct byte_table signed_table(void)
-{
-    struct byte_table t;
-    for (int i = 0; i < 256; i++)
-        t.of[i] = whole((int8_t)i);
-    return t;
+    *x = (ints8) __builtin_convertvector(*x, floats8);
 }
 
 /* Two outputs of two blocks of dy, and where they go. */
@@ -211,19 +191,25 @@ static void pack_images(const struct conv *c, int blocks, const struct coded *x,
         }
 }
 
-/* One block with the features side by side, in pairs of samples. */
-static void turn_x(const struct conv *c, const struct coded *x, int block, const struct byte_table *value,
-                   bf16_pair *to)
+/* One block with the features side by side, in pairs of samples. A pixel of four channels has the samples 2l
+ * and 2l + 1 in eight bytes. */
+static void turn_x(const struct conv *c, const struct coded *x, int block, bf16_pair *to)
 {
+    typedef uint8_t quads2 __attribute__((vector_size(8)));
     const ptrdiff_t pixels = (ptrdiff_t)c->H * c->W, quads = (c->C + 3) / 4;
     const ptrdiff_t features = (c->C + LANES - 1) / LANES * LANES;
     for (ptrdiff_t i = 0; i < pixels; i++)
         for (int l = 0; l < SAMPLE_PAIRS; l++) {
             const uint8_t *from = x->code + ((block * quads * pixels + i) * LANES + 2 * l) * 4;
             bf16_pair *at = to + ((block * pixels + i) * SAMPLE_PAIRS + l) * features;
-            for (ptrdiff_t q = 0; q < quads; q++, from += pixels * LANES * 4)
+            for (ptrdiff_t q = 0; q < quads; q++, from += pixels * LANES * 4, at += 4) {
+                quads2 two;
+                memcpy(&two, from, sizeof two);
+                ints8 bits = __builtin_convertvector(two, ints8) - x->zero;
+                to_float_bits(&bits);
                 for (int j = 0; j < 4; j++)
-                    at[q * 4 + j] = value->of[from[j]] | (bf16_pair)value->of[from[4 + j]] << 16;
+                    at[j] = (uint32_t)bits[j] >> 16 | ((uint32_t)bits[4 + j] & 0xffff0000u);
+            }
         }
 }
 
@@ -234,24 +220,41 @@ static void pack_x(const struct conv *c, int blocks, const struct coded *x, void
         pack_images(c, blocks, x, to, lo, hi);
         return;
     }
-    const struct byte_table value = codes_table(x->zero);
     for (int b = 2 * lo; b < 2 * hi && b < blocks; b++)
-        turn_x(c, x, b, &value, to);
+        turn_x(c, x, b, to);
+}
+
+/* Up to eight weights, `step` apart: their bits as floats. */
+INLINE void eight(const int8_t *w, ptrdiff_t step, int count, ints8 *bits)
+{
+    bytes8 b = { 0 };
+    if (step == 1 && count == 8)
+        memcpy(&b, w, sizeof b);
+    else
+        for (int i = 0; i < count; i++)
+            b[i] = w[i * step];
+    *bits = __builtin_convertvector(b, ints8);
+    to_float_bits(bits);
 }
 
 static void pack_weights(const struct conv *c, int blocks, const int8_t *w, void *room, int lo, int hi)
 {
+    typedef uint32_t bits8 __attribute__((vector_size(32)));
     const ptrdiff_t planes = (c->O + 1) / 2, taps = (ptrdiff_t)c->KH * c->KW, row = c->C * taps;
-    const struct byte_table value = signed_table();
     bf16_pair *to = part_of(room, bf16_room(c, blocks).weights);
-    for (int i = lo; i < hi; i++) {
-        bf16_pair *at = to + i / OUTS * planes * taps * OUTS + i % OUTS;
-        for (int o = 0; o < c->O; o += 2) {
-            const int8_t *first = w + o * row + i * taps, *second = o + 1 < c->O ? first + row : NULL;
-            for (ptrdiff_t t = 0; t < taps; t++, at += OUTS)
-                *at = value.of[(uint8_t)first[t]] |
-                      (second ? (bf16_pair)value.of[(uint8_t)second[t]] << 16 : 0);
-        }
+    for (int i = lo; i < hi; i += OUTS) {
+        int count = hi - i < OUTS ? hi - i : OUTS;
+        bf16_pair *at = to + i / OUTS * planes * taps * OUTS;
+        for (int o = 0; o < c->O; o += 2)
+            for (ptrdiff_t t = 0; t < taps; t++, at += OUTS) {
+                const int8_t *from = w + o * row + i * taps + t;
+                ints8 first, second = { 0 };
+                eight(from, taps, count, &first);
+                if (o + 1 < c->O)
+                    eight(from + row, taps, count, &second);
+                bits8 pair = (bits8)first >> 16 | ((bits8)second & 0xffff0000u);
+                memcpy(at, &pair, sizeof pair);
+            }
     }
 }
 
