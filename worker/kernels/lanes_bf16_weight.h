@@ -33,22 +33,19 @@ struct dot_area {
     ptrdiff_t dw_row;
 };
 
-/* The sum of a vector's lanes, always in the same tree, in lane 0. */
+/* The sum of a vector's lanes, always in the same tree. */
 INLINE real sum_of(vec v)
 {
-    real lane[VEC] __attribute__((aligned(VEC_BYTES)));
 #if defined(__AVX512F__)
-    v += __builtin_shuffle(v, (vec_mask){ 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7 });
-    v += __builtin_shuffle(v, (vec_mask){ 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11 });
-    v += __builtin_shuffle(v, (vec_mask){ 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13 });
-    v += __builtin_shuffle(v, (vec_mask){ 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14 });
-    return v[0];
-#endif
+    return _mm512_reduce_add_ps((__m512)v);
+#else
+    real lane[VEC] __attribute__((aligned(VEC_BYTES)));
     *(vec *)lane = v;
     for (int half = VEC / 2; half; half /= 2)
         for (int i = 0; i < half; i++)
             lane[i] += lane[i + half];
     return lane[0];
+#endif
 }
 
 INLINE void dot_tile(const struct dot_area *a, const int O, const int T)

@@ -12,7 +12,7 @@
 #include "worker/kernels/bf16.h"
 #include "worker/kernels/lanes_vector.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
