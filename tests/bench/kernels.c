@@ -70,7 +70,7 @@ static void forward(struct run *r)
 
 static void backward_data(struct run *r)
 {
-    r->k->conv_backward_data(&r->l->c, r->y, r->w, r->dx, 0, r->l->blocks, r->scratch);
+    r->k->conv_backward_data(&r->l->c, r->y, r->w, r->dx, false, 0, r->l->blocks, r->scratch);
 }
 
 static void backward_weight(struct run *r)

@@ -187,8 +187,12 @@ static void check_data(struct bench *b, const struct kernels *k, const char *nam
     for (size_t i = 0; i < b->in; i++)
         add(b, i, dx[i] = (real)0.5); /* it accumulates */
     meet_all(b, meet_data);
-    k->conv_backward_data(&b->c, b->y, b->w, dx, 0, b->blocks, scratch);
+    k->conv_backward_data(&b->c, b->y, b->w, dx, true, 0, b->blocks, scratch);
     compare(b, dx, b->in, "data gradient", name, k->name);
+    clear(b, b->in);
+    meet_all(b, meet_data);
+    k->conv_backward_data(&b->c, b->y, b->w, dx, false, 0, b->blocks, scratch); /* whatever was there */
+    compare(b, dx, b->in, "written data gradient", name, k->name);
     free(dx);
 }
 
@@ -253,9 +257,9 @@ static void check_cuts(struct bench *b, const struct kernels *k, const char *nam
             fail_msg("forward of '%s' with %s depends on the cut", name, k->name);
         memset(whole, 0, most);
         memset(parts, 0, most);
-        k->conv_backward_data(&b->c, b->y, b->w, whole, 0, b->blocks, scratch);
-        k->conv_backward_data(&b->c, b->y, b->w, parts, 0, cut, scratch);
-        k->conv_backward_data(&b->c, b->y, b->w, parts, cut, b->blocks, scratch);
+        k->conv_backward_data(&b->c, b->y, b->w, whole, true, 0, b->blocks, scratch);
+        k->conv_backward_data(&b->c, b->y, b->w, parts, true, 0, cut, scratch);
+        k->conv_backward_data(&b->c, b->y, b->w, parts, true, cut, b->blocks, scratch);
         if (memcmp(whole, parts, b->in * sizeof *whole))
             fail_msg("data gradient of '%s' with %s depends on the cut", name, k->name);
     }

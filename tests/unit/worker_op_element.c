@@ -85,8 +85,8 @@ static void check_unary(const struct kernels *set)
         generic->unary[f].forward(t.out[0], t.x, COUNT, a[f], b[f]);
         set->unary[f].forward(t.out[1], t.x, COUNT, a[f], b[f]);
         same(set->name, what, t.out[0], t.out[1], COUNT, exact);
-        generic->unary[f].backward(t.out[0], t.dy, t.x, COUNT, a[f], b[f]);
-        set->unary[f].backward(t.out[1], t.dy, t.x, COUNT, a[f], b[f]);
+        generic->unary[f].backward(t.out[0], t.dy, t.x, COUNT, a[f], b[f], f % 2);
+        set->unary[f].backward(t.out[1], t.dy, t.x, COUNT, a[f], b[f], f % 2);
         same(set->name, what, t.out[0], t.out[1], COUNT, exact);
         arrays_free(&t);
     }

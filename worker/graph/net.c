@@ -16,7 +16,8 @@ struct net {
     struct step step;  /* its pointer tables are owned */
     char *arena, *scratch;
     real *gradients, *constants;
-    real **watched;                /* per value: own memory of a watched root, owned */
+    uint32_t *zero; /* per node: inputs whose gradients its backward starts, but can\'t write; owned */
+    real **watched; /* per value: own memory of a watched root, owned */
     double (*profile)[NET_STAGES]; /* borrowed, NULL: nobody asks */
     bool train;
 };
@@ -26,12 +27,29 @@ struct stage {
     void (*fn)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     const struct step *step;
     const struct node *node;
+    uint32_t zero; /* inputs whose gradients are to be set to zero first */
 };
+
+static void zero_block(const struct stage *t, int block)
+{
+    for (int k = 0; k < t->node->inputs; k++) {
+        if (!(t->zero >> k & 1))
+            continue;
+        size_t count = (size_t)shape_count(&t->step->graph->value[t->node->input[k]].shape) * LANES;
+        memset(t->step->g[t->node->input[k]] + block * count, 0, count * sizeof(real));
+    }
+}
 
 static void stage_part(void *arg, int lo, int hi, int thread)
 {
     const struct stage *t = arg;
-    t->fn(t->step, t->node, lo, hi, thread);
+    for (int b = lo; t->zero && b < hi;
+         b++) { /* block by block: the zeros are still near when they are read */
+        zero_block(t, b);
+        t->fn(t->step, t->node, b, b + 1, thread);
+    }
+    if (!t->zero)
+        t->fn(t->step, t->node, lo, hi, thread);
 }
 
 static void run(struct net *n, pool_fn *fn, void *arg, int items)
@@ -56,7 +74,7 @@ static void run_stage(struct net *n, int i, enum net_stage which)
         [NET_FORWARD_REDUCE] = { op->forward_reduce, &n->step, node },
         [NET_FORWARD] = { op->forward, &n->step, node },
         [NET_BACKWARD_REDUCE] = { op->backward_reduce, &n->step, node },
-        [NET_BACKWARD] = { op->backward, &n->step, node },
+        [NET_BACKWARD] = { op->backward, &n->step, node, n->zero[i] },
     };
     bool reduces = which == NET_FORWARD_REDUCE || which == NET_BACKWARD_REDUCE;
     if (!stage[which].fn)
@@ -86,13 +104,15 @@ static int allocate(struct net *n, struct err *e)
     n->step.g = mem_array(values, sizeof *n->step.g);
     n->step.kept = mem_array((size_t)n->graph->nodes, sizeof *n->step.kept);
     n->step.scratch = mem_array((size_t)p->threads, sizeof *n->step.scratch);
+    n->step.fresh = mem_array((size_t)n->graph->nodes, sizeof *n->step.fresh);
+    n->zero = mem_array((size_t)n->graph->nodes, sizeof *n->zero);
     n->watched = mem_array(values, sizeof *n->watched);
     n->arena = mem_aligned(64, p->arena);
     n->scratch = mem_aligned(64, p->scratch * (size_t)p->threads);
     n->constants = mem_aligned(64, p->constants * sizeof(real));
     n->gradients = mem_aligned(64, p->gradients * sizeof(real));
-    if (!n->step.x || !n->step.g || !n->step.kept || !n->step.scratch || !n->watched || !n->arena ||
-        !n->scratch || !n->constants || !n->gradients)
+    if (!n->step.x || !n->step.g || !n->step.kept || !n->step.scratch || !n->step.fresh || !n->zero ||
+        !n->watched || !n->arena || !n->scratch || !n->constants || !n->gradients)
         return err_set(e, ERR_NOMEM, "Out of memory: the network needs %zu bytes", p->bytes);
     return 0;
 }
@@ -110,6 +130,30 @@ static void convert_constants(struct net *n)
             to[i] = (real)tensor_number(value->constant, i);
         n->step.x[v] = to;
         to += (count + 15) / 16 * 16;
+    }
+}
+
+/* Does another input of the node use the same memory? */
+static bool is_shared(const struct net *n, const struct node *node, int input)
+{
+    for (int k = 0; k < node->inputs; k++)
+        if (k != input && node->input[k] >= 0 &&
+            n->plan.root[node->input[k]] == n->plan.root[node->input[input]])
+            return true;
+    return false;
+}
+
+/* Gradients that this node's backward is the first to put something into. */
+static void find_first(struct net *n, int i)
+{
+    const struct node *node = &n->graph->node[i];
+    for (int k = 0; k < node->inputs; k++) {
+        int v = node->input[k];
+        if (v < 0 || n->graph->value[v].kind == VALUE_PARAM || !n->step.g[v] ||
+            n->plan.first_writer[n->plan.root[v]] != i)
+            continue;
+        bool writes = node->op->backward_writes >> k & 1 && !is_shared(n, node, k);
+        *(writes ? &n->step.fresh[i] : &n->zero[i]) |= 1u << k;
     }
 }
 
@@ -133,6 +177,8 @@ static void wire(struct net *n)
         n->step.kept[i] = p->kept[i] == PLAN_NONE ? NULL : n->arena + p->kept[i];
     for (int t = 0; t < p->threads; t++)
         n->step.scratch[t] = n->scratch + (size_t)t * p->scratch;
+    for (int i = 0; i < n->graph->nodes; i++)
+        find_first(n, i);
     convert_constants(n);
 }
 
@@ -172,6 +218,8 @@ void net_free(struct net *n)
     free(n->step.x);
     free(n->step.g);
     free(n->step.kept);
+    free(n->step.fresh);
+    free(n->zero);
     free(n->step.scratch);
     free(n->arena);
     free(n->scratch);
@@ -243,23 +291,6 @@ static void zero_part(void *arg, int lo, int hi, int thread)
     memset(z->at + (size_t)lo * z->part, 0, (size_t)(hi - lo) * z->part * sizeof *z->at);
 }
 
-/* Gradients that this node's backward is the first to write. */
-static void zero_inputs(struct net *n, int i)
-{
-    const struct node *node = &n->graph->node[i];
-    for (int k = 0; k < node->inputs; k++) {
-        int v = node->input[k];
-        if (v < 0 || n->graph->value[v].kind == VALUE_PARAM || !n->step.g[v] ||
-            n->plan.first_writer[n->plan.root[v]] != i)
-            continue;
-        double begin = n->profile ? stage_clock(n) : 0;
-        struct zeroing z = { n->step.g[v], (size_t)shape_count(&n->graph->value[v].shape) * LANES };
-        run(n, zero_part, &z, n->step.blocks);
-        if (n->profile)
-            n->profile[i][NET_BACKWARD] += stage_clock(n) - begin;
-    }
-}
-
 /* Does a gradient arrive at one of its outputs? */
 static bool has_gradient(const struct net *n, const struct node *node)
 {
@@ -277,7 +308,6 @@ void net_backward(struct net *n)
         const struct node *node = &n->graph->node[i];
         if (!has_gradient(n, node) || plan_is_alias(&n->plan, node))
             continue;
-        zero_inputs(n, i);
         run_stage(n, i, NET_BACKWARD_REDUCE);
         run_stage(n, i, NET_BACKWARD);
     }

@@ -1,11 +1,13 @@
 /* element.h - passes over activations number by number, one table per instruction set. They know nothing of
  * shapes: `count` numbers, a multiple of LANES, at addresses aligned to 64 bytes that don't overlap. All that
- * is called back- adds to the gradient dx. Sums are kept lane by lane, in the order of memory. */
+ * is called back- adds to the gradient dx; where `add` is asked for and false it writes. Sums are kept lane
+ * by lane, in the order of memory. */
 #ifndef WORKER_KERNELS_ELEMENT_H
 #define WORKER_KERNELS_ELEMENT_H
 
 #include "worker/real.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* y = f(x) with up to two constants. Backward sees x or y: see the table in op/unary.c. */
@@ -22,7 +24,7 @@ enum unary {
 
 struct unary_pass {
     void (*forward)(real *y, const real *x, size_t count, real a, real b);
-    void (*backward)(real *dx, const real *dy, const real *seen, size_t count, real a, real b);
+    void (*backward)(real *dx, const real *dy, const real *seen, size_t count, real a, real b, bool add);
 };
 
 /* q = clip(rint(x / scale) + zero, low, high) */

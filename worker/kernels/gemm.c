@@ -111,11 +111,13 @@ static void conv_forward(const struct conv *c, const real *x, const real *w, con
         }
 }
 
-static void conv_backward_data(const struct conv *c, const real *dy, const real *w, real *dx, int lo, int hi,
-                               void *scratch)
+static void conv_backward_data(const struct conv *c, const real *dy, const real *w, real *dx, bool add,
+                               int lo, int hi, void *scratch)
 {
     struct part p = part_of(c);
     bool direct = is_direct(c);
+    if (!add)
+        memset(dx + lo * p.in, 0, (size_t)(hi - lo) * p.in * sizeof *dx);
     for (int b = lo; b < hi; b++)
         for (int group = 0; group < c->groups; group++) {
             real *image = dx + b * p.in + (size_t)group * p.C * c->H * c->W * LANES;

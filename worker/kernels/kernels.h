@@ -38,9 +38,9 @@ struct kernels {
     /* y = conv(x, w) + bias for blocks [lo, hi); bias may be NULL */
     void (*conv_forward)(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
                          int lo, int hi, void *scratch);
-    /* dx += conv_transposed(dy, w) for blocks [lo, hi) */
-    void (*conv_backward_data)(const struct conv *c, const real *dy, const real *w, real *dx, int lo, int hi,
-                               void *scratch);
+    /* dx = conv_transposed(dy, w) for blocks [lo, hi), added to what is in dx when `add` */
+    void (*conv_backward_data)(const struct conv *c, const real *dy, const real *w, real *dx, bool add,
+                               int lo, int hi, void *scratch);
     /* dw[o...] += sum over all blocks, for output channels [lo, hi); dbias likewise. Either may be NULL. lo
      * is a multiple of KERNELS_OUTPUTS, hi is one or c->O: a library that sums in another order for another
      * number of rows is then called with the same rows by any number of threads */

@@ -8,169 +8,94 @@
 #include "worker/kernels/bf16.h"
 #include "worker/kernels/int8.h"
 #include "worker/kernels/kernels.h"
-#include "worker/kernels/lanes_product.h"
+#include "worker/kernels/lanes_gather.h"
 #include "worker/kernels/lanes_weight.h"
 
-/* Blocks that are padded together, so that small images fill the tiles too. It depends on the layer alone. */
-static int padded_blocks(int pixels)
+/* A layer of that many pixels or more pays for weights turned round once. */
+enum { PACKED_PIXELS = 4 };
+
+static bool packs(const struct conv *c)
 {
-    return pixels >= 24 ? 1 : pixels >= 12 ? 2 : 4;
+    return c->H * c->W >= PACKED_PIXELS && c->C / c->groups >= 4;
 }
 
-static int smaller(int a, int b)
+static size_t packed_bytes(const struct conv *c)
 {
-    return a < b ? a : b;
+    size_t outs = ((size_t)c->C / c->groups + 3) / 4 * 4;
+    return packs(c) ? (outs * (c->O / c->groups) * c->KH * c->KW * sizeof(real) + 63) / 64 * 64 : 0;
 }
 
-/* Backward data, columns of one phase: input pixels iw = phase + i * stride_w, i in [0, count). */
-struct phase {
-    int first, count;
-};
-
-static struct phase phase_of(const struct conv *c, int first)
+/* Weights [O][C][taps] to [C / 4][O][taps][4]. */
+static void pack(const real *w, int O, int C, int taps, real *packed)
 {
-    return (struct phase){ first, (c->W - first + c->stride_w - 1) / c->stride_w };
-}
-
-/* The output column that tap kw takes to the phase's first pixel; false when the tap misses the phase. */
-static bool tap_column(const struct conv *c, struct phase f, int kw, int *ow)
-{
-    int at = f.first + c->left - kw * c->dilation_w;
-    if (at % c->stride_w)
-        return false;
-    int column = at / c->stride_w;
-    *ow = column;
-    return column < c->OW && column + f.count > 0;
-}
-
-/* How far the taps reach beyond the output's columns. */
-static void reach(const struct conv *c, int *left, int *right)
-{
-    *left = *right = 0;
-    for (int first = 0; first < smaller(c->stride_w, c->W); first++) {
-        struct phase f = phase_of(c, first);
-        for (int kw = 0, ow; kw < c->KW; kw++) {
-            if (!tap_column(c, f, kw, &ow))
-                continue;
-            if (-ow > *left)
-                *left = -ow;
-            if (ow + f.count - c->OW > *right)
-                *right = ow + f.count - c->OW;
+    for (int o = 0; o < O; o++)
+        for (int c = 0; c < C; c++, w += taps) {
+            real *to = packed + (((ptrdiff_t)(c / 4) * O + o) * taps) * 4 + c % 4;
+            for (int k = 0; k < taps; k++)
+                to[k * 4] = w[k];
         }
-    }
-}
-
-static void forward_group(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
-                          int lo, int hi, void *scratch, int group)
-{
-    int C = c->C / c->groups, O = c->O / c->groups, K = C * c->KH * c->KW;
-    struct padded in = padded_input(c, x, group * C, C, (char *)scratch + taps_bytes(c));
-    struct product p = {
-        .step = taps_fill(scratch, c, C, in.H, in.W),
-        .steps = K,
-        .outs = O,
-        .w = w + (ptrdiff_t)group * O * K,
-        .w_row = K,
-        .y_row = (ptrdiff_t)c->OH * c->OW * LANES,
-        .bias = bias ? bias + group * O : NULL,
-    };
-    struct columns columns = { 0 };
-    int together = in.copied ? padded_blocks(c->OH * c->OW) : hi - lo;
-    for (int at = lo; at < hi; at += together) {
-        int end = smaller(at + together, hi);
-        padded_load(&in, at, end);
-        for (int b = at; b < end; b++) {
-            const real *xb = padded_block(&in, b, at);
-            real *yb = y + ((ptrdiff_t)b * c->O + group * O) * c->OH * c->OW * LANES;
-            for (int oh = 0; oh < c->OH; oh++)
-                for (int ow = 0; ow < c->OW; ow++, yb += LANES)
-                    product_pixel(&p, &columns,
-                                  xb + ((ptrdiff_t)oh * c->stride_h * in.W + ow * c->stride_w) * LANES, yb);
-        }
-        product_run(&p, &columns);
-    }
 }
 
 static void conv_forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
                          int lo, int hi, void *scratch)
 {
-    for (int group = 0; group < c->groups; group++)
-        forward_group(c, x, w, bias, y, lo, hi, scratch, group);
-}
-
-/* The steps that lead to input row ih in this phase; their number. */
-static int row_steps(const struct conv *c, struct product_step *step, const struct padded *in, int ih,
-                     struct phase f)
-{
-    int C = c->C / c->groups, O = c->O / c->groups, steps = 0;
-    for (int o = 0; o < O; o++)
-        for (int kh = 0; kh < c->KH; kh++) {
-            int at = ih + c->top - kh * c->dilation_h, oh = at / c->stride_h;
-            if (at < 0 || at % c->stride_h || oh >= c->OH)
-                continue;
-            for (int kw = 0, ow; kw < c->KW; kw++)
-                if (tap_column(c, f, kw, &ow))
-                    step[steps++] = (struct product_step){
-                        (((ptrdiff_t)o * in->H + oh) * in->W + in->left + ow) * LANES,
-                        ((ptrdiff_t)o * C * c->KH + kh) * c->KW + kw,
-                    };
-        }
-    return steps;
-}
-
-static void backward_data_group(const struct conv *c, const real *dy, const real *w, real *dx, int lo, int hi,
-                                void *scratch, int group)
-{
     int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
-    struct product_step *step = scratch;
-    struct padded in = {
-        .x = dy,
-        .channels = c->O,
-        .first = group * O,
-        .count = O,
-        .h = c->OH,
-        .w = c->OW,
-        .H = c->OH,
-        .copy = (real *)((char *)scratch + taps_bytes(c)),
-    };
-    int right;
-    reach(c, &in.left, &right);
-    in.W = c->OW + in.left + right;
-    in.copied = in.W > c->OW;
-    struct product p = {
-        .step = step,
-        .outs = C,
-        .w = w + (ptrdiff_t)group * O * C * taps,
-        .w_row = taps,
-        .y_row = (ptrdiff_t)c->H * c->W * LANES,
-        .add = true,
-    };
-    struct columns columns = { 0 };
-    int together = in.copied ? padded_blocks(c->W) : hi - lo;
-    for (int at = lo; at < hi; at += together) {
-        int end = smaller(at + together, hi);
-        padded_load(&in, at, end);
-        for (int ih = 0; ih < c->H; ih++)
-            for (int first = 0; first < smaller(c->stride_w, c->W); first++) {
-                struct phase f = phase_of(c, first);
-                p.steps = row_steps(c, step, &in, ih, f);
-                for (int b = at; b < end && p.steps; b++) {
-                    const real *yb = padded_block(&in, b, at);
-                    real *xb = dx + (((ptrdiff_t)b * c->C + group * C) * c->H + ih) * c->W * LANES;
-                    for (int i = 0; i < f.count; i++)
-                        product_pixel(&p, &columns, yb + (ptrdiff_t)i * LANES,
-                                      xb + (first + (ptrdiff_t)i * c->stride_w) * LANES);
-                }
-                product_run(&p, &columns);
-            }
+    for (int group = 0; group < c->groups; group++) {
+        struct gather g = {
+            .row = { c->H, c->OH, c->KH, c->stride_h, c->dilation_h, c->top, false },
+            .column = { c->W, c->OW, c->KW, c->stride_w, c->dilation_w, c->left, false },
+            .sources = C,
+            .channels = c->C,
+            .outs = O,
+            .out_channels = c->O,
+            .x = x + (ptrdiff_t)group * C * c->H * c->W * LANES,
+            .y = y + (ptrdiff_t)group * O * c->OH * c->OW * LANES,
+            .w_channel = taps,
+            .w_k = 1,
+            .p = { .outs = O,
+                   .step = scratch,
+                   .w = w + (ptrdiff_t)group * O * C * taps,
+                   .w_row = (ptrdiff_t)C * taps,
+                   .y_row = (ptrdiff_t)c->OH * c->OW * LANES,
+                   .bias = bias ? bias + group * O : NULL },
+            .step = scratch,
+        };
+        gather_run(&g, lo, hi);
     }
 }
 
-static void conv_backward_data(const struct conv *c, const real *dy, const real *w, real *dx, int lo, int hi,
-                               void *scratch)
+static void conv_backward_data(const struct conv *c, const real *dy, const real *w, real *dx, bool add,
+                               int lo, int hi, void *scratch)
 {
-    for (int group = 0; group < c->groups; group++)
-        backward_data_group(c, dy, w, dx, lo, hi, scratch, group);
+    int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
+    real *packed = (real *)((char *)scratch + gather_bytes(taps, O));
+    for (int group = 0; group < c->groups; group++) {
+        const real *from = w + (ptrdiff_t)group * O * C * taps;
+        bool turned = packs(c);
+        if (turned)
+            pack(from, O, C, taps, packed);
+        struct gather g = {
+            .row = { c->OH, c->H, c->KH, c->stride_h, c->dilation_h, c->top, true },
+            .column = { c->OW, c->W, c->KW, c->stride_w, c->dilation_w, c->left, true },
+            .sources = O,
+            .channels = c->O,
+            .outs = C,
+            .out_channels = c->C,
+            .x = dy + (ptrdiff_t)group * O * c->OH * c->OW * LANES,
+            .y = dx + (ptrdiff_t)group * C * c->H * c->W * LANES,
+            .w_channel = turned ? taps * 4 : (ptrdiff_t)C * taps,
+            .w_k = turned ? 4 : 1,
+            .p = { .outs = C,
+                   .step = scratch,
+                   .w = turned ? packed : from,
+                   .w_row = turned ? (ptrdiff_t)O * taps * 4 : taps,
+                   .packed = turned,
+                   .y_row = (ptrdiff_t)c->H * c->W * LANES,
+                   .add = add },
+            .step = scratch,
+        };
+        gather_run(&g, lo, hi);
+    }
 }
 
 static size_t larger(size_t a, size_t b)
@@ -180,14 +105,12 @@ static size_t larger(size_t a, size_t b)
 
 static size_t conv_scratch(const struct conv *c)
 {
-    int left, right;
-    reach(c, &left, &right);
-    size_t lane = LANES * sizeof(real);
+    int taps = c->KH * c->KW;
+    size_t lane = LANES * sizeof(real),
+           gather = larger(gather_bytes(taps, c->C / c->groups), gather_bytes(taps, c->O / c->groups));
     size_t in = (size_t)(c->C / c->groups) * (c->H + c->top + c->bottom) * (c->W + c->left + c->right) * lane;
-    size_t out = (size_t)(c->O / c->groups) * c->OH * (c->OW + left + right) * lane;
-    in *= (size_t)larger(padded_blocks(c->OH * c->OW), WEIGHT_BLOCKS);
-    out *= (size_t)padded_blocks(c->W);
-    return taps_bytes(c) + larger(larger(in, out), dense_bytes(c));
+    in *= WEIGHT_BLOCKS;
+    return larger(gather + packed_bytes(c), taps_bytes(c) + larger(in, dense_bytes(c)));
 }
 
 static bool usable(void)

@@ -37,9 +37,12 @@ struct product_step {
 
 struct product {
     const struct product_step *step;
-    int steps, outs;
+    int rounds, steps, last; /* the table is gone through again and again; steps of all rounds but the last */
+    ptrdiff_t x_round, w_round; /* from one round to the next */
+    int outs;
     const real *w;
     ptrdiff_t w_row, y_row; /* from one out to the next */
+    bool packed;            /* the scalars of four outs lie side by side, w_row apart from four to four */
     const real *bias;       /* per out, or NULL */
     bool add;               /* start from what is in y */
 };
@@ -50,6 +53,11 @@ struct columns {
     real *y[CHUNK];
 };
 
+INLINE const real *product_scalars(const struct product *p, int out)
+{
+    return p->packed ? p->w + out / 4 * p->w_row + out % 4 : p->w + out * p->w_row;
+}
+
 INLINE void tile(const struct product *p, const real *const *x, real *const *y, int out, const int O,
                  const int P)
 {
@@ -58,7 +66,7 @@ INLINE void tile(const struct product *p, const real *const *x, real *const *y, 
     EACH (j, P)
         in[j] = x[j];
     EACH (i, O) {
-        w[i] = p->w + (out + i) * p->w_row;
+        w[i] = product_scalars(p, out + i);
         real start = p->bias ? p->bias[out + i] : 0;
         EACH (j, P)
             if (p->add)
@@ -66,14 +74,21 @@ INLINE void tile(const struct product *p, const real *const *x, real *const *y, 
             else
                 sum[i][j] = (vec){ 0 } + start;
     }
-    for (const struct product_step *s = p->step, *end = s + p->steps; s < end; s++) {
-        EACH (j, P)
-            v[j] = *(const vec *)(in[j] + s->x);
-        EACH (i, O) {
-            real scalar = w[i][s->w];
+    for (int round = 0; round < p->rounds; round++) {
+        const struct product_step *end = p->step + (round + 1 < p->rounds ? p->steps : p->last);
+        for (const struct product_step *s = p->step; s < end; s++) {
             EACH (j, P)
-                sum[i][j] += scalar * v[j];
+                v[j] = *(const vec *)(in[j] + s->x);
+            EACH (i, O) {
+                real scalar = w[i][s->w];
+                EACH (j, P)
+                    sum[i][j] += scalar * v[j];
+            }
         }
+        EACH (j, P)
+            in[j] += p->x_round;
+        EACH (i, O)
+            w[i] += p->w_round;
     }
     EACH (i, O)
         EACH (j, P)
@@ -119,26 +134,18 @@ static tile_fn *const tile_table[TILE_COLUMNS][4] = {
 #endif
 };
 
-/* All columns times outs [out, out + 2^log), in tiles of nearly equal width. */
-INLINE void product_strip(const struct product *p, const struct columns *c, int out, int log)
-{
-    int tiles = (c->count + TILE_COLUMNS - 1) / TILE_COLUMNS;
-    for (int t = 0; t < tiles; t++) {
-        int lo = c->count * t / tiles, hi = c->count * (t + 1) / tiles;
-        tile_table[hi - lo - 1][log](p, c->x + lo, c->y + lo, out);
-    }
-}
-
-/* Empties the columns. */
+/* Empties the columns: tiles of nearly equal width, all outs of one before the next, so that its x stay near.
+ */
 static void product_run(const struct product *p, struct columns *c)
 {
-    int tallest = c->count <= TALL_COLUMNS ? 3 : 2;
-    for (int out = 0; c->count && out < p->outs;) {
-        int log = tallest;
-        while (1 << log > p->outs - out)
-            log--;
-        product_strip(p, c, out, log);
-        out += 1 << log;
+    int tiles = (c->count + TILE_COLUMNS - 1) / TILE_COLUMNS, tallest = c->count <= TALL_COLUMNS ? 3 : 2;
+    for (int t = 0; t < tiles; t++) {
+        int lo = c->count * t / tiles, hi = c->count * (t + 1) / tiles;
+        for (int out = 0, log = tallest; out < p->outs; out += 1 << log) {
+            while (1 << log > p->outs - out)
+                log--;
+            tile_table[hi - lo - 1][log](p, c->x + lo, c->y + lo, out);
+        }
     }
     c->count = 0;
 }

@@ -27,7 +27,7 @@ INLINE vec_mask between(vec x, vec low, vec high)
     return (x >= low) & (x <= high);
 }
 
-/* name, y of x, what dx grows by: of dy and v, which is x or y. Zero outside, not zero times dy. */
+/* name, y of x, its share of dx: of dy and v, which is x or y. Zero outside, not zero times dy. */
 #define UNARY_MAP(X)                                                                                         \
     X(RELU, pick(x < 0, all(0), x), pick(v > 0, dy, all(0)))                                                 \
     X(LEAKY_RELU, pick(x < 0, a * x, x), pick(v < 0, a * dy, dy))                                            \
@@ -48,15 +48,26 @@ INLINE vec_mask between(vec x, vec low, vec high)
         }                                                                                                    \
     }                                                                                                        \
                                                                                                              \
-    static void backward_##NAME(real *dx, const real *from, const real *seen, size_t count, real low,        \
-                                real high)                                                                   \
+    INLINE void grow_##NAME(real *dx, const real *from, const real *seen, size_t count, vec a, vec b,        \
+                            const bool add)                                                                  \
     {                                                                                                        \
-        const vec a = all(low), b = all(high);                                                               \
         (void)a, (void)b;                                                                                    \
         for (size_t i = 0; i < count; i += VEC) {                                                            \
             vec dy = load(from + i), v = load(seen + i);                                                     \
-            store(dx + i, load(dx + i) + grow);                                                              \
+            vec share = grow;                                                                                \
+            if (add)                                                                                         \
+                share += load(dx + i);                                                                       \
+            store(dx + i, share);                                                                            \
         }                                                                                                    \
+    }                                                                                                        \
+                                                                                                             \
+    static void backward_##NAME(real *dx, const real *from, const real *seen, size_t count, real low,        \
+                                real high, bool add)                                                         \
+    {                                                                                                        \
+        if (add)                                                                                             \
+            grow_##NAME(dx, from, seen, count, all(low), all(high), true);                                   \
+        else                                                                                                 \
+            grow_##NAME(dx, from, seen, count, all(low), all(high), false);                                  \
     }
 
 UNARY_MAP(PASSES)

@@ -277,7 +277,8 @@ static void weight_dense(const struct conv *c, int blocks, const real *x, const 
     struct columns columns = { 0 };
     for (int at = 0; at < blocks; at += WEIGHT_BLOCKS) {
         int count = blocks - at < WEIGHT_BLOCKS ? blocks - at : WEIGHT_BLOCKS;
-        p.steps = count * LANES;
+        p.rounds = 1;
+        p.last = count * LANES;
         p.w = dy + ((ptrdiff_t)at * c->O + lo) * LANES;
         for (int first = 0; first < features; first += DENSE_FEATURES) {
             int width = features - first < DENSE_FEATURES ? features - first : DENSE_FEATURES, whole = 0;

@@ -98,8 +98,8 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 {
     real *dx = s->g[n->input[0]];
     if (dx)
-        s->kernels->conv_backward_data(n->state, s->g[n->output[0]], s->x[n->input[1]], dx, lo, hi,
-                                       s->scratch[thread]);
+        s->kernels->conv_backward_data(n->state, s->g[n->output[0]], s->x[n->input[1]], dx,
+                                       !step_fresh(s, n, 0), lo, hi, s->scratch[thread]);
 }
 
 static uint64_t macs(const struct graph *g, const struct node *n)
@@ -120,5 +120,6 @@ const struct op op_conv = {
     .backward_reduce = backward_reduce,
     .backward = backward,
     .backward_needs_inputs = 1,
+    .backward_writes = 1,
     .macs = macs,
 };

@@ -290,11 +290,13 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     const real *dy = s->g[n->output[0]], *w = s->g[n->input[0]] ? weights(s, n, thread) : NULL;
     real *dx = s->g[n->input[0]], *turned = sample_room(s, d, thread);
     void *room = rest(s, d, thread);
+    bool add = !step_fresh(s, n, 0);
     if (dx && !d->x_turned)
-        s->kernels->conv_backward_data(&d->conv, dy, w, dx, lo * d->rows, hi * d->rows, room);
+        s->kernels->conv_backward_data(&d->conv, dy, w, dx, add, lo * d->rows, hi * d->rows, room);
     for (int b = lo; b < hi && dx && d->x_turned; b++) {
-        memset(turned, 0, sample_bytes(d));
-        s->kernels->conv_backward_data(&d->conv, dy + b * out, w, turned, 0, d->rows, room);
+        s->kernels->conv_backward_data(&d->conv, dy + b * out, w, turned, false, 0, d->rows, room);
+        if (!add)
+            memset(dx + b * in, 0, in * sizeof *dx);
         add_turned(d, turned, dx + b * in);
     }
 }
@@ -308,7 +310,8 @@ static uint64_t macs(const struct graph *g, const struct node *n)
 
 #define DENSE                                                                                                \
     .weight = 1, .teardown = setup_teardown, .scratch = scratch, .items = items, .forward = forward,         \
-    .backward_reduce = backward_reduce, .backward = backward, .backward_needs_inputs = 1, .macs = macs
+    .backward_reduce = backward_reduce, .backward = backward, .backward_needs_inputs = 1,                    \
+    .backward_writes = 1, .macs = macs
 
 const struct op op_gemm = { .name = "Gemm", .bias = 2, .setup = setup_gemm, DENSE };
 const struct op op_matmul = { .name = "MatMul", .bias = -1, .setup = setup_matmul, DENSE };

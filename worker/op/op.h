@@ -8,8 +8,9 @@
  *
  * Order within a node: forward_reduce (if any), barrier, forward; and backward_reduce, barrier, backward.
  *
- * backward accumulates into input gradients (+=): the executor zeroes them; backward_reduce accumulates (+=)
- * into parameter gradients. Nothing here allocates: what it needs is asked for by scratch() and keep(). */
+ * backward accumulates into input gradients (+=): the executor zeroes them, but for those that an operator
+ * says it can write (backward_writes); backward_reduce accumulates (+=) into parameter gradients. Nothing
+ * here allocates: what it needs is asked for by scratch() and keep(). */
 #ifndef WORKER_OP_OP_H
 #define WORKER_OP_OP_H
 
@@ -29,6 +30,7 @@ struct step {
                             CONST: its numbers as real */
     real **g;            /* gradients: same layouts; NULL where no gradient is wanted */
     void **kept;         /* per node: keep() bytes per block, from forward to backward */
+    uint32_t *fresh;     /* per node: bit i: backward is to write the gradient of input i, not to add to it */
     void **scratch;      /* per thread: the largest scratch() of all nodes, contents undefined */
 };
 
@@ -57,9 +59,17 @@ struct op {
 
     /* What the backward stages read, so that the planner can let memory go: bit i = input or output i. */
     uint32_t backward_needs_inputs, backward_needs_outputs;
+    /* Bit i: backward asks step_fresh() and then writes every number of input i's gradient. */
+    uint32_t backward_writes;
 
     uint64_t (*macs)(const struct graph *g, const struct node *n); /* per sample; NULL: 0 */
 };
+
+/* Is there nothing yet in the gradient of this node's input? */
+static inline bool step_fresh(const struct step *s, const struct node *n, int input)
+{
+    return s->fresh[n - s->graph->node] >> input & 1;
+}
 
 extern const struct op *const op_list[];    /* NULL-terminated */
 const struct op *op_find(const char *name); /* NULL when unknown */

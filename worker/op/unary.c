@@ -57,7 +57,8 @@ static void backward(const struct step *s, const struct node *n, enum unary f, i
     const real *seen = s->x[n->op->backward_needs_inputs ? n->input[0] : n->output[0]];
     if (s->g[n->input[0]])
         s->kernels->unary[f].backward(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
-                                      seen + lo * block, (size_t)(hi - lo) * block, c->a, c->b);
+                                      seen + lo * block, (size_t)(hi - lo) * block, c->a, c->b,
+                                      !step_fresh(s, n, 0));
 }
 
 #define DEFINE(text, symbol, f, most, name_a, a, name_b, b, seen)                                            \
@@ -86,6 +87,7 @@ static void backward(const struct step *s, const struct node *n, enum unary f, i
         .teardown = setup_teardown,                                                                          \
         .forward = forward_##symbol,                                                                         \
         .backward = backward_##symbol,                                                                       \
+        .backward_writes = 1,                                                                                \
         .backward_needs_##seen = 1,                                                                          \
     };
 
