@@ -247,7 +247,7 @@ int main(int argc, char **argv)
     }
     int batch = atoi(argv[2]);
     struct graph *g = open_model(argv[1]);
-    if (net_new(g, &(struct net_options){ .batch = batch, .train = true }, &n, &e))
+    if (net_new(g, &(struct net_options){ .batch = batch, .train = true, .apart = true }, &n, &e))
         fail(&e);
     FILE *bin = open_floats(argv[3]);
     json_t *all = run_step(g, n, batch, bin), *graph = graph_json(g);

@@ -73,21 +73,21 @@ static void same_bits_with(struct graph *g)
 
 static void same_bits_any_threads(void **state)
 {
-    struct graph *g = lenet(), *h = branches();
-    struct err e;
+    struct graph *(*const build[])(void) = { lenet, branches, residuals };
     (void)state;
-    assert_int_equal(graph_finish(g, &e), 0);
-    assert_int_equal(graph_finish(h, &e), 0);
-    same_bits_with(g);
-    same_bits_with(h);
-    graph_free(g);
-    graph_free(h);
+    for (size_t i = 0; i < sizeof build / sizeof *build; i++) {
+        struct graph *g = build[i]();
+        struct err e;
+        assert_int_equal(graph_finish(g, &e), 0);
+        same_bits_with(g);
+        graph_free(g);
+    }
 }
 
 /* Evaluation reuses memory all the time; what comes out is what the roomy training net says. */
 static void reused_memory(void **state)
 {
-    struct graph *(*const build[])(void) = { lenet, branches };
+    struct graph *(*const build[])(void) = { lenet, branches, residuals };
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct graph *g = build[i]();
@@ -135,6 +135,44 @@ static void watched_values(void **state)
     assert_non_null(net_value(n, g->output[0]));
     net_free(n);
     net_free(roomy);
+    graph_free(g);
+}
+
+static void near(const real *a, const real *b, size_t count, const char *what)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs((double)(a[i] - b[i])) <= 1e-4 * (1 + fabs((double)b[i]))))
+            fail_msg("%s: number %zu is %g, by itself %g", what, i, (double)a[i], (double)b[i]);
+}
+
+/* Nodes that run in one pass, and the same ones by themselves. */
+static void chains(void **state)
+{
+    (void)state;
+    struct graph *g = residuals();
+    for (int batch = 50; batch >= 39; batch -= 11) {
+        struct net *n = net_for(g, (struct net_options){ .batch = 50, .train = true });
+        struct net *apart = net_for(g, (struct net_options){ .batch = 50, .train = true, .apart = true });
+        size_t bytes = g->param_count * sizeof(real);
+        real *before = mem_alloc(bytes), *after = mem_alloc(bytes);
+        memcpy(before, g->param, bytes);
+        step_net(g, n, batch, 1);
+        memcpy(after, g->param, bytes); /* running statistics have moved */
+        memcpy(g->param, before, bytes);
+        step_net(g, apart, batch, 1);
+        near(after, g->param, g->param_count, "parameters");
+        near(net_gradients(n), net_gradients(apart), g->param_count, "gradients");
+        for (int k = 0; k < g->outputs; k++)
+            near(net_output(n, k), net_output(apart, k), features_of(g, g->output[k]) * LANES, "output");
+        assert_null(net_value(n, graph_find_value(g, "add1.out")));
+        assert_non_null(net_value(apart, graph_find_value(g, "add1.out")));
+        assert_non_null(net_value(n, graph_find_value(g, "norm5.out")));
+        assert_non_null(net_value(n, graph_find_value(g, "norm6.out")));
+        free(before);
+        free(after);
+        net_free(n);
+        net_free(apart);
+    }
     graph_free(g);
 }
 
@@ -225,7 +263,7 @@ int main(void)
         cmocka_unit_test(same_bits_any_threads), cmocka_unit_test(reused_memory),
         cmocka_unit_test(watched_values),        cmocka_unit_test(figure_is_what_is_allocated),
         cmocka_unit_test(other_weights),         cmocka_unit_test(smaller_batches),
-        cmocka_unit_test(bad_batches),
+        cmocka_unit_test(bad_batches),           cmocka_unit_test(chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,36 @@ static inline struct graph *lenet(void)
     return g;
 }
 
+static inline int add_same(struct graph *g, const char *name, int x)
+{
+    int y = add_layer(g, "Conv", name, x, &(struct shape){ 4, { 4, 4, 3, 3 } });
+    node_set_ints(last_node(g), "pads", (int64_t[]){ 1, 1, 1, 1 }, 4);
+    return y;
+}
+
+/* Normalizations and what can follow them: a ReLU, an addition of what came before, comes later or is their
+ * own input, both; and twice what must stay by itself. */
+static inline struct graph *residuals(void)
+{
+    struct err e;
+    struct graph *g = graph_new("residuals");
+    int x = graph_add_input(g, "image", &(struct shape){ 3, { 4, 6, 6 } }, &e), y, z;
+    x = add_layer(g, "Relu", "relu0", add_norm(g, "norm0", add_same(g, "conv0", x), 4), NULL);
+    y = add_norm(g, "norm1", add_same(g, "conv1", x), 4);
+    x = add_layer(g, "Relu", "relu1", add_join(g, "Add", "add1", x, y), NULL);
+    y = add_norm(g, "norm2", add_same(g, "conv2", x), 4);
+    z = add_norm(g, "norm3", add_same(g, "conv3", x), 4);
+    x = add_layer(g, "Relu", "relu2", add_join(g, "Add", "add2", y, z), NULL);
+    x = add_join(g, "Add", "add3", add_norm(g, "norm4", x, 4), x);
+    y = add_norm(g, "norm5", add_same(g, "conv5", x), 4); /* read twice */
+    x = add_join(g, "Add", "add4", add_layer(g, "Relu", "relu4", y, NULL), y);
+    y = add_norm(g, "norm6", x, 4); /* an output of the network */
+    g->output[g->outputs++] = y;
+    x = add_layer(g, "Flatten", "flat", add_layer(g, "Relu", "relu6", y, NULL), NULL);
+    g->output[g->outputs++] = add_dense(g, "head", x, 5, 144);
+    return g;
+}
+
 /* Branches that meet: two residual blocks with normalization, a concatenation, an alias read twice. */
 static inline struct graph *branches(void)
 {

@@ -102,6 +102,7 @@ static int allocate(struct net *n, struct err *e)
     size_t values = (size_t)n->graph->values;
     n->step.x = mem_array(values, sizeof *n->step.x);
     n->step.g = mem_array(values, sizeof *n->step.g);
+    n->step.tail = p->tail;
     n->step.kept = mem_array((size_t)n->graph->nodes, sizeof *n->step.kept);
     n->step.scratch = mem_array((size_t)p->threads, sizeof *n->step.scratch);
     n->step.fresh = mem_array((size_t)n->graph->nodes, sizeof *n->step.fresh);
@@ -133,28 +134,39 @@ static void convert_constants(struct net *n)
     }
 }
 
-/* Does another input of the node use the same memory? */
-static bool is_shared(const struct net *n, const struct node *node, int input)
-{
-    for (int k = 0; k < node->inputs; k++)
-        if (k != input && node->input[k] >= 0 &&
-            n->plan.root[node->input[k]] == n->plan.root[node->input[input]])
-            return true;
-    return false;
-}
-
-/* Gradients that this node's backward is the first to put something into. */
-static void find_first(struct net *n, int i)
+/* Is this the only one among what node i reads that uses this memory? */
+static bool is_only(const struct net *n, int i, int value)
 {
     const struct node *node = &n->graph->node[i];
+    int root = n->plan.root[value], same = 0, other = n->plan.tail[i].other;
+    for (int k = 0; k < node->inputs; k++)
+        same += node->input[k] >= 0 && n->plan.root[node->input[k]] == root;
+    return same + (other >= 0 && n->plan.root[other] == root) == 1;
+}
+
+/* Is the gradient of this value there, and first written when position `turn` goes backward? */
+static bool is_first(const struct net *n, int turn, int value)
+{
+    return value >= 0 && n->graph->value[value].kind != VALUE_PARAM && n->step.g[value] &&
+           n->plan.first_writer[n->plan.root[value]] == turn;
+}
+
+/* Gradients that the node at this position is the first to put something into. */
+static void find_first(struct net *n, int turn)
+{
+    int i = n->plan.runs[turn];
+    if (i < 0)
+        return;
+    const struct node *node = &n->graph->node[i];
+    struct tail *tail = &n->plan.tail[i];
     for (int k = 0; k < node->inputs; k++) {
-        int v = node->input[k];
-        if (v < 0 || n->graph->value[v].kind == VALUE_PARAM || !n->step.g[v] ||
-            n->plan.first_writer[n->plan.root[v]] != i)
+        if (!is_first(n, turn, node->input[k]))
             continue;
-        bool writes = node->op->backward_writes >> k & 1 && !is_shared(n, node, k);
+        bool writes = node->op->backward_writes >> k & 1 && is_only(n, i, node->input[k]);
         *(writes ? &n->step.fresh[i] : &n->zero[i]) |= 1u << k;
     }
+    if (is_first(n, turn, tail->other))
+        tail->other_fresh = is_only(n, i, tail->other);
 }
 
 static void wire(struct net *n)
@@ -259,9 +271,10 @@ void net_forward(struct net *n, int samples, bool training, uint64_t tick)
     s->blocks = (samples + LANES - 1) / LANES;
     s->training = training;
     s->tick = tick;
-    for (int i = 0; i < n->graph->nodes; i++) {
-        const struct node *node = &n->graph->node[i];
-        if (plan_is_alias(&n->plan, node) || !shape_count(&n->graph->value[node->output[0]].shape))
+    for (int turn = 0; turn < n->graph->nodes; turn++) {
+        int i = n->plan.runs[turn];
+        if (i < 0 || plan_is_alias(&n->plan, &n->graph->node[i]) ||
+            !shape_count(&n->graph->value[n->graph->node[i].output[0]].shape))
             continue;
         run_stage(n, i, NET_FORWARD_REDUCE);
         run_stage(n, i, NET_FORWARD);
@@ -291,12 +304,15 @@ static void zero_part(void *arg, int lo, int hi, int thread)
     memset(z->at + (size_t)lo * z->part, 0, (size_t)(hi - lo) * z->part * sizeof *z->at);
 }
 
-/* Does a gradient arrive at one of its outputs? */
-static bool has_gradient(const struct net *n, const struct node *node)
+/* Does a gradient arrive at one of its outputs, or at the end of its tail? */
+static bool has_gradient(const struct net *n, int i)
 {
-    for (int k = 0; k < node->outputs; k++)
-        if (n->step.g[node->output[k]] && shape_count(&n->graph->value[node->output[k]].shape))
+    const struct node *node = &n->graph->node[i];
+    for (int k = 0; k < node->outputs; k++) {
+        int v = k ? node->output[k] : n->plan.tail[i].out;
+        if (n->step.g[v] && shape_count(&n->graph->value[v].shape))
             return true;
+    }
     return false;
 }
 
@@ -304,9 +320,9 @@ void net_backward(struct net *n)
 {
     assert(n->train && n->step.blocks);
     run(n, zero_part, &(struct zeroing){ n->gradients, LANES }, (int)(n->plan.gradients / LANES));
-    for (int i = n->graph->nodes - 1; i >= 0; i--) {
-        const struct node *node = &n->graph->node[i];
-        if (!has_gradient(n, node) || plan_is_alias(&n->plan, node))
+    for (int turn = n->graph->nodes - 1; turn >= 0; turn--) {
+        int i = n->plan.runs[turn];
+        if (i < 0 || !has_gradient(n, i) || plan_is_alias(&n->plan, &n->graph->node[i]))
             continue;
         run_stage(n, i, NET_BACKWARD_REDUCE);
         run_stage(n, i, NET_BACKWARD);

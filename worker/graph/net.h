@@ -19,6 +19,7 @@ struct net_options {
     int batch;           /* samples; rounded up to blocks of 16 */
     bool train;          /* plan gradients too */
     bool input_gradient; /* with train: of the input too */
+    bool apart;          /* every node by itself, so that every activation can be read */
     uint64_t seed;       /* for dropout */
     size_t limit;        /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
     const struct kernels *kernels; /* NULL: the best of this CPU */
@@ -45,8 +46,9 @@ real *net_output_gradient(struct net *n, int index);    /* fill it before net_ba
 void net_backward(struct net *n);                       /* zeroes, then fills, the parameter gradients */
 real *net_gradients(struct net *n);                     /* layout of graph->param */
 real *net_input_gradient(struct net *n);                /* NULL unless it was asked for */
-const real *net_value(const struct net *n, int value);  /* an activation of the last forward; NULL when its
-                                                           memory was reused (eval) unless watched */
+/* an activation of the last forward; NULL when its memory was reused (eval) unless watched, or when it lies
+ * within a chain of nodes that run in one pass (options.apart) */
+const real *net_value(const struct net *n, int value);
 /* From now on each stage's seconds are added to seconds[node][stage], which the caller owns and sets to zero;
  * NULL: no longer. On one thread CPU time, on several what a clock says. */
 void net_profile(struct net *n, double (*seconds)[NET_STAGES]);

@@ -1,6 +1,7 @@
 #include "worker/graph/plan.h"
 
 #include "base/mem.h"
+#include "worker/graph/chain.h"
 #include "worker/graph/space.h"
 #include "worker/kernels/kernels.h"
 #include "worker/op/op.h"
@@ -18,6 +19,7 @@ struct planner {
     const struct graph *g;
     const struct net_options *o;
     struct plan *p;
+    int *turn;  /* per node: the position at which it runs */
     int *last;  /* per root: last time its activation is read */
     bool *ends; /* per root: a graph output uses it */
     struct piece *piece;
@@ -71,11 +73,15 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
     p->g = mem_array(values, sizeof *p->g);
     p->kept = mem_array(nodes, sizeof *p->kept);
     p->first_writer = mem_array(values, sizeof *p->first_writer);
+    p->tail = mem_array(nodes, sizeof *p->tail);
+    p->runs = mem_array(nodes, sizeof *p->runs);
+    p->gone = mem_array(values, sizeof *p->gone);
+    w->turn = mem_array(nodes, sizeof *w->turn);
     w->last = mem_array(values, sizeof *w->last);
     w->ends = mem_array(values, sizeof *w->ends);
     w->piece = mem_array(2 * values + nodes, sizeof *w->piece);
-    if (!p->root || !p->wanted || !p->lasting || !p->x || !p->g || !p->kept || !p->first_writer || !w->last ||
-        !w->ends || !w->piece)
+    if (!p->root || !p->wanted || !p->lasting || !p->x || !p->g || !p->kept || !p->first_writer || !p->tail ||
+        !p->runs || !p->gone || !w->turn || !w->last || !w->ends || !w->piece)
         return err_set(e, ERR_NOMEM, "Out of memory for the plan of the network");
     for (int v = 0; v < g->values; v++) {
         p->root[v] = v;
@@ -89,6 +95,7 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
 
 static void planner_deinit(struct planner *w)
 {
+    free(w->turn);
     free(w->last);
     free(w->ends);
     free(w->piece);
@@ -144,26 +151,39 @@ static void read_at(struct planner *w, int v, int time)
         w->last[root] = time;
 }
 
+static int find_chains(struct planner *w)
+{
+    struct plan *p = w->p;
+    int r = chain_find(w->g, w->o->train, w->o->apart, p->wanted, p->tail, w->turn, p->gone);
+    for (int i = 0; i < w->g->nodes; i++)
+        p->runs[i] = -1;
+    for (int i = w->g->nodes - 1; i >= 0 && r == 0; i--) /* the head of a chain comes last: it stays */
+        p->runs[w->turn[i]] = i;
+    return r;
+}
+
 static void find_lives(struct planner *w)
 {
     const struct graph *g = w->g;
     for (int i = 0; i < g->nodes; i++) {
         const struct node *n = &g->node[i];
+        int turn = w->turn[i];
         for (int k = 0; k < n->outputs; k++)
-            read_at(w, n->output[k], w->o->train ? g->nodes + 1 : forward_time(i));
+            read_at(w, n->output[k], w->o->train ? g->nodes + 1 : forward_time(turn));
         for (int k = 0; k < n->inputs; k++)
-            read_at(w, n->input[k], forward_time(i));
+            read_at(w, n->input[k], forward_time(turn));
         if (!w->p->wanted[n->output[0]] || plan_is_alias(w->p, n))
             continue;
         for (int k = 0; k < n->inputs; k++) {
             if (n->op->backward_needs_inputs >> k & 1)
-                read_at(w, n->input[k], backward_time(g, i));
-            if (n->input[k] >= 0) /* nodes come in order: the last consumer stays */
-                w->p->first_writer[w->p->root[n->input[k]]] = i;
+                read_at(w, n->input[k], backward_time(g, turn));
+            int *first = n->input[k] < 0 ? NULL : &w->p->first_writer[w->p->root[n->input[k]]];
+            if (first && *first < turn)
+                *first = turn;
         }
         for (int k = 0; k < n->outputs; k++)
             if (n->op->backward_needs_outputs >> k & 1)
-                read_at(w, n->output[k], backward_time(g, i));
+                read_at(w, n->output[k], backward_time(g, turn));
     }
     read_at(w, g->input, end_time(w));
     for (int v = 0; v < g->values; v++) {
@@ -171,7 +191,7 @@ static void find_lives(struct planner *w)
             read_at(w, v, end_time(w));
             w->p->first_writer[v] = -1;
         }
-        w->p->lasting[v] = w->last[v] >= g->nodes + 1;
+        w->p->lasting[v] = w->last[v] >= g->nodes + 1 && !w->p->gone[v];
     }
 }
 
@@ -199,7 +219,7 @@ static int add_pieces(struct planner *w)
     int r = 0;
     for (int v = 0; v < g->values && r == 0; v++) {
         const struct value *value = &g->value[v];
-        if (!is_activation(value) || w->p->root[v] != v)
+        if (!is_activation(value) || w->p->root[v] != v || w->p->gone[v])
             continue;
         size_t bytes = (size_t)shape_count(&value->shape) * LANES * sizeof(real);
         r = add_piece(w, bytes, &w->p->x[v], value->producer < 0 ? 0 : forward_time(value->producer),
@@ -213,7 +233,8 @@ static int add_pieces(struct planner *w)
         const struct node *n = &g->node[i];
         size_t bytes = n->op->keep ? n->op->keep(g, n) : 0;
         if (bytes)
-            r = add_piece(w, (bytes + 63) / 64 * 64, &w->p->kept[i], forward_time(i), backward_time(g, i));
+            r = add_piece(w, (bytes + 63) / 64 * 64, &w->p->kept[i], forward_time(w->turn[i]),
+                          backward_time(g, w->turn[i]));
     }
     return r;
 }
@@ -290,8 +311,11 @@ int plan_make(const struct graph *g, const struct net_options *o, struct plan *p
         goto out;
     find_roots(&w);
     find_wanted(&w);
-    find_lives(&w);
-    r = add_pieces(&w);
+    r = find_chains(&w);
+    if (r == 0) {
+        find_lives(&w);
+        r = add_pieces(&w);
+    }
     if (r == 0)
         r = place_pieces(&w);
     if (r < 0) {
@@ -320,5 +344,8 @@ void plan_free(struct plan *p)
     free(p->g);
     free(p->kept);
     free(p->first_writer);
+    free(p->tail);
+    free(p->runs);
+    free(p->gone);
     *p = (struct plan){ 0 };
 }

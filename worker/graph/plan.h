@@ -18,6 +18,8 @@
 #define PLAN_NONE  SIZE_MAX
 #define PLAN_BATCH (1 << 20) /* samples at most */
 
+struct tail;
+
 struct plan {
     int blocks, threads;
     int *root;     /* per value: the value whose memory it uses (itself, or through pass_shape_only nodes) */
@@ -26,7 +28,10 @@ struct plan {
     size_t *x;     /* per value: byte offset of the activation, PLAN_NONE for parameters and constants */
     size_t *g;     /* per value: byte offset of the gradient or PLAN_NONE */
     size_t *kept;  /* per node: byte offset of what it keeps or PLAN_NONE */
-    int *first_writer; /* per root: node whose backward writes the gradient first; -1: the caller does */
+    int *first_writer; /* per root: position whose backward writes the gradient first; -1: the caller does */
+    struct tail *tail; /* per node: what it does for those behind it (chain.h) */
+    int *runs;         /* per position in the order of nodes: the node that runs there, -1: none */
+    bool *gone;        /* per value: inside a chain, never made */
     size_t arena;      /* bytes of all of that */
     size_t scratch;    /* bytes per thread */
     size_t constants;  /* elements of the CONST values */

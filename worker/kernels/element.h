@@ -32,6 +32,17 @@ struct quant_range {
     real scale, zero, low, high;
 };
 
+/* A normalization of one channel and what is done behind it. */
+struct norm {
+    real mean, factor, shift;
+    bool relu; /* f: ReLU or nothing */
+};
+
+/* Its gradient; the factor is 0 for unused lanes. */
+struct norm_slope {
+    real factor[LANES], shift, slope;
+};
+
 struct element {
     void (*sum)(real *y, const real *a, const real *b, size_t count, real factor); /* y = a + factor * b */
     void (*add)(real *y, const real *x, size_t count, real factor);                /* y += factor * x */
@@ -48,13 +59,15 @@ struct element {
 
     /* sum[l] += (x - centre)^power, power 1 or 2 */
     void (*norm_sum)(real sum[LANES], const real *x, size_t count, real centre, int power);
-    void (*norm)(real *y, const real *x, size_t count, real mean, real factor, real shift);
-    /* sum_dy[l] += dy, product[l] += dy * (x - mean) */
-    void (*norm_back_sum)(real sum_dy[LANES], real product[LANES], const real *dy, const real *x,
-                          size_t count, real mean);
-    /* dx += factor[l] * (dy - shift - (x - mean) * slope) */
-    void (*norm_back)(real *dx, const real *dy, const real *x, size_t count, const real factor[LANES],
-                      real mean, real shift, real slope);
+    /* y = f((x - mean) * factor + shift + other); other may be NULL */
+    void (*norm)(real *y, const real *x, const real *other, size_t count, const struct norm *n);
+    /* With dz: dy where the ReLU lets it through. That is told by x; where something was added by the output
+     * y, which else is NULL. sum_dz[l] += dz, product[l] += dz * (x - mean) */
+    void (*norm_back_sum)(real sum_dz[LANES], real product[LANES], const real *dy, const real *x,
+                          const real *y, size_t count, const struct norm *n);
+    /* dx += factor[l] * (dz - shift - (x - mean) * slope) */
+    void (*norm_back)(real *dx, const real *dy, const real *x, const real *y, size_t count,
+                      const struct norm *n, const struct norm_slope *slope, bool add);
 };
 
 /* The pixels under a window that lie in the image, and their numbers in the kernel. */

@@ -87,43 +87,124 @@ static void norm_sum(real sum[LANES], const real *x, size_t count, real centre, 
         *(vec_any *)(sum + p * VEC) = total[p];
 }
 
-static void norm(real *y, const real *x, size_t count, real mean, real factor, real shift)
+INLINE void norm_loop(real *y, const real *x, const real *other, size_t count, const struct norm *n,
+                      const bool adds, const bool relu)
 {
-    for (size_t i = 0; i < count; i += VEC)
-        store(y + i, (load(x + i) - mean) * factor + shift);
+    const vec mean = all(n->mean), factor = all(n->factor), shift = all(n->shift);
+    for (size_t i = 0; i < count; i += VEC) {
+        vec v = (load(x + i) - mean) * factor + shift;
+        if (adds)
+            v += load(other + i);
+        store(y + i, relu ? pick(v < 0, all(0), v) : v);
+    }
 }
 
-static void norm_back_sum(real sum_dy[LANES], real product[LANES], const real *dy, const real *x,
-                          size_t count, real mean)
+static void norm(real *y, const real *x, const real *other, size_t count, const struct norm *n)
+{
+    if (other && n->relu)
+        norm_loop(y, x, other, count, n, true, true);
+    else if (other)
+        norm_loop(y, x, other, count, n, true, false);
+    else if (n->relu)
+        norm_loop(y, x, other, count, n, false, true);
+    else
+        norm_loop(y, x, other, count, n, false, false);
+}
+
+/* What tells whether a gradient passes the ReLU. */
+enum gate { GATE_OPEN, GATE_X, GATE_Y };
+
+static enum gate gate_of(const struct norm *n, const real *y)
+{
+    return !n->relu ? GATE_OPEN : y ? GATE_Y : GATE_X;
+}
+
+/* dz at number i. */
+INLINE vec gated(const real *dy, vec x, const real *y, size_t i, const struct norm *n, const enum gate gate)
+{
+    vec seen = (x - n->mean) * n->factor + n->shift, all_of_it = load(dy + i);
+    if (gate == GATE_OPEN)
+        return all_of_it;
+    if (gate == GATE_Y)
+        seen = load(y + i);
+    return pick(seen > 0, all_of_it, all(0));
+}
+
+INLINE void back_sum_loop(vec one[PARTS], vec two[PARTS], const real *dy, const real *x, const real *y,
+                          size_t count, const struct norm *n, const enum gate gate)
+{
+    for (size_t i = 0; i < count; i += LANES)
+        EACH (p, PARTS) {
+            vec at = load(x + i + p * VEC), dz = gated(dy, at, y, i + p * VEC, n, gate);
+            one[p] += dz;
+            two[p] += dz * (at - n->mean);
+        }
+}
+
+static void norm_back_sum(real sum_dz[LANES], real product[LANES], const real *dy, const real *x,
+                          const real *y, size_t count, const struct norm *n)
 {
     vec one[PARTS], two[PARTS];
     EACH (p, PARTS) {
-        one[p] = *(const vec_any *)(sum_dy + p * VEC);
+        one[p] = *(const vec_any *)(sum_dz + p * VEC);
         two[p] = *(const vec_any *)(product + p * VEC);
     }
-    for (size_t i = 0; i < count; i += LANES)
-        EACH (p, PARTS) {
-            vec g = load(dy + i + p * VEC);
-            one[p] += g;
-            two[p] += g * (load(x + i + p * VEC) - mean);
-        }
+    switch (gate_of(n, y)) {
+    case GATE_OPEN:
+        back_sum_loop(one, two, dy, x, y, count, n, GATE_OPEN);
+        break;
+    case GATE_X:
+        back_sum_loop(one, two, dy, x, y, count, n, GATE_X);
+        break;
+    case GATE_Y:
+        back_sum_loop(one, two, dy, x, y, count, n, GATE_Y);
+        break;
+    }
     EACH (p, PARTS) {
-        *(vec_any *)(sum_dy + p * VEC) = one[p];
+        *(vec_any *)(sum_dz + p * VEC) = one[p];
         *(vec_any *)(product + p * VEC) = two[p];
     }
 }
 
-static void norm_back(real *dx, const real *dy, const real *x, size_t count, const real factor[LANES],
-                      real mean, real shift, real slope)
+INLINE void back_loop(real *dx, const real *dy, const real *x, const real *y, size_t count,
+                      const struct norm *n, const struct norm_slope *s, const enum gate gate, const bool add)
 {
     vec f[PARTS];
     EACH (p, PARTS)
-        f[p] = *(const vec_any *)(factor + p * VEC);
+        f[p] = *(const vec_any *)(s->factor + p * VEC);
     for (size_t i = 0; i < count; i += LANES)
         EACH (p, PARTS) {
-            size_t at = i + p * VEC;
-            store(dx + at, load(dx + at) + f[p] * (load(dy + at) - shift - (load(x + at) - mean) * slope));
+            vec from = load(x + i + p * VEC), dz = gated(dy, from, y, i + p * VEC, n, gate);
+            vec share = f[p] * (dz - s->shift - (from - n->mean) * s->slope);
+            if (add)
+                share += load(dx + i + p * VEC);
+            store(dx + i + p * VEC, share);
         }
+}
+
+INLINE void back_gate(real *dx, const real *dy, const real *x, const real *y, size_t count,
+                      const struct norm *n, const struct norm_slope *s, const bool add)
+{
+    switch (gate_of(n, y)) {
+    case GATE_OPEN:
+        back_loop(dx, dy, x, y, count, n, s, GATE_OPEN, add);
+        break;
+    case GATE_X:
+        back_loop(dx, dy, x, y, count, n, s, GATE_X, add);
+        break;
+    case GATE_Y:
+        back_loop(dx, dy, x, y, count, n, s, GATE_Y, add);
+        break;
+    }
+}
+
+static void norm_back(real *dx, const real *dy, const real *x, const real *y, size_t count,
+                      const struct norm *n, const struct norm_slope *s, bool add)
+{
+    if (add)
+        back_gate(dx, dy, x, y, count, n, s, true);
+    else
+        back_gate(dx, dy, x, y, count, n, s, false);
 }
 
 const struct element SYMBOL(element_, KERNEL_SET) = {

@@ -140,6 +140,6 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     .weight = -1, .bias = -1, .teardown = setup_teardown, .items = broadcast_items, .forward = forward,      \
     .backward_reduce = backward_reduce, .backward = backward
 
-const struct op op_add = { .name = "Add", .setup = setup_two, ADD };
+const struct op op_add = { .name = "Add", .setup = setup_two, .role = TAIL_ADD, ADD };
 const struct op op_sub = { .name = "Sub", .setup = setup_two, ADD };
 const struct op op_sum = { .name = "Sum", .setup = setup_sum, ADD };

@@ -18,6 +18,7 @@ struct batchnorm {
 struct statistics {
     real mean, scale;         /* scale = 1 / sqrt(variance + epsilon) */
     real sum_dy, sum_product; /* of dy and of dy * (x - mean) * scale */
+    double first, second;     /* sums in the making */
 };
 
 static int setup(struct graph *g, struct node *n, struct err *e)
@@ -66,20 +67,28 @@ static int lanes_of(const struct step *s, int block)
     return rest < LANES ? rest : LANES;
 }
 
-/* Sum of (x - centre)^power over the batch, power 1 or 2; per lane in real, the rest in double. */
-static double channel_sum(const struct step *s, const struct node *n, int channel, real centre, int power)
+static double valid_sum(const struct step *s, int block, const real lane[LANES])
 {
-    const struct batchnorm *t = n->state;
-    size_t step = setup_block(s->graph, n->input[X]);
     double total = 0;
-    for (int b = 0; b < s->blocks; b++) {
-        const real *x = s->x[n->input[X]] + b * step + (size_t)channel * t->pixels * LANES;
-        real sum[LANES] = { 0 };
-        s->kernels->element->norm_sum(sum, x, (size_t)t->pixels * LANES, centre, power);
-        for (int l = 0; l < lanes_of(s, b); l++)
-            total += (double)sum[l];
-    }
+    for (int l = 0; l < lanes_of(s, block); l++)
+        total += (double)lane[l];
     return total;
+}
+
+/* Take a block into a channel's mean (first) and sum of squared distances from it (second): the block's own
+ * by two passes while it is near, then both merged as in Chan, Golub and LeVeque 1979, equation 2.1. */
+static void gather_block(const struct step *s, const struct batchnorm *t, const real *x, int block,
+                         struct statistics *k)
+{
+    size_t plane = (size_t)t->pixels * LANES;
+    double before = (double)block * LANES * t->pixels, count = (double)lanes_of(s, block) * t->pixels;
+    real sum[LANES] = { 0 }, squares[LANES] = { 0 };
+    s->kernels->element->norm_sum(sum, x, plane, 0, 1);
+    double mean = valid_sum(s, block, sum) / count, centre = (double)(real)mean, apart = mean - k->first;
+    s->kernels->element->norm_sum(squares, x, plane, (real)mean, 2);
+    k->second += valid_sum(s, block, squares) - count * (mean - centre) * (mean - centre) +
+                 apart * apart * before * count / (before + count);
+    k->first += apart * count / (before + count);
 }
 
 /* The running statistics live in the graph, whatever weights a quantizer has put in place. */
@@ -96,13 +105,19 @@ static void forward_reduce(const struct step *s, const struct node *n, int lo, i
 {
     const struct batchnorm *t = n->state;
     struct statistics *kept = s->kept[n - s->graph->node];
+    size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     double count = (double)s->samples * t->pixels;
     (void)thread;
+    for (int c = lo; kept && c < hi; c++)
+        kept[c] = (struct statistics){ 0 };
+    for (int b = 0; kept && s->training && b < s->blocks; b++)
+        for (int c = lo; c < hi; c++)
+            gather_block(s, t, s->x[n->input[X]] + b * block + c * plane, b, &kept[c]);
     for (int c = lo; kept && c < hi; c++) {
         double mean = (double)s->x[n->input[MEAN]][c], variance = (double)s->x[n->input[VARIANCE]][c];
         if (s->training) {
-            mean = channel_sum(s, n, c, 0, 1) / count;
-            variance = channel_sum(s, n, c, (real)mean, 2) / count;
+            mean = kept[c].first;
+            variance = kept[c].second / count;
             move_running(s, n->input[MEAN], c, mean, t->momentum);
             move_running(s, n->input[VARIANCE], c, variance, t->momentum);
         }
@@ -111,30 +126,38 @@ static void forward_reduce(const struct step *s, const struct node *n, int lo, i
     }
 }
 
-static struct statistics statistics_of(const struct step *s, const struct node *n, int c)
+/* What is done to channel c, the ReLU of the tail included. */
+static struct norm norm_of(const struct step *s, const struct node *n, int c)
 {
     const struct batchnorm *t = n->state;
     const struct statistics *kept = s->kept[n - s->graph->node];
-    if (kept)
-        return kept[c];
-    return (struct statistics){ .mean = s->x[n->input[MEAN]][c],
-                                .scale = 1 / real_sqrt(s->x[n->input[VARIANCE]][c] + t->epsilon) };
+    real scale = kept ? kept[c].scale : 1 / real_sqrt(s->x[n->input[VARIANCE]][c] + t->epsilon);
+    return (struct norm){ .mean = kept ? kept[c].mean : s->x[n->input[MEAN]][c],
+                          .factor = scale * s->x[n->input[GAMMA]][c],
+                          .shift = s->x[n->input[BETA]][c],
+                          .relu = step_tail(s, n)->relu };
+}
+
+/* The activation that the tail adds; NULL when there is none. */
+static const real *other_of(const struct step *s, const struct node *n)
+{
+    const struct tail *tail = step_tail(s, n);
+    return tail->other < 0 ? NULL : s->x[tail->other];
 }
 
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct batchnorm *t = n->state;
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
+    const real *x = s->x[n->input[X]], *other = other_of(s, n);
+    real *y = s->x[step_tail(s, n)->out];
     (void)thread;
-    for (int c = 0; c < t->channels; c++) {
-        struct statistics k = statistics_of(s, n, c);
-        real factor = k.scale * s->x[n->input[GAMMA]][c], beta = s->x[n->input[BETA]][c];
-        for (int b = lo; b < hi; b++) {
+    for (int b = lo; b < hi; b++)
+        for (int c = 0; c < t->channels; c++) {
+            struct norm k = norm_of(s, n, c);
             size_t at = b * block + c * plane;
-            s->kernels->element->norm(s->x[n->output[0]] + at, s->x[n->input[X]] + at, plane, k.mean, factor,
-                                      beta);
+            s->kernels->element->norm(y + at, x + at, other ? other + at : NULL, plane, &k);
         }
-    }
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -142,21 +165,23 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     const struct batchnorm *t = n->state;
     struct statistics *kept = s->kept[n - s->graph->node];
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
+    const real *x = s->x[n->input[X]], *dy = s->g[step_tail(s, n)->out];
+    const real *y = other_of(s, n) ? s->x[step_tail(s, n)->out] : NULL;
     (void)thread;
-    for (int c = lo; c < hi; c++) {
-        double sum_dy = 0, sum_product = 0;
-        for (int b = 0; b < s->blocks; b++) {
-            const real *x = s->x[n->input[X]] + b * block + c * plane;
-            const real *dy = s->g[n->output[0]] + b * block + c * plane;
+    for (int c = lo; c < hi; c++)
+        kept[c].first = kept[c].second = 0;
+    for (int b = 0; b < s->blocks; b++)
+        for (int c = lo; c < hi; c++) {
+            struct norm k = norm_of(s, n, c);
+            size_t at = b * block + c * plane;
             real one[LANES] = { 0 }, product[LANES] = { 0 };
-            s->kernels->element->norm_back_sum(one, product, dy, x, plane, kept[c].mean);
-            for (int l = 0; l < lanes_of(s, b); l++) {
-                sum_dy += (double)one[l];
-                sum_product += (double)product[l];
-            }
+            s->kernels->element->norm_back_sum(one, product, dy + at, x + at, y ? y + at : NULL, plane, &k);
+            kept[c].first += valid_sum(s, b, one);
+            kept[c].second += valid_sum(s, b, product);
         }
-        kept[c].sum_dy = (real)sum_dy;
-        kept[c].sum_product = (real)sum_product * kept[c].scale;
+    for (int c = lo; c < hi; c++) {
+        kept[c].sum_dy = (real)kept[c].first;
+        kept[c].sum_product = (real)kept[c].second * kept[c].scale;
         if (s->g[n->input[GAMMA]])
             s->g[n->input[GAMMA]][c] += kept[c].sum_product;
         if (s->g[n->input[BETA]])
@@ -165,26 +190,52 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
 }
 
 /* dx = gamma * scale * (dy - mean(dy) - xhat * mean(dy * xhat)); fixed statistics: the first term alone. */
-static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+static struct norm_slope slope_of(const struct step *s, const struct node *n, int c, int block,
+                                  const struct norm *k)
 {
     const struct batchnorm *t = n->state;
     const struct statistics *kept = s->kept[n - s->graph->node];
-    size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     real part = s->training ? 1 / ((real)s->samples * (real)t->pixels) : 0;
+    struct norm_slope slope = { .shift = kept[c].sum_dy * part,
+                                .slope = kept[c].sum_product * part * kept[c].scale };
+    for (int l = 0; l < lanes_of(s, block); l++)
+        slope.factor[l] = k->factor;
+    return slope;
+}
+
+/* The gradient of what the tail adds is what passes the ReLU. */
+static void backward_other(const struct step *s, const struct tail *tail, size_t at, size_t count)
+{
+    real *to = s->g[tail->other] + at;
+    const real *dy = s->g[tail->out] + at, *y = s->x[tail->out] + at;
+    if (tail->relu)
+        s->kernels->unary[UNARY_RELU].backward(to, dy, y, count, 0, 0, !tail->other_fresh);
+    else if (tail->other_fresh)
+        memcpy(to, dy, count * sizeof *to);
+    else
+        s->kernels->element->add(to, dy, count, 1);
+}
+
+static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const struct batchnorm *t = n->state;
+    const struct tail *tail = step_tail(s, n);
+    size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
+    const real *x = s->x[n->input[X]], *dy = s->g[tail->out];
+    const real *y = tail->other >= 0 ? s->x[tail->out] : NULL;
+    real *dx = s->g[n->input[X]];
     (void)thread;
-    for (int c = 0; s->g[n->input[X]] && c < t->channels; c++) {
-        struct statistics k = kept[c];
-        real factor = k.scale * s->x[n->input[GAMMA]][c];
-        real shift = k.sum_dy * part, slope = k.sum_product * part * k.scale;
-        for (int b = lo; b < hi; b++) {
+    for (int b = lo; b < hi; b++)
+        for (int c = 0; c < t->channels; c++) {
             size_t at = b * block + c * plane;
-            real lane_factor[LANES] = { 0 };
-            for (int l = 0; l < lanes_of(s, b); l++)
-                lane_factor[l] = factor;
-            s->kernels->element->norm_back(s->g[n->input[X]] + at, s->g[n->output[0]] + at,
-                                           s->x[n->input[X]] + at, plane, lane_factor, k.mean, shift, slope);
+            struct norm k = norm_of(s, n, c);
+            struct norm_slope slope = slope_of(s, n, c, b, &k);
+            if (dx)
+                s->kernels->element->norm_back(dx + at, dy + at, x + at, y ? y + at : NULL, plane, &k, &slope,
+                                               !step_fresh(s, n, X));
+            if (tail->other >= 0 && s->g[tail->other])
+                backward_other(s, tail, at, plane);
         }
-    }
 }
 
 const struct op op_batchnorm = {
@@ -200,4 +251,6 @@ const struct op op_batchnorm = {
     .backward_reduce = backward_reduce,
     .backward = backward,
     .backward_needs_inputs = 1,
+    .backward_writes = 1,
+    .role = TAIL_HEAD,
 };

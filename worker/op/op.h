@@ -18,6 +18,22 @@
 
 struct kernels;
 
+/* Nodes behind a node that it does in the same pass: y = relu(its own output + other), or a part of that.
+ * Without them out is its own output. */
+struct tail {
+    int out;          /* value that is written and whose gradient comes in */
+    int other;        /* value that is added, -1: none; its gradient is the operator's business, too */
+    bool other_fresh; /* nothing is in that gradient yet */
+    bool relu;
+};
+
+enum tail_role {
+    TAIL_NONE,
+    TAIL_HEAD, /* asks step_tail() */
+    TAIL_ADD,  /* can be in a tail: two inputs of one shape, plainly added */
+    TAIL_RELU
+};
+
 /* What an operator sees of a step. Pointers are indexed by value (see graph.h). */
 struct step {
     const struct graph *graph;
@@ -30,6 +46,7 @@ struct step {
                             CONST: its numbers as real */
     real **g;            /* gradients: same layouts; NULL where no gradient is wanted */
     void **kept;         /* per node: keep() bytes per block, from forward to backward */
+    struct tail *tail;   /* per node */
     uint32_t *fresh;     /* per node: bit i: backward is to write the gradient of input i, not to add to it */
     void **scratch;      /* per thread: the largest scratch() of all nodes, contents undefined */
 };
@@ -61,6 +78,7 @@ struct op {
     uint32_t backward_needs_inputs, backward_needs_outputs;
     /* Bit i: backward asks step_fresh() and then writes every number of input i's gradient. */
     uint32_t backward_writes;
+    enum tail_role role;
 
     uint64_t (*macs)(const struct graph *g, const struct node *n); /* per sample; NULL: 0 */
 };
@@ -69,6 +87,11 @@ struct op {
 static inline bool step_fresh(const struct step *s, const struct node *n, int input)
 {
     return s->fresh[n - s->graph->node] >> input & 1;
+}
+
+static inline const struct tail *step_tail(const struct step *s, const struct node *n)
+{
+    return &s->tail[n - s->graph->node];
 }
 
 extern const struct op *const op_list[];    /* NULL-terminated */

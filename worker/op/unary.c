@@ -88,6 +88,7 @@ static void backward(const struct step *s, const struct node *n, enum unary f, i
         .forward = forward_##symbol,                                                                         \
         .backward = backward_##symbol,                                                                       \
         .backward_writes = 1,                                                                                \
+        .role = f == UNARY_RELU ? TAIL_RELU : TAIL_NONE,                                                     \
         .backward_needs_##seen = 1,                                                                          \
     };
 
