@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static _Atomic int64_t countdown = -1; /* allocations that still succeed; negative: all of them */
 
@@ -60,8 +63,13 @@ void *mem_aligned(size_t alignment, size_t bytes)
     if (!size_add(bytes ? bytes : 1, alignment - 1, &whole) || whole > PTRDIFF_MAX || refuse())
         return NULL;
     whole &= ~(alignment - 1);
-    void *p = aligned_alloc(alignment, whole);
-    return p ? memset(p, 0, whole) : NULL;
+    const bool large = whole >= 2 * HUGE_PAGE;
+    void *p = NULL;
+    if (posix_memalign(&p, large && alignment < HUGE_PAGE ? HUGE_PAGE : alignment, whole))
+        return NULL;
+    if (large) /* 512 times fewer page faults and TLB entries; where there are none, it stays as it was */
+        madvise(p, whole & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
+    return memset(p, 0, whole);
 }
 
 char *mem_strdup(const char *text)

@@ -112,7 +112,7 @@ static void shuffle(struct feed *f, uint64_t epoch)
     f->epoch = epoch;
 }
 
-static const struct feed_type noise_feed = { shuffle, fill, NULL };
+static const struct feed_type noise_feed = { shuffle, fill, NULL, NULL };
 
 static int make_noise(struct bench *b, struct err *e)
 {

@@ -1,10 +1,10 @@
 /* dataset.c - a data set that does not fit: GIGABYTES (default 2) of 3x32x32 images in an .npz, read with 64
  * MiB for the pixels and the rest in a file, under RLIMIT_DATA, so that more memory would not be had. Then
  * samples at random through the mapping. Needs twice the size free in TMPDIR. */
-#include "worker/data/dataset.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
+#include "worker/data/lanes.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -105,6 +105,9 @@ static void read_back(const struct dataset *d)
     const struct split *s = &d->split[SPLIT_TRAIN];
     real *x = aligned_alloc(64, sizeof(real) * SAMPLE * LANES);
     struct rng r = rng_at(1, 2, 0);
+    struct lanes_table table;
+    struct lane lane[LANES] = { 0 };
+    lanes_table(d, &table);
     const int64_t start = clock_mono_ns();
 
     for (int i = 0; i < PUTS; i++) {
@@ -113,7 +116,9 @@ static void read_back(const struct dataset *d)
             fprintf(stderr, "sample %u is not what was written\n", index);
             exit(1);
         }
-        dataset_put(d, SPLIT_TRAIN, index, false, x, i % LANES);
+        lane[i % LANES].pixel = s->pixel + (size_t)index * SAMPLE;
+        if (i % LANES == LANES - 1)
+            lanes_put(d, &table, lane, LANES, false, x);
     }
     printf("samples at random into lanes: %.0f a second\n", PUTS / seconds_since(start));
     free(x);

@@ -27,6 +27,9 @@ static void known_answers(void **state)
     assert_int_equal(hash_crc32(0, "123456789", 9), 0xcbf43926);
     assert_int_equal(hash_crc32(hash_crc32(0, "1234", 4), "56789", 5), 0xcbf43926);
     assert_int_equal(hash_crc32(0, "", 0), 0);
+    const char *fox = "The quick brown fox jumps over the lazy dog";
+    for (size_t cut = 0; cut <= strlen(fox); cut++)
+        assert_int_equal(hash_crc32(hash_crc32(0, fox, cut), fox + cut, strlen(fox + cut)), 0x414fa339);
 }
 
 static void text_form(void **state)

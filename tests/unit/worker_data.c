@@ -1,6 +1,7 @@
 /* Data sets out of archives: what is read. */
 #include "base/mem.h"
 #include "tests/unit/data_files.h"
+#include "worker/data/lanes.h"
 #include "worker/inspect_dataset.h"
 
 static struct dataset *load(const char *format)
@@ -121,7 +122,9 @@ static void test_cifar(void **state)
 static void test_put(void **state)
 {
     struct dataset *d;
-    real x[3 * 4 * LANES] = { 0 };
+    struct lanes_table table;
+    struct lane lane[6];
+    real x[3 * 4 * LANES];
 
     (void)state;
     assert_non_null(d = dataset_new());
@@ -133,12 +136,15 @@ static void test_put(void **state)
         d->split[0].pixel[i] = (uint8_t)(i * 20);
     d->mean[1] = 0.5f;
     d->stddev[1] = 0.25f;
-    dataset_put(d, 0, 0, false, x, 5);
+    for (int i = 0; i < 6; i++)
+        lane[i] = (struct lane){ .pixel = d->split[0].pixel };
+    lanes_table(d, &table);
+    lanes_put(d, &table, lane, 6, false, x);
     assert_true(x[2 * LANES + 5] == (real)40 / 255);
     assert_true(x[6 * LANES + 5] == ((real)120 / 255 - 0.5f) / 0.25f);
-    assert_true(x[6 * LANES + 4] == 0);
-    dataset_put(d, 0, 0, true, x, 7);
-    assert_true(x[(2 * 3 + 1) * LANES + 7] == ((real)120 / 255 - 0.5f) / 0.25f);
+    assert_true(x[6 * LANES + 6] == 0);
+    lanes_put(d, &table, lane, 6, true, x);
+    assert_true(x[(2 * 3 + 1) * LANES + 5] == ((real)120 / 255 - 0.5f) / 0.25f);
     dataset_free(d);
     dataset_free(NULL);
 }

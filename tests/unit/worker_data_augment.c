@@ -1,7 +1,7 @@
-/* Augmentations in a lane, and patches for super-resolution. */
+/* Augmentations, samples into lanes, and patches for super-resolution. */
 #include "base/mem.h"
 #include "tests/unit/temp.h"
-#include "worker/data/augment.h"
+#include "worker/data/lanes.h"
 #include "worker/data/patch.h"
 #include "worker/image/bicubic.h"
 #include "worker/image/color.h"
@@ -12,58 +12,44 @@ enum { C = 3, H = 6, W = 5, N = C * H * W };
 
 static struct err error;
 
-/* Pixel (c, y, x) of the lane holds 100 c + 10 y + x; black is -1 - c; the other lanes hold 7. */
-static struct augment_sample sample(real *x, bool nhwc)
+/* Pixel (c, y, x) is no other pixel's number; black is 0. */
+static int number(int c, int y, int x)
 {
-    struct augment_sample s = { x, 5, C, H, W, nhwc, { -1, -2, -3 } };
+    return y < 0 || y >= H || x < 0 || x >= W ? 0 : 1 + (c * H + y) * W + x;
+}
 
-    for (int i = 0; i < N * LANES; i++)
-        x[i] = 7;
-    for (int c = 0; c < C; c++)
+/* The changed sample, asked for in spans of every length. */
+static void change(const struct augment *a, int span, uint8_t out[C][H][W])
+{
+    uint8_t plane[H * W];
+
+    for (int c = 0; c < C; c++) {
+        for (int i = 0; i < H * W; i++)
+            plane[i] = (uint8_t)number(c, i / W, i % W);
         for (int y = 0; y < H; y++)
-            for (int u = 0; u < W; u++)
-                x[(nhwc ? (y * W + u) * C + c : (c * H + y) * W + u) * LANES + 5] =
-                    (real)(100 * c + 10 * y + u);
-    return s;
-}
-
-static int at(const struct augment_sample *s, int c, int y, int x)
-{
-    return (int)s->x[(s->nhwc ? (y * W + x) * C + c : (c * H + y) * W + x) * LANES + s->lane];
-}
-
-/* What pixel (y, x) shows when the image has been moved by (dy, dx). */
-static int moved(int c, int y, int x, int dy, int dx)
-{
-    const int fy = y - dy, fx = x - dx;
-
-    return fy < 0 || fy >= H || fx < 0 || fx >= W ? -1 - c : 100 * c + 10 * fy + fx;
-}
-
-static void others_untouched(const real *x)
-{
-    for (int i = 0; i < N * LANES; i++)
-        if (i % LANES != 5)
-            assert_true(x[i] == 7);
+            for (int from = 0; from < W; from += span)
+                augment_row(a, plane, H, W, y, from, W - from < span ? W - from : span, out[c][y] + from);
+    }
 }
 
 static void test_shift(void **state)
 {
     bool seen[5][5] = { { false } };
-    real x[N * LANES];
+    uint8_t x[C][H][W];
     int distances = 0;
 
     (void)state;
     for (uint64_t i = 0; i < 400; i++) {
-        struct augment_sample s = sample(x, i % 2);
         struct rng r = rng_at(1, 2, AUGMENT_DRAWS * i), same = r;
-        augment_shift(&s, 2, &r);
+        struct augment a = { 0 };
+        augment_shift(&a, 2, &r);
         const int dy = (int)rng_below(&same, 5) - 2, dx = (int)rng_below(&same, 5) - 2;
         assert_true(r.index == same.index);
-        for (int k = 0; k < N; k++)
-            assert_int_equal(at(&s, k / (H * W), k / W % H, k % W),
-                             moved(k / (H * W), k / W % H, k % W, dy, dx));
-        others_untouched(x);
+        change(&a, 1 + (int)(i % W), x);
+        for (int k = 0; k < N; k++) {
+            const int c = k / (H * W), y = k / W % H, u = k % W;
+            assert_int_equal(x[c][y][u], number(c, y - dy, u - dx));
+        }
         distances += !seen[dy + 2][dx + 2];
         seen[dy + 2][dx + 2] = true;
     }
@@ -72,21 +58,21 @@ static void test_shift(void **state)
 
 static void test_crop_flip(void **state)
 {
-    real x[N * LANES];
+    uint8_t x[C][H][W];
     int flips = 0;
 
     (void)state;
     for (uint64_t i = 0; i < 400; i++) {
-        struct augment_sample s = sample(x, i % 2);
         struct rng r = rng_at(1, 3, AUGMENT_DRAWS * i), same = r;
-        augment_crop_flip(&s, 4, &r);
-        const int dy = (int)rng_below(&same, 9) - 4, dx = (int)rng_below(&same, 9) - 4;
+        struct augment a = { 0 };
+        augment_crop_flip(&a, 7, &r); /* further than the image is wide */
+        const int dy = (int)rng_below(&same, 15) - 7, dx = (int)rng_below(&same, 15) - 7;
         const bool flip = rng_below(&same, 2) == 1;
+        change(&a, 1 + (int)(i % W), x);
         for (int k = 0; k < N; k++) {
             const int c = k / (H * W), y = k / W % H, u = k % W;
-            assert_int_equal(at(&s, c, y, u), moved(c, y, flip ? W - 1 - u : u, dy, dx));
+            assert_int_equal(x[c][y][u], number(c, y - dy, (flip ? W - 1 - u : u) - dx));
         }
-        others_untouched(x);
         flips += flip;
     }
     assert_in_range(flips, 160, 240);
@@ -94,23 +80,23 @@ static void test_crop_flip(void **state)
 
 static void test_cutout(void **state)
 {
-    real x[N * LANES];
+    uint8_t x[C][H][W];
     bool whole = false, cut = false;
 
     (void)state;
     for (uint64_t i = 0; i < 200; i++) {
-        struct augment_sample s = sample(x, i % 2);
         struct rng r = rng_at(1, 4, AUGMENT_DRAWS * i), same = r;
-        augment_cutout(&s, 3, &r);
+        struct augment a = { 0 };
+        augment_cutout(&a, H, W, 3, &r);
         const int top = (int)rng_below(&same, H) - 1, left = (int)rng_below(&same, W) - 1;
         int black = 0;
+        change(&a, 1 + (int)(i % W), x);
         for (int k = 0; k < N; k++) {
             const int c = k / (H * W), y = k / W % H, u = k % W;
             const bool in = y >= top && y < top + 3 && u >= left && u < left + 3;
-            assert_int_equal(at(&s, c, y, u), in ? -1 - c : 100 * c + 10 * y + u);
+            assert_int_equal(x[c][y][u], in ? 0 : number(c, y, u));
             black += in;
         }
-        others_untouched(x);
         whole = whole || black == 9 * C;
         cut = cut || black == 4 * C;
     }
@@ -119,16 +105,44 @@ static void test_cutout(void **state)
     assert_int_equal(augment_cutout_side(3, 40), 1);
 }
 
-static void test_black_is_normalised(void **state)
+/* Wider than what is laid out at a time; changed samples beside unchanged ones; channels normalised each by
+ * itself, black too. */
+static void test_lanes(void **state)
 {
+    enum { WIDE = 150 };
+    static uint8_t pixel[2][2 * WIDE];
+    static real x[2 * 2 * WIDE * LANES];
     struct dataset *d = dataset_new();
+    struct lanes_table table;
+    struct lane lane[LANES] = { { 0 } };
 
     (void)state;
     d->channels = 2;
+    d->height = 1;
+    d->width = WIDE;
     d->mean[1] = 0.5f;
     d->stddev[1] = 0.25f;
-    struct augment_sample s = augment_sample(d, true, NULL, 3);
-    assert_true(s.black[0] == 0 && s.black[1] == -2 && s.nhwc && s.lane == 3);
+    for (int i = 0; i < 2 * 2 * WIDE; i++)
+        pixel[i / (2 * WIDE)][i % (2 * WIDE)] = (uint8_t)(i * 7);
+    lanes_table(d, &table);
+    for (int i = 0; i < LANES; i++) {
+        lane[i].pixel = pixel[i % 2];
+        lane[i].change.dx = i;
+        lane[i].change.mirror = i == 4;
+    }
+    for (int k = 0; k < 4; k++) {
+        const bool nhwc = k & 1;
+        const int count = k & 2 ? LANES : 5;
+        memset(x, 0x7f, sizeof x);
+        lanes_put(d, &table, lane, count, nhwc, x);
+        for (int i = 0; i < 2 * WIDE * LANES; i++) {
+            const int at = i % LANES, c = i / LANES / WIDE, u = i / LANES % WIDE;
+            const int from = (at == 4 ? WIDE - 1 - u : u) - at;
+            const real byte = from < 0 ? 0 : pixel[at % 2][c * WIDE + from];
+            const real want = at >= count ? 0 : (byte / 255 - d->mean[c]) / d->stddev[c];
+            assert_true(x[(nhwc ? u * 2 + c : c * WIDE + u) * LANES + at] == want);
+        }
+    }
     dataset_free(d);
 }
 
@@ -260,7 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shift),      cmocka_unit_test(test_crop_flip),
-        cmocka_unit_test(test_cutout),     cmocka_unit_test(test_black_is_normalised),
+        cmocka_unit_test(test_cutout),     cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_patch_pick), cmocka_unit_test(test_patches_are_pieces_of_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

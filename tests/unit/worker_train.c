@@ -204,7 +204,7 @@ static void test_every_augmentation_is_a_function_of_seed_epoch_and_sample(void 
             pool_free(p);
         }
         assert_memory_equal(x[0], x[1], bytes);
-        assert_int_equal((*a)->apply == NULL, memcmp(x[0], x[2], bytes) == 0);
+        assert_int_equal((*a)->draw == NULL, memcmp(x[0], x[2], bytes) == 0);
         for (int lane = 2; lane < LANES; lane++)
             assert_true(x[0][3 * SIDE * SIDE * LANES + lane] == 0);
     }

@@ -1,95 +1,29 @@
 #include "worker/data/augment.h"
 
-struct augment_sample augment_sample(const struct dataset *d, bool nhwc, real *x, int lane)
-{
-    struct augment_sample s = { x, lane, d->channels, d->height, d->width, nhwc, { 0 } };
-
-    for (int c = 0; c < d->channels; c++)
-        s.black[c] = (real)((0 - d->mean[c]) / d->stddev[c]);
-    return s;
-}
-
-/* One channel of the sample as rows of pixels with strides. */
-struct channel {
-    real *x;
-    size_t row, step;
-    int height, width;
-};
-
-static struct channel channel_of(const struct augment_sample *s, int c)
-{
-    const size_t plane = (size_t)s->height * s->width, depth = (size_t)s->channels;
-    const size_t first = s->nhwc ? (size_t)c : c * plane, step = s->nhwc ? depth : 1;
-
-    return (struct channel){ s->x + first * LANES + s->lane, s->width * step * LANES, step * LANES, s->height,
-                             s->width };
-}
-
-static real *pixel(const struct channel *k, int y, int x)
-{
-    return k->x + (size_t)y * k->row + (size_t)x * k->step;
-}
-
-/* In place: walks against the direction of the move, so that nothing is overwritten before it is read. */
-static void move(const struct channel *k, int dy, int dx, real black)
-{
-    for (int i = 0; i < k->height; i++) {
-        const int y = dy > 0 ? k->height - 1 - i : i, from_y = y - dy;
-        for (int j = 0; j < k->width; j++) {
-            const int x = dx > 0 ? k->width - 1 - j : j, from_x = x - dx;
-            const bool inside = from_y >= 0 && from_y < k->height && from_x >= 0 && from_x < k->width;
-            *pixel(k, y, x) = inside ? *pixel(k, from_y, from_x) : black;
-        }
-    }
-}
-
-static void mirror(const struct channel *k)
-{
-    for (int y = 0; y < k->height; y++)
-        for (int left = 0, right = k->width - 1; left < right; left++, right--) {
-            const real keep = *pixel(k, y, left);
-            *pixel(k, y, left) = *pixel(k, y, right);
-            *pixel(k, y, right) = keep;
-        }
-}
+#include <string.h>
 
 static int distance(struct rng *r, int reach)
 {
     return (int)rng_below(r, 2 * (uint32_t)reach + 1) - reach;
 }
 
-void augment_shift(const struct augment_sample *s, int reach, struct rng *r)
+void augment_shift(struct augment *a, int reach, struct rng *r)
 {
-    const int dy = distance(r, reach), dx = distance(r, reach);
-
-    for (int c = 0; c < s->channels; c++) {
-        const struct channel k = channel_of(s, c);
-        move(&k, dy, dx, s->black[c]);
-    }
+    a->dy = distance(r, reach);
+    a->dx = distance(r, reach);
 }
 
-void augment_crop_flip(const struct augment_sample *s, int pad, struct rng *r)
+void augment_crop_flip(struct augment *a, int pad, struct rng *r)
 {
-    augment_shift(s, pad, r);
-    if (rng_below(r, 2) == 0)
-        return;
-    for (int c = 0; c < s->channels; c++) {
-        const struct channel k = channel_of(s, c);
-        mirror(&k);
-    }
+    augment_shift(a, pad, r);
+    a->mirror = rng_below(r, 2) == 1;
 }
 
-void augment_cutout(const struct augment_sample *s, int side, struct rng *r)
+void augment_cutout(struct augment *a, int height, int width, int side, struct rng *r)
 {
-    const int top = (int)rng_below(r, (uint32_t)s->height) - side / 2;
-    const int left = (int)rng_below(r, (uint32_t)s->width) - side / 2;
-
-    for (int c = 0; c < s->channels; c++) {
-        const struct channel k = channel_of(s, c);
-        for (int y = top < 0 ? 0 : top; y < top + side && y < k.height; y++)
-            for (int x = left < 0 ? 0 : left; x < left + side && x < k.width; x++)
-                *pixel(&k, y, x) = s->black[c];
-    }
+    a->top = (int)rng_below(r, (uint32_t)height) - side / 2;
+    a->left = (int)rng_below(r, (uint32_t)width) - side / 2;
+    a->side = side;
 }
 
 int augment_cutout_side(int height, int width)
@@ -97,4 +31,46 @@ int augment_cutout_side(int height, int width)
     const int shorter = height < width ? height : width;
 
     return shorter < 4 ? 1 : shorter / 4;
+}
+
+static int clamp(int i, int low, int high)
+{
+    return i < low ? low : i > high ? high : i;
+}
+
+/* Pixels [from, from + count) of a row that has been moved to the right by dx. */
+static void move_row(const uint8_t *source, int width, int dx, int from, int count, uint8_t *row)
+{
+    const int first = clamp(dx, from, from + count), end = clamp(width + dx, first, from + count);
+
+    memset(row, 0, (size_t)(first - from));
+    memcpy(row + (first - from), source + (first - dx), (size_t)(end - first));
+    memset(row + (end - from), 0, (size_t)(from + count - end));
+}
+
+static void reverse(uint8_t *row, int count)
+{
+    for (int i = 0, j = count - 1; i < j; i++, j--) {
+        const uint8_t keep = row[i];
+        row[i] = row[j];
+        row[j] = keep;
+    }
+}
+
+void augment_row(const struct augment *a, const uint8_t *plane, int height, int width, int y, int from,
+                 int count, uint8_t *row)
+{
+    const int from_y = y - a->dy;
+
+    if (from_y < 0 || from_y >= height)
+        memset(row, 0, (size_t)count);
+    else
+        move_row(plane + (size_t)from_y * width, width, a->dx, a->mirror ? width - from - count : from, count,
+                 row);
+    if (a->mirror)
+        reverse(row, count);
+    if (y < a->top || y >= a->top + a->side)
+        return;
+    const int left = clamp(a->left, from, from + count), end = clamp(a->left + a->side, left, from + count);
+    memset(row + (left - from), 0, (size_t)(end - left));
 }

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One load: which format it is, once known, and what was seen that is not in it. */
 struct load {
@@ -155,19 +156,4 @@ void dataset_free(struct dataset *d)
         free(d->class_name[c]);
     free(d->class_name);
     free(d);
-}
-
-void dataset_put(const struct dataset *d, int split, int64_t index, bool nhwc, real *x, int lane)
-{
-    const size_t plane = (size_t)d->height * d->width, channels = (size_t)d->channels;
-    const uint8_t *pixel = d->split[split].pixel + (size_t)index * channels * plane;
-    /* feature = c*plane + i for CHW, i*channels + c for HWC */
-    const size_t channel_step = (nhwc ? 1 : plane) * LANES, pixel_step = (nhwc ? channels : 1) * LANES;
-
-    for (size_t c = 0; c < channels; c++) {
-        const real mean = d->mean[c], deviation = d->stddev[c];
-        real *to = x + lane + c * channel_step;
-        for (size_t i = 0; i < plane; i++)
-            to[i * pixel_step] = ((real)pixel[c * plane + i] / 255 - mean) / deviation;
-    }
 }

@@ -1,4 +1,5 @@
 /* dataset.h - labelled images as bytes, split into train and test, in memory or in a mapped file.
+ * lanes.h makes numbers of them.
  *
  * Formats are a const struct per file and one list (data/list.c). Archives (tar, zip; gz/bz2/xz/zst around or
  * inside) are read by libarchive in archive.c, one member at a time, as streams, with hard limits. */
@@ -7,7 +8,6 @@
 
 #include "base/err.h"
 #include "worker/data/store.h"
-#include "worker/real.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,8 +74,5 @@ extern const struct dataset_builtin *const dataset_builtins[];
 int dataset_builtin(const char *name, uint64_t seed, struct dataset **d, struct err *e);
 
 void dataset_free(struct dataset *d);
-
-/* One sample into lane `lane` of x[feature][LANES], normalised: (pixel/255 - mean) / std. */
-void dataset_put(const struct dataset *d, int split, int64_t index, bool nhwc, real *x, int lane);
 
 #endif

@@ -165,3 +165,11 @@ void store_release(uint8_t *data, size_t mapped)
     else
         free(data);
 }
+
+void store_ahead(const uint8_t *data, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data & ~(page - 1);
+
+    /* a hint: what can't be fetched ahead is fetched when it is read */
+    madvise((void *)begin, (uintptr_t)data + bytes - begin, MADV_WILLNEED);
+}

@@ -47,4 +47,7 @@ int store_append(struct store *s, const void *bytes, size_t n, struct err *e);
 int store_take(struct store *s, uint8_t **data, size_t *mapped, struct err *e);
 void store_release(uint8_t *data, size_t mapped);
 
+/* Part of what store_take gave as a mapping will be read soon: have it fetched from disk meanwhile. */
+void store_ahead(const uint8_t *data, size_t bytes);
+
 #endif

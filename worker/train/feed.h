@@ -25,6 +25,8 @@ struct feed_type {
      */
     void (*fill)(struct feed *f, struct pool *p, int64_t start, int samples, int blocks, real *x,
                  const struct target *t);
+    /* These samples will be asked for next: begin what can go on by itself meanwhile. NULL: nothing can. */
+    void (*ahead)(struct feed *f, int64_t start, int samples);
     void (*free)(struct feed *f);
 };
 

@@ -7,32 +7,34 @@
 
 /* --- augmentations --- */
 
-static void apply_shift(const struct augment_sample *s, struct rng *r)
+static void draw_shift(struct augment *a, const struct dataset *d, struct rng *r)
 {
-    augment_shift(s, 2, r);
+    (void)d;
+    augment_shift(a, 2, r);
 }
 
-static void apply_crop_flip(const struct augment_sample *s, struct rng *r)
+static void draw_crop_flip(struct augment *a, const struct dataset *d, struct rng *r)
 {
-    augment_crop_flip(s, 4, r);
+    (void)d;
+    augment_crop_flip(a, 4, r);
 }
 
-static void apply_cutout(const struct augment_sample *s, struct rng *r)
+static void draw_cutout(struct augment *a, const struct dataset *d, struct rng *r)
 {
-    augment_cutout(s, augment_cutout_side(s->height, s->width), r);
+    augment_cutout(a, d->height, d->width, augment_cutout_side(d->height, d->width), r);
 }
 
-static void apply_crop_flip_cutout(const struct augment_sample *s, struct rng *r)
+static void draw_crop_flip_cutout(struct augment *a, const struct dataset *d, struct rng *r)
 {
-    apply_crop_flip(s, r);
-    apply_cutout(s, r);
+    draw_crop_flip(a, d, r);
+    draw_cutout(a, d, r);
 }
 
-static const struct augmentation none = { "none", 0, NULL }, shift = { "shift", 2, apply_shift },
-                                 crop_flip = { "crop-flip", AUGMENT_DRAWS, apply_crop_flip },
-                                 cutout = { "cutout", AUGMENT_DRAWS, apply_cutout },
+static const struct augmentation none = { "none", 0, NULL }, shift = { "shift", 2, draw_shift },
+                                 crop_flip = { "crop-flip", AUGMENT_DRAWS, draw_crop_flip },
+                                 cutout = { "cutout", AUGMENT_DRAWS, draw_cutout },
                                  crop_flip_cutout = { "crop-flip-cutout", AUGMENT_DRAWS,
-                                                      apply_crop_flip_cutout };
+                                                      draw_crop_flip_cutout };
 
 const struct augmentation *const augmentation_list[] = {
     &none, &shift, &crop_flip, &cutout, &crop_flip_cutout, NULL
@@ -112,6 +114,7 @@ int loader_new(const struct dataset *d, enum loader_part part, bool training, bo
         loader_free(l);
         return status;
     }
+    lanes_table(d, &l->table);
     loader_natural(l);
     *out = l;
     return 0;
@@ -153,16 +156,20 @@ struct fill {
     size_t features;
 };
 
-static void fill_lane(const struct loader *l, uint32_t sample, real *x, int lane)
+static size_t sample_bytes(const struct dataset *d)
+{
+    return (size_t)d->channels * (size_t)d->height * (size_t)d->width;
+}
+
+static struct lane lane_of(const struct loader *l, uint32_t sample)
 {
     const struct augmentation *a = l->augmentation;
-
-    dataset_put(l->dataset, l->split, sample, l->nhwc, x, lane);
-    if (!l->feed.augment || !a->apply)
-        return;
-    const struct augment_sample s = augment_sample(l->dataset, l->nhwc, x, lane);
+    struct lane lane = { .pixel = l->dataset->split[l->split].pixel + sample * sample_bytes(l->dataset) };
     struct rng r = rng_at(l->feed.seed, stream_of(STREAM_AUGMENT, l->feed.epoch), a->draws * sample);
-    a->apply(&s, &r);
+
+    if (l->feed.augment && a->draw)
+        a->draw(&lane.change, l->dataset, &r);
+    return lane;
 }
 
 static void fill_blocks(void *arg, int lo, int hi, int thread)
@@ -172,14 +179,14 @@ static void fill_blocks(void *arg, int lo, int hi, int thread)
     (void)thread;
 
     for (int b = lo; b < hi; b++) {
-        real *x = f->x + (size_t)b * f->features * LANES;
-        if ((b + 1) * LANES > f->samples)
-            memset(x, 0, f->features * LANES * sizeof *x);
-        for (int lane = 0; lane < LANES && b * LANES + lane < f->samples; lane++) {
-            uint32_t sample = l->order[f->start + b * LANES + lane];
-            fill_lane(l, sample, x, lane);
-            f->label[b * LANES + lane] = l->dataset->split[l->split].label[sample];
+        struct lane lane[LANES];
+        int count = 0;
+        for (; count < LANES && b * LANES + count < f->samples; count++) {
+            uint32_t sample = l->order[f->start + b * LANES + count];
+            lane[count] = lane_of(l, sample);
+            f->label[b * LANES + count] = l->dataset->split[l->split].label[sample];
         }
+        lanes_put(l->dataset, &l->table, lane, count, l->nhwc, f->x + (size_t)b * f->features * LANES);
     }
 }
 
@@ -187,11 +194,20 @@ static void fill(struct feed *feed, struct pool *p, int64_t start, int samples, 
                  const struct target *t)
 {
     const struct loader *l = (const struct loader *)feed;
-    const struct dataset *d = l->dataset;
-    struct fill f = { l, start,    samples,
-                      x, t->label, (size_t)d->channels * (size_t)d->height * (size_t)d->width };
+    struct fill f = { l, start, samples, x, t->label, sample_bytes(l->dataset) };
 
     pool_run(p, fill_blocks, &f, blocks);
+}
+
+/* Samples in a mapped file may have to come from the disk. */
+static void ahead(struct feed *feed, int64_t start, int samples)
+{
+    const struct loader *l = (const struct loader *)feed;
+    const struct split *s = &l->dataset->split[l->split];
+    const size_t bytes = sample_bytes(l->dataset);
+
+    for (int64_t i = start; s->mapped && i < start + samples && i < feed->count; i++)
+        store_ahead(s->pixel + l->order[i] * bytes, bytes);
 }
 
 static void free_feed(struct feed *f)
@@ -199,4 +215,4 @@ static void free_feed(struct feed *f)
     loader_free((struct loader *)f);
 }
 
-static const struct feed_type loader_type = { shuffle, fill, free_feed };
+static const struct feed_type loader_type = { shuffle, fill, ahead, free_feed };

@@ -2,15 +2,14 @@
 #ifndef WORKER_TRAIN_LOADER_H
 #define WORKER_TRAIN_LOADER_H
 
-#include "worker/data/augment.h"
-#include "worker/data/dataset.h"
+#include "worker/data/lanes.h"
 #include "worker/train/feed.h"
 
 /* A change to training samples; draws: how far apart the random numbers of two samples lie. */
 struct augmentation {
     const char *name;
     uint64_t draws;
-    void (*apply)(const struct augment_sample *s, struct rng *r); /* NULL: none */
+    void (*draw)(struct augment *a, const struct dataset *d, struct rng *r); /* NULL: none */
 };
 
 extern const struct augmentation *const augmentation_list[]; /* NULL-terminated; the first is "none" */
@@ -24,6 +23,7 @@ struct loader {
     uint32_t *order; /* owned: the present epoch's permutation of them */
     bool nhwc;
     const struct augmentation *augmentation;
+    struct lanes_table table;
 };
 
 enum loader_part {
@@ -31,8 +31,9 @@ enum loader_part {
     LOADER_TEST   /* what it is judged by */
 };
 
-/* The part of a data set. Without a test split of its own, a tenth of the training samples, drawn by the
- * seed, is the test part of training jobs, and everything is the test part when training is false. */
+/* The part of a data set, which is normalised already. Without a test split of its own, a tenth of the
+ * training samples, drawn by the seed, is the test part of training jobs, and everything is the test part
+ * when training is false. */
 int loader_new(const struct dataset *d, enum loader_part part, bool training, bool nhwc, uint64_t seed,
                struct loader **l, struct err *e);
 void loader_free(struct loader *l);    /* NULL is fine */

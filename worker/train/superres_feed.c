@@ -70,7 +70,7 @@ static void fill(struct feed *feed, struct pool *p, int64_t start, int samples, 
     pool_run(p, fill_blocks, &k, blocks);
 }
 
-static const struct feed_type patch_type = { shuffle, fill, free_feed };
+static const struct feed_type patch_type = { shuffle, fill, NULL, free_feed };
 
 static int64_t cover(const struct imageset_split *set, int size)
 {

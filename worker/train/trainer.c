@@ -304,6 +304,8 @@ int trainer_step(struct trainer *t, struct err *e)
     double rate = s->learning_rate * s->schedule->factor((double)t->at.step / (double)t->steps_total);
 
     t->feed->type->fill(t->feed, t->pool, t->at.sample, samples, blocks, net_input(t->net), &t->target);
+    if (t->feed->type->ahead)
+        t->feed->type->ahead(t->feed, t->at.sample + samples, s->batch_size);
     const real *teacher = ask_teacher(t, samples);
     net_forward(t->net, samples, true, (uint64_t)t->at.step);
     const struct loss_call call = { .y = net_output(t->net, 0),
