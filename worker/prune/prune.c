@@ -169,6 +169,16 @@ void prune_fix(struct prune *p, struct graph *g)
     p->fixed = true;
 }
 
+int prune_adopt(struct prune *p, struct graph *g, struct err *e)
+{
+    const int status = prune_locate(p, g, e);
+
+    for (int i = 0; !status && i < p->weights; i++)
+        for (size_t k = 0; k < p->weight[i].count; k++)
+            p->weight[i].doomed[k] = g->param[p->weight[i].offset + k] == 0;
+    return status;
+}
+
 double prune_sparsity(const struct prune *p, const struct graph *g, int i)
 {
     int64_t small = 0, total = 0;

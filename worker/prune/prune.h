@@ -83,6 +83,10 @@ void prune_update(struct prune *p);
 /* Rank once more at the full share; from now on the doomed are zero. */
 void prune_fix(struct prune *p, struct graph *g);
 
+/* After units were removed from the graph: the mask is now where the weights left are zero. total and marked
+ * stay those of the whole network. */
+int prune_adopt(struct prune *p, struct graph *g, struct err *e);
+
 /* Share of the weights of weight[i] (-1: of all) that are zero, or below a thousandth of their layer's root
  * mean square: what would hardly be missed. */
 double prune_sparsity(const struct prune *p, const struct graph *g, int i);

@@ -78,8 +78,7 @@ static int cut_chunks(struct quant *q, struct err *e)
     return 0;
 }
 
-/* Indices have changed with graph_finish: find everything again by name. */
-static int locate(struct quant *q, struct graph *g, struct err *e)
+int quant_locate(struct quant *q, struct graph *g, struct err *e)
 {
     char name[160];
 
@@ -91,6 +90,7 @@ static int locate(struct quant *q, struct graph *g, struct err *e)
     }
     struct layer *layers = NULL;
     int count, status = graph_layers(g, &layers, &count, e);
+    q->total = 0;
     for (int i = 0; !status && i < q->weights; i++) {
         struct quant_weight *w = &q->weight[i];
         const struct layer *l = layers;
@@ -150,7 +150,8 @@ int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, c
         if (leads[i])
             status = insert_activation(q, g, layers, plan, count, i, e);
     free(leads);
-    if (status || (status = graph_finish(g, e)) || (status = locate(q, g, e)) || (status = cut_chunks(q, e)))
+    if (status || (status = graph_finish(g, e)) || (status = quant_locate(q, g, e)) ||
+        (status = cut_chunks(q, e)))
         goto out;
     q->pass = kernels_best()->update;
     q->q = mem_aligned(64, g->param_count * sizeof *q->q + 64);

@@ -73,6 +73,10 @@ int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, c
               struct quant **q, struct err *e);
 void quant_free(struct quant *q);
 
+/* Find everything again by name: indices change with graph_finish, sizes when units are removed. A net of the
+ * graph, and the cut for parallel passes, must not be used any more after the latter. */
+int quant_locate(struct quant *q, struct graph *g, struct err *e);
+
 void quant_fit(struct quant *q, const struct graph *g); /* MSE-optimal scales from the weights */
 void quant_bind(struct quant *q, struct net *n);        /* the net reads the quantized weights */
 void quant_apply(struct quant *q, const struct graph *g,

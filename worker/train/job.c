@@ -10,6 +10,7 @@
 
 static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
 static const char *const sections_prune[] = { "prune", "train", NULL };
+static const char *const sections_compress[] = { "prune", "quantize", "overrides", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_none[] = { NULL };
 
@@ -23,6 +24,12 @@ static const struct kind kind_prune = { .name = "prune",
                                         .prunes = true,
                                         .trains = true,
                                         .sections = sections_prune };
+static const struct kind kind_compress = { .name = "compress",
+                                           .title = "Pruning, quantization and entropy coding in one",
+                                           .prunes = true,
+                                           .quantizes = true,
+                                           .trains = true,
+                                           .sections = sections_compress };
 static const struct kind kind_train = {
     .name = "train", .title = "Training in floating point", .trains = true, .sections = sections_train
 };
@@ -30,7 +37,8 @@ static const struct kind kind_evaluate = { .name = "evaluate",
                                            .title = "How good a model is, as it is",
                                            .sections = sections_none };
 
-const struct kind *const kind_list[] = { &kind_quantize, &kind_prune, &kind_train, &kind_evaluate, NULL };
+const struct kind *const kind_list[] = { &kind_quantize, &kind_prune,    &kind_compress,
+                                         &kind_train,    &kind_evaluate, NULL };
 
 const struct kind *kind_find(const char *name)
 {

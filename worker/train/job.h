@@ -48,6 +48,7 @@ struct job {
     /* findings */
     double float_value, trained_value, latent_value, value;
     double pruned_before, pruned_value; /* around the cut of the pruned weights */
+    int64_t units_removed;              /* filters and hidden units that were dead after it */
     int64_t samples;
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
     char weights_hash[72];

@@ -57,9 +57,11 @@ static json_t *make_result(const struct job *j)
     }
     if (j->kind->prunes)
         json_object_set_new(r, "prune",
-                            json_pack("{s:s, s:f, s:f, s:f}", "method", j->prune->rule.pruner->name,
+                            json_pack("{s:s, s:f, s:f, s:f, s:I, s:I}", "method", j->prune->rule.pruner->name,
                                       "sparsity", (double)j->prune->marked / (double)j->prune->total,
-                                      "before", j->pruned_before, "after", j->pruned_value));
+                                      "before", j->pruned_before, "after", j->pruned_value, "units_removed",
+                                      (json_int_t)j->units_removed, "parameters",
+                                      (json_int_t)graph_parameters(j->graph)));
     if (j->kind->quantizes) {
         set_text(r, "method", spec_text(j->spec, "/quantize/method", ""));
         json_object_set_new(r, "snap",

@@ -30,6 +30,20 @@ static void plan_layer(const json_t *spec, const char *name, bool outer, struct 
     }
 }
 
+/* A pruned weight is zero: its grid must have such a level. */
+static int check_zero(const struct grid *grid, const struct layer *layers,
+                      const struct quant_layer_plan *plan, int count, struct err *e)
+{
+    for (int i = 0; i < count; i++)
+        if (plan[i].weight_bits != 32 && (grid->odd || plan[i].weight_bits == 1)) {
+            err_set(e, ERR_INVALID,
+                    "pruned weights need a grid with a zero level: %s with %d bits has none (layer %s)",
+                    grid->name, plan[i].weight_bits, layers[i].name);
+            return err_at(e, grid->odd ? "/quantize/weights/grid" : "/quantize/weights/bits");
+        }
+    return 0;
+}
+
 static int check_grid(const struct grid *grid, const struct layer *layers,
                       const struct quant_layer_plan *plan, int count, struct err *e)
 {
@@ -58,6 +72,8 @@ int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, st
         plan_layer(j->spec, layers[i].name, i == 0 || i == *count - 1, &plan[i]);
     if (!status)
         status = check_grid(grid, layers, plan, *count, e);
+    if (!status && j->kind->prunes)
+        status = check_zero(grid, layers, plan, *count, e);
     free(layers);
     if (status)
         free(plan);
@@ -104,6 +120,8 @@ int job_prepare(struct job *j, struct err *e)
     status = calibrate(j, plan, count, e);
     if (!status)
         status = quant_new(j->graph, plan, count, grid, &j->quant, e);
+    if (!status && j->prune)
+        status = prune_locate(j->prune, j->graph, e);
     if (!status)
         quant_fit(j->quant, j->graph);
     for (int i = 0; i < count && !status; i++)

@@ -2,6 +2,7 @@
 #include "worker/train/job_parts.h"
 
 #include "api/spec.h"
+#include "worker/prune/dead.h"
 
 #include <string.h>
 
@@ -57,6 +58,21 @@ static int fix(struct job *j, struct trainer *t, struct err *e)
     return 0;
 }
 
+/* Filters and hidden units that are dead by now leave the network: what follows is faster, the file smaller.
+ */
+static int bury(struct job *j, struct err *e)
+{
+    int status = dead_remove(j->graph, &j->units_removed, e);
+
+    if (!status)
+        status = prune_adopt(j->prune, j->graph, e);
+    if (!status && j->units_removed)
+        events_log(j->events, "info", "%lld dead units removed: %lld of %lld parameters are left",
+                   (long long)j->units_removed, (long long)graph_parameters(j->graph),
+                   (long long)j->float_bytes / 4);
+    return status;
+}
+
 int job_prune(struct job *j, struct err *e)
 {
     const struct job_stage stage = {
@@ -66,7 +82,9 @@ int job_prune(struct job *j, struct err *e)
         .epochs_after = job_settings(j).epochs,
         .after = fix,
     };
-    const int status = make(j, e);
+    int status = make(j, e);
 
-    return status ? status : job_stage(j, &stage, e);
+    if (!status)
+        status = job_stage(j, &stage, e);
+    return status ? status : bury(j, e);
 }

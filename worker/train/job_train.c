@@ -2,6 +2,8 @@
 #include "worker/train/job_parts.h"
 
 #include "api/spec.h"
+#include "worker/prune/dead.h"
+#include "worker/quant/compact.h"
 #include "worker/train/checkpoint.h"
 
 #include <stdio.h>
@@ -81,6 +83,29 @@ struct trainer_settings job_settings(const struct job *j)
     };
 }
 
+/* The same for a small file: short steps, no units that rounding has killed, biases where they cost least and
+ * in few bits. The graph is edited, so its net goes first. */
+static int snap_small(struct job *j, struct trainer *t, struct err *e)
+{
+    int64_t removed;
+
+    net_free(j->net);
+    j->net = t->net = NULL;
+    compact_scales(j->quant);
+    quant_snap(j->quant, j->graph, j->pool);
+    int status = dead_remove(j->graph, &removed, e);
+    if (!status)
+        status = dead_fold_biases(j->graph, e);
+    if (!status)
+        status = quant_locate(j->quant, j->graph, e);
+    if (!status)
+        status = prune_adopt(j->prune, j->graph, e);
+    if (!status)
+        status = quant_codes(j->quant, j->graph, e);
+    j->units_removed += removed;
+    return status ? status : compact_graph(j->graph, e);
+}
+
 /* Weights become what they are quantized to. The accuracy just before, with the latent weights, shows how
  * much is still between the two. */
 static int snap(struct job *j, struct trainer *t, struct err *e)
@@ -89,7 +114,7 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
     for (int i = 0; i < j->quant->weights; i++)
         net_set_weight(j->net, j->quant->weight[i].value, NULL);
     const struct task_subject latent = { j->graph, NULL, j->net, t->settings.batch_size };
-    const int status = job_judge(j, &latent, false, &j->latent_value, e);
+    int status = job_judge(j, &latent, false, &j->latent_value, e);
     if (status)
         return status;
     double distance = sqrt(j->quant->error) / quant_median_scale(j->quant);
@@ -101,6 +126,8 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
         events_emit(j->events, "warning", json_pack("{s:s, s:s}", "code", "not_converged", "text", text));
     }
     quant_refit(j->quant);
+    if (j->kind->prunes)
+        return snap_small(j, t, e);
     quant_snap(j->quant, j->graph, j->pool);
     return quant_codes(j->quant, j->graph, e);
 }
