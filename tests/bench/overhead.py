@@ -106,7 +106,7 @@ def phases(lines):
 def pure_step(worker, job, threads):
     command = [worker, "bench", *job["bench"], "--threads", str(threads), "--seconds", "2"]
     out = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    line = json.loads(out.splitlines()[0])
+    line = json.loads(out.splitlines()[-1])
     return line["cpu_ms_per_step"] / 1e3, line["ms_per_step"] / 1e3
 
 

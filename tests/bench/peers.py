@@ -82,7 +82,7 @@ class Worker:
         command += ["--kernels", self.kernels] if self.kernels else []
         command += ["--precision", precision] if precision else []
         out = subprocess.run(on_one_core(command), stdout=subprocess.PIPE, check=True, text=True).stdout
-        line = json.loads(out.splitlines()[0])
+        line = json.loads(out.splitlines()[-1])
         return {"cpu_ms": line["cpu_ms_per_step"], "wall_ms": line["ms_per_step"], **line}
 
     def modes(self):

@@ -1,7 +1,7 @@
 /* pool.h - a few threads that run one function over a range and meet again. Short spin, then futex: a busy
- * neighbour costs little, and whoever is done takes the parts that nobody has begun. The partition is
- * contiguous and depends only on (items, threads); what must not depend on the number of threads is decided
- * by the callee's fixed order of sums. */
+ * neighbour costs little. Whoever is done takes the parts that nobody has begun, and when one thread has kept
+ * the others waiting the range is cut finer for a while. So the partition is contiguous and nothing else is
+ * known of it: what must not depend on it is decided by the callee's fixed order of sums. */
 #ifndef WORKER_GRAPH_POOL_H
 #define WORKER_GRAPH_POOL_H
 
