@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/variant.h"
 #include "worker/bench_layers.h"
+#include "worker/graph/precision.h"
 #include "worker/kernels/kernels.h"
 #include "worker/onnx/onnx.h"
 #include "worker/quant/method.h"
@@ -170,6 +171,7 @@ static int prepare(struct bench *b, struct err *e)
                              .train = train,
                              .seed = 1,
                              .pool = b->pool,
+                             .precision = (enum precision)precision_find(o->precision),
                              .kernels = o->kernels ? kernels_find(o->kernels) : kernels_best() };
     if (!n.kernels)
         return err_set(e, ERR_UNSUPPORTED, "this CPU has no %s kernels", o->kernels);
@@ -253,12 +255,13 @@ static void print(const struct bench *b, const struct best *best)
     double peak = kernels_peak(kernels_find(kernels), 0.3) * o->threads;
     /* forward, data gradient, weight gradient: three times two operations per multiply-accumulate */
     double flops = (double)b->macs * o->batch * (strcmp(o->mode, "eval") == 0 ? 2 : 6);
-    json_t *line = json_pack("{s:s, s:s, s:i, s:i, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "model",
-                             o->model, "mode", o->mode, "batch", o->batch, "threads", o->threads, "kernels",
-                             kernels, "parameters", (json_int_t)b->parameters, "macs", (json_int_t)b->macs,
-                             "images_per_s", o->batch / best->wall_s, "ms_per_step", best->wall_s * 1e3,
-                             "cpu_ms_per_step", best->cpu_s * 1e3, "mean_ms_per_step", best->mean_s * 1e3,
-                             "peak_gflops", peak, "share_of_peak", flops / best->wall_s * 1e-9 / peak);
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "model", o->model,
+                  "mode", o->mode, "precision", o->precision, "batch", o->batch, "threads", o->threads,
+                  "kernels", kernels, "parameters", (json_int_t)b->parameters, "macs", (json_int_t)b->macs,
+                  "images_per_s", o->batch / best->wall_s, "ms_per_step", best->wall_s * 1e3,
+                  "cpu_ms_per_step", best->cpu_s * 1e3, "mean_ms_per_step", best->mean_s * 1e3, "peak_gflops",
+                  peak, "share_of_peak", flops / best->wall_s * 1e-9 / peak);
 
     if (b->layers)
         bench_layers_print(b->layers, o->batch, peak);

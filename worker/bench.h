@@ -5,10 +5,11 @@
 #include <stdbool.h>
 
 struct bench_options {
-    const char *model;   /* "zoo:NAME" or an ONNX file */
-    const char *mode;    /* "fp32" | "qat" | "eval" */
-    const char *kernels; /* name of a set; NULL: the best */
-    const char *shape;   /* "CxHxW" of the input where the model leaves it open; NULL: its own */
+    const char *model;     /* "zoo:NAME" or an ONNX file */
+    const char *mode;      /* "fp32" | "qat" | "eval" */
+    const char *precision; /* "fp32" | "mixed" */
+    const char *kernels;   /* name of a set; NULL: the best */
+    const char *shape;     /* "CxHxW" of the input where the model leaves it open; NULL: its own */
     int batch, threads;
     double seconds;
     bool layers; /* a table of all nodes before the line */

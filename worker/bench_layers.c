@@ -66,7 +66,7 @@ static void print_times(const double seconds[NET_STAGES], double flops, double p
 {
     double sum = 0;
     for (int s = 0; s < NET_STAGES; s++) {
-        print_stage(seconds[s], s == NET_FORWARD_REDUCE ? 0 : flops, peak);
+        print_stage(seconds[s], s == NET_FORWARD_REDUCE || s == NET_BACKWARD_PREPARE ? 0 : flops, peak);
         sum += seconds[s];
     }
     printf(" %8.3f\n", sum * 1e3);
@@ -100,8 +100,8 @@ static void print_operators(const struct bench_layers *l, int batch, double peak
 
 void bench_layers_print(const struct bench_layers *l, int batch, double peak)
 {
-    printf("%-28s %-15s %15s %15s %15s %15s %8s\n", "node", "operator", "forward sums", "forward",
-           "backward sums", "backward", "ms");
+    printf("%-28s %-15s %15s %15s %15s %15s %15s %8s\n", "node", "operator", "forward sums", "forward",
+           "backward first", "backward sums", "backward", "ms");
     for (int i = 0; i < l->graph->nodes; i++) {
         const struct node *n = &l->graph->node[i];
         printf("%-28.28s %-15.15s", n->name, n->op->name);

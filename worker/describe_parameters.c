@@ -1,6 +1,7 @@
 /* describe_parameters.c - every parameter of a job: pointer, type, range, default, and who uses it. */
 #include "worker/describe.h"
 
+#include "worker/graph/precision.h"
 #include "worker/prune/pruner.h"
 #include "worker/quant/grid.h"
 #include "worker/quant/method.h"
@@ -113,6 +114,14 @@ static json_t *list_losses(void)
     return a;
 }
 
+static json_t *list_precisions(void)
+{
+    json_t *a = json_array();
+    for (const char *const *p = precision_list; *p; p++)
+        json_array_append_new(a, json_string(*p));
+    return a;
+}
+
 static json_t *list_granularities(void)
 {
     return json_pack("[s]", "layer");
@@ -221,6 +230,9 @@ static const struct parameter parameters[] = {
     { "/train/samples_per_epoch", "integer", "Patches of an epoch",
       "Absent: as many as cover the area of the training images once.", "sample", 1, 100000000, "null", 0,
       false, NULL },
+    { "/train/precision", "enum", "Precision",
+      "mixed: layers on codes of at most 8 bits go forward on exact integers and backward on bf16, faster.",
+      "", 0, 0, "\"fp32\"", 0, false, list_precisions },
     { "/train/seed", "integer", "Seed", "Same specification, same inputs, same seed: the same bits.", "", 0,
       9007199254740991.0, "1", 0, false, NULL },
     { "/resources/cpus", "integer", "CPUs", "Threads of the job; the result does not depend on it.", "thread",
@@ -247,16 +259,27 @@ static const struct {
     { "/train/samples_per_epoch", "superres" },
 };
 
+/* What only kinds that quantize use. */
+static const char *const quantizing_only[] = { "/train/precision" };
+
+static bool for_quantizing(const char *pointer)
+{
+    for (size_t i = 0; i < sizeof quantizing_only / sizeof *quantizing_only; i++)
+        if (strcmp(quantizing_only[i], pointer) == 0)
+            return true;
+    return false;
+}
+
 /* Kinds whose sections begin this pointer; NULL when all of them do (a key outside every section). */
 static json_t *kinds_of(const char *pointer)
 {
     json_t *kinds = json_array();
-    bool in_section = false;
+    bool in_section = false, quantizing = for_quantizing(pointer);
 
     for (const struct kind *const *k = kind_list; *k; k++)
         for (const char *const *s = (*k)->sections; *s; s++) {
             size_t length = strlen(*s);
-            if (strncmp(pointer + 1, *s, length) == 0 &&
+            if ((!quantizing || (*k)->quantizes) && strncmp(pointer + 1, *s, length) == 0 &&
                 (pointer[1 + length] == '/' || pointer[1 + length] == 0)) {
                 json_array_append_new(kinds, json_string((*k)->name));
                 in_section = true;

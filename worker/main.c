@@ -5,6 +5,7 @@
 #include "worker/bench.h"
 #include "worker/decode.h"
 #include "worker/describe.h"
+#include "worker/graph/precision.h"
 #include "worker/inspect_file.h"
 #include "worker/run.h"
 
@@ -25,7 +26,8 @@ static int usage(const char *problem)
         "       quantd-worker inspect model|dataset FILE [--format F]\n"
         "       quantd-worker describe\n"
         "       quantd-worker decode FILE.qdz -o model.onnx\n"
-        "       quantd-worker bench MODEL [--mode fp32|qat|eval] [--batch N] [--threads T] [--shape CxHxW]\n"
+        "       quantd-worker bench MODEL [--mode fp32|qat|eval] [--precision fp32|mixed] [--batch N] "
+        "[--threads T] [--shape CxHxW]\n"
         "                     [--kernels SET] [--seconds S] [--layers]      MODEL: zoo:NAME or an ONNX file\n"
         "       quantd-worker --version\n",
         problem ? stderr : stdout);
@@ -106,6 +108,7 @@ static int command_decode(int argc, char **argv)
 static int command_bench(int argc, char **argv)
 {
     const char *mode = option(argc, argv, "--mode"), *seconds = option(argc, argv, "--seconds");
+    const char *precision = option(argc, argv, "--precision");
     int64_t batch = 64, threads = 1;
     double s = 3;
 
@@ -113,6 +116,8 @@ static int command_bench(int argc, char **argv)
         return usage("bench needs a model");
     if (mode && strcmp(mode, "fp32") != 0 && strcmp(mode, "qat") != 0 && strcmp(mode, "eval") != 0)
         return usage("--mode is fp32, qat or eval");
+    if (precision && precision_find(precision) < 0)
+        return usage("--precision is fp32 or mixed");
     if (!integer_option(argc, argv, "--batch", 1, 4096, &batch) ||
         !integer_option(argc, argv, "--threads", 1, 256, &threads))
         return usage("--batch and --threads take whole numbers");
@@ -120,6 +125,7 @@ static int command_bench(int argc, char **argv)
         return usage("--seconds takes 0.01 to 3600");
     return bench_run(&(struct bench_options){ .model = argv[0],
                                               .mode = mode ? mode : "fp32",
+                                              .precision = precision ? precision : "fp32",
                                               .kernels = option(argc, argv, "--kernels"),
                                               .shape = option(argc, argv, "--shape"),
                                               .batch = (int)batch,

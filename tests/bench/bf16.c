@@ -59,17 +59,17 @@ static void measure(const struct kernels *k, const struct conv *c, int blocks, s
     for (int i = 0; i < REPEATS; i++) {
         double begin = now_s();
         k->bf16->pack_dy(c, blocks, dy, &one, 1, room, true, 0, (blocks + 1) / 2);
-        k->bf16->pack_x(c, blocks, &(struct coded){ code, 0, 1 }, room, 0, (blocks + 1) / 2);
+        k->bf16->pack_x(c, blocks, &(struct coded){ code, 0 }, room, 0, (blocks + 1) / 2);
         k->bf16->pack_weights(c, blocks, weight, room, 0, c->C);
         shorter(&t->pack, begin);
         begin = now_s();
-        k->bf16->data(c, blocks, room, dx, 0, blocks, scratch);
+        k->bf16->data(c, blocks, room, dx, false, 0, blocks, scratch);
         shorter(&t->data, begin);
         begin = now_s();
         k->bf16->weight(c, blocks, room, 1, dw, 0, c->O, scratch);
         shorter(&t->weight, begin);
         begin = now_s();
-        k->conv_backward_data(c, dy, w, dx, 0, blocks, scratch);
+        k->conv_backward_data(c, dy, w, dx, false, 0, blocks, scratch);
         shorter(&t->float_data, begin);
         begin = now_s();
         k->conv_backward_weight(c, blocks, x, dy, dw, NULL, 0, c->O, scratch);

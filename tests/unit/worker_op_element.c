@@ -110,9 +110,13 @@ static void check_quantizers(const struct kernels *set)
     for (int i = 0; i < 2; i++)
         k[i]->quantize_back(t.out[i], t.dy, t.x, COUNT, &range, 1);
     same(set->name, "quantize_back", t.out[0], t.out[1], COUNT, 0);
-    for (int i = 0; i < 2; i++)
-        slope[i] = k[i]->scale_slope(u.x, u.dy, COUNT, &fake);
-    assert_true(fabs(slope[0] - slope[1]) < 1e-4);
+    for (int add = 0; add < 2; add++) {
+        for (int i = 0; i < 2; i++)
+            slope[i] = k[i]->fake_back(u.out[i], u.dy, u.x, COUNT, &fake, add);
+        assert_true(fabs(slope[0] - slope[1]) < 1e-4);
+        assert_true(fabs(slope[0] - k[1]->fake_back(NULL, u.dy, u.x, COUNT, &fake, false)) < 1e-4);
+        same(set->name, "fake_back", u.out[0], u.out[1], COUNT, 0);
+    }
     arrays_free(&t);
     arrays_free(&u);
 }

@@ -250,6 +250,7 @@ struct session {
     struct net *teacher;
     char path[64];
     bool distil;
+    enum precision precision;
     int epochs_judged;
     int stop_after; /* loss points until a stop is wished; 0: never */
     double last_error;
@@ -304,7 +305,9 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     quant_fit(s->quant, s->graph);
     if (s->rule)
         assert_int_equal(prune_new(s->graph, s->rule, &s->prune, &e), 0);
-    struct net_options o = { .batch = 32, .train = true, .seed = 9, .pool = s->pool };
+    struct net_options o = {
+        .batch = 32, .train = true, .seed = 9, .precision = s->precision, .pool = s->pool
+    };
     if (net_new(s->graph, &o, &s->net, &e))
         fail_msg("%s", e.text);
     assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &train, &e), 0);
@@ -366,12 +369,14 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
     (void)state;
 
     for (const struct optimizer *const *o = optimizer_list; *o; o++) {
-        const bool distil = o != optimizer_list; /* and once with a teacher, and pruned */
+        const bool distil = o != optimizer_list; /* and once with a teacher, pruned, mixed */
         const struct prune_rule rule = { &pruner_partial_l2, 0.5, 1, false, PRUNE_SINGLE };
         struct session whole = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil },
                        cut = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil };
-        if (distil)
+        if (distil) {
             whole.rule = cut.rule = &rule;
+            whole.precision = cut.precision = PRECISION_MIXED;
+        }
         close(mkstemp(whole.path));
         close(mkstemp(cut.path));
         unlink(whole.path);

@@ -70,6 +70,7 @@ struct value {
     int producer;       /* node that makes it, -1 for none */
     size_t offset;      /* PARAM: first element in graph->param */
     bool trainable;     /* PARAM: false for running statistics */
+    bool coded;         /* PARAM: a quantizer gives its codes, at most 8 bits (net_set_codes) */
     struct tensor *constant;   /* CONST: owned */
     struct value_codes *codes; /* PARAM: owned, NULL while it is float */
 };

@@ -69,18 +69,20 @@ static double stage_clock(const struct net *n)
 static void run_stage(struct net *n, int i, enum net_stage which)
 {
     const struct node *node = &n->graph->node[i];
-    const struct op *op = node->op;
+    const struct op *op = n->plan.op[i];
     const struct stage stage[NET_STAGES] = {
         [NET_FORWARD_REDUCE] = { op->forward_reduce, &n->step, node },
         [NET_FORWARD] = { op->forward, &n->step, node },
+        [NET_BACKWARD_PREPARE] = { op->backward_prepare, &n->step, node },
         [NET_BACKWARD_REDUCE] = { op->backward_reduce, &n->step, node },
         [NET_BACKWARD] = { op->backward, &n->step, node, n->zero[i] },
     };
     bool reduces = which == NET_FORWARD_REDUCE || which == NET_BACKWARD_REDUCE;
+    int blocks = which == NET_BACKWARD_PREPARE ? (n->step.blocks + 1) / 2 : n->step.blocks;
     if (!stage[which].fn)
         return;
     double begin = n->profile ? stage_clock(n) : 0;
-    run(n, stage_part, (void *)&stage[which], reduces ? op->items(n->graph, node) : n->step.blocks);
+    run(n, stage_part, (void *)&stage[which], reduces ? op->items(n->graph, node) : blocks);
     if (n->profile)
         n->profile[i][which] += stage_clock(n) - begin;
 }
@@ -103,7 +105,11 @@ static int allocate(struct net *n, struct err *e)
     n->step.x = mem_array(values, sizeof *n->step.x);
     n->step.g = mem_array(values, sizeof *n->step.g);
     n->step.tail = p->tail;
+    n->step.code = mem_array(values, sizeof *n->step.code);
+    n->step.coded = mem_array(values, sizeof *n->step.coded);
     n->step.kept = mem_array((size_t)n->graph->nodes, sizeof *n->step.kept);
+    for (int i = 0; i < 2; i++)
+        n->step.room[i] = mem_array((size_t)n->graph->nodes, sizeof *n->step.room[i]);
     n->step.scratch = mem_array((size_t)p->threads, sizeof *n->step.scratch);
     n->step.fresh = mem_array((size_t)n->graph->nodes, sizeof *n->step.fresh);
     n->zero = mem_array((size_t)n->graph->nodes, sizeof *n->zero);
@@ -112,8 +118,9 @@ static int allocate(struct net *n, struct err *e)
     n->scratch = mem_aligned(64, p->scratch * (size_t)p->threads);
     n->constants = mem_aligned(64, p->constants * sizeof(real));
     n->gradients = mem_aligned(64, p->gradients * sizeof(real));
-    if (!n->step.x || !n->step.g || !n->step.kept || !n->step.scratch || !n->step.fresh || !n->zero ||
-        !n->watched || !n->arena || !n->scratch || !n->constants || !n->gradients)
+    if (!n->step.x || !n->step.g || !n->step.code || !n->step.coded || !n->step.room[0] || !n->step.room[1] ||
+        !n->step.kept || !n->step.scratch || !n->step.fresh || !n->zero || !n->watched || !n->arena ||
+        !n->scratch || !n->constants || !n->gradients)
         return err_set(e, ERR_NOMEM, "Out of memory: the network needs %zu bytes", p->bytes);
     return 0;
 }
@@ -162,7 +169,7 @@ static void find_first(struct net *n, int turn)
     for (int k = 0; k < node->inputs; k++) {
         if (!is_first(n, turn, node->input[k]))
             continue;
-        bool writes = node->op->backward_writes >> k & 1 && is_only(n, i, node->input[k]);
+        bool writes = n->plan.op[i]->backward_writes >> k & 1 && is_only(n, i, node->input[k]);
         *(writes ? &n->step.fresh[i] : &n->zero[i]) |= 1u << k;
     }
     if (is_first(n, turn, tail->other))
@@ -182,11 +189,16 @@ static void wire(struct net *n)
         }
         if (p->x[v] != PLAN_NONE)
             n->step.x[v] = (real *)(n->arena + p->x[v]);
+        if (p->code[v] != PLAN_NONE)
+            n->step.code[v] = (uint8_t *)(n->arena + p->code[v]);
         if (p->g[v] != PLAN_NONE)
             n->step.g[v] = (real *)(n->arena + p->g[v]);
     }
-    for (int i = 0; i < n->graph->nodes; i++)
+    for (int i = 0; i < n->graph->nodes; i++) {
         n->step.kept[i] = p->kept[i] == PLAN_NONE ? NULL : n->arena + p->kept[i];
+        for (int k = 0; k < 2; k++)
+            n->step.room[k][i] = p->room[k][i] == PLAN_NONE ? NULL : n->arena + p->room[k][i];
+    }
     for (int t = 0; t < p->threads; t++)
         n->step.scratch[t] = n->scratch + (size_t)t * p->scratch;
     for (int i = 0; i < n->graph->nodes; i++)
@@ -229,6 +241,10 @@ void net_free(struct net *n)
     free(n->watched);
     free(n->step.x);
     free(n->step.g);
+    free(n->step.code);
+    free(n->step.coded);
+    free(n->step.room[0]);
+    free(n->step.room[1]);
     free(n->step.kept);
     free(n->step.fresh);
     free(n->zero);
@@ -246,6 +262,11 @@ void net_set_weight(struct net *n, int value, const real *weight)
     const struct value *v = &n->graph->value[value];
     assert(v->kind == VALUE_PARAM);
     n->step.x[value] = weight ? (real *)weight : n->graph->param + v->offset;
+}
+
+void net_set_codes(struct net *n, int value, const int8_t *code, const real *scale, int scales)
+{
+    n->step.coded[value] = (struct coded_weight){ code, scale, scales };
 }
 
 real *net_input(struct net *n)
@@ -324,6 +345,7 @@ void net_backward(struct net *n)
         int i = n->plan.runs[turn];
         if (i < 0 || !has_gradient(n, i) || plan_is_alias(&n->plan, &n->graph->node[i]))
             continue;
+        run_stage(n, i, NET_BACKWARD_PREPARE);
         run_stage(n, i, NET_BACKWARD_REDUCE);
         run_stage(n, i, NET_BACKWARD);
     }

@@ -13,7 +13,20 @@ struct kernels;
 struct net;
 
 /* What a node does in a step, in the order of it (op.h). */
-enum net_stage { NET_FORWARD_REDUCE, NET_FORWARD, NET_BACKWARD_REDUCE, NET_BACKWARD, NET_STAGES };
+enum net_stage {
+    NET_FORWARD_REDUCE,
+    NET_FORWARD,
+    NET_BACKWARD_PREPARE,
+    NET_BACKWARD_REDUCE,
+    NET_BACKWARD,
+    NET_STAGES
+};
+
+/* What layers with quantized input and weights compute in (precision.h). */
+enum precision {
+    PRECISION_FP32,
+    PRECISION_MIXED /* forward exact integers, backward bf16 with float sums */
+};
 
 struct net_options {
     int batch;           /* samples; rounded up to blocks of 16 */
@@ -22,6 +35,7 @@ struct net_options {
     bool apart;          /* every node by itself, so that every activation can be read */
     uint64_t seed;       /* for dropout */
     size_t limit;        /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
+    enum precision precision;
     const struct kernels *kernels; /* NULL: the best of this CPU */
     struct pool *pool;             /* borrowed; NULL: the caller's thread alone */
 };
@@ -35,6 +49,10 @@ void net_free(struct net *n);
 
 /* Use other weights for a PARAM value (a quantizer's output, natural layout); NULL: back to graph->param. */
 void net_set_weight(struct net *n, int value, const real *weight);
+
+/* The codes of those weights, for a net of mixed precision: q = code * scale, with one scale or one for each
+ * output. All are borrowed and read at each step. A `coded` PARAM of such a net needs them before it runs. */
+void net_set_codes(struct net *n, int value, const int8_t *code, const real *scale, int scales);
 
 real *net_input(struct net *n); /* [blocks][features][LANES]: fill it; unused lanes must be zero */
 int net_blocks(const struct net *n);

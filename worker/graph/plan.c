@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "worker/graph/chain.h"
+#include "worker/graph/precision.h"
 #include "worker/graph/space.h"
 #include "worker/kernels/kernels.h"
 #include "worker/op/op.h"
@@ -19,9 +20,11 @@ struct planner {
     const struct graph *g;
     const struct net_options *o;
     struct plan *p;
-    int *turn;  /* per node: the position at which it runs */
-    int *last;  /* per root: last time its activation is read */
-    bool *ends; /* per root: a graph output uses it */
+    int *turn;          /* per node: the position at which it runs */
+    int *last;          /* per root: last time its activation is read */
+    bool *ends;         /* per root: a graph output uses it */
+    bool *code, *plain; /* per value: precision_choose() */
+    int *last_code;     /* per value: last time its codes are read */
     struct piece *piece;
     int pieces;
 };
@@ -78,18 +81,26 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
     p->gone = mem_array(values, sizeof *p->gone);
     w->turn = mem_array(nodes, sizeof *w->turn);
     w->last = mem_array(values, sizeof *w->last);
+    p->code = mem_array(values, sizeof *p->code);
+    p->op = mem_array(nodes, sizeof *p->op);
+    p->room[0] = mem_array(nodes, sizeof *p->room[0]);
+    p->room[1] = mem_array(nodes, sizeof *p->room[1]);
     w->ends = mem_array(values, sizeof *w->ends);
-    w->piece = mem_array(2 * values + nodes, sizeof *w->piece);
+    w->code = mem_array(values, sizeof *w->code);
+    w->plain = mem_array(values, sizeof *w->plain);
+    w->last_code = mem_array(values, sizeof *w->last_code);
+    w->piece = mem_array(3 * values + 3 * nodes, sizeof *w->piece);
     if (!p->root || !p->wanted || !p->lasting || !p->x || !p->g || !p->kept || !p->first_writer || !p->tail ||
-        !p->runs || !p->gone || !w->turn || !w->last || !w->ends || !w->piece)
+        !p->runs || !p->gone || !w->turn || !w->last || !w->ends || !w->piece || !p->code || !p->op ||
+        !p->room[0] || !p->room[1] || !w->code || !w->plain || !w->last_code)
         return err_set(e, ERR_NOMEM, "Out of memory for the plan of the network");
     for (int v = 0; v < g->values; v++) {
         p->root[v] = v;
-        p->x[v] = p->g[v] = PLAN_NONE;
+        p->x[v] = p->g[v] = p->code[v] = PLAN_NONE;
         p->first_writer[v] = -1;
     }
     for (int i = 0; i < g->nodes; i++)
-        p->kept[i] = PLAN_NONE;
+        p->kept[i] = p->room[0][i] = p->room[1][i] = PLAN_NONE;
     return 0;
 }
 
@@ -98,6 +109,9 @@ static void planner_deinit(struct planner *w)
     free(w->turn);
     free(w->last);
     free(w->ends);
+    free(w->code);
+    free(w->plain);
+    free(w->last_code);
     free(w->piece);
 }
 
@@ -151,6 +165,14 @@ static void read_at(struct planner *w, int v, int time)
         w->last[root] = time;
 }
 
+/* A layer on codes reads them when it goes forward and for the gradient of its weight. */
+static void read_codes(struct planner *w, const struct node *n, int turn)
+{
+    int *last = &w->last_code[n->input[0]];
+    int time = w->o->train && w->p->wanted[n->output[0]] ? backward_time(w->g, turn) : forward_time(turn);
+    *last = *last < time ? time : *last;
+}
+
 static int find_chains(struct planner *w)
 {
     struct plan *p = w->p;
@@ -172,17 +194,19 @@ static void find_lives(struct planner *w)
             read_at(w, n->output[k], w->o->train ? g->nodes + 1 : forward_time(turn));
         for (int k = 0; k < n->inputs; k++)
             read_at(w, n->input[k], forward_time(turn));
+        if (w->p->op[i] == &op_coded)
+            read_codes(w, n, turn);
         if (!w->p->wanted[n->output[0]] || plan_is_alias(w->p, n))
             continue;
         for (int k = 0; k < n->inputs; k++) {
-            if (n->op->backward_needs_inputs >> k & 1)
+            if (w->p->op[i]->backward_needs_inputs >> k & 1)
                 read_at(w, n->input[k], backward_time(g, turn));
             int *first = n->input[k] < 0 ? NULL : &w->p->first_writer[w->p->root[n->input[k]]];
             if (first && *first < turn)
                 *first = turn;
         }
         for (int k = 0; k < n->outputs; k++)
-            if (n->op->backward_needs_outputs >> k & 1)
+            if (w->p->op[i]->backward_needs_outputs >> k & 1)
                 read_at(w, n->output[k], backward_time(g, turn));
     }
     read_at(w, g->input, end_time(w));
@@ -213,29 +237,47 @@ static int gradient_birth(const struct planner *w, int v)
     return writer < 0 ? -1 : backward_time(w->g, writer);
 }
 
-static int add_pieces(struct planner *w)
+/* The activation of a root, as numbers and as codes, and its gradient. */
+static int add_value(struct planner *w, int v)
 {
     const struct graph *g = w->g;
+    const struct value *value = &g->value[v];
+    const size_t bytes = (size_t)shape_count(&value->shape) * LANES * sizeof(real);
+    const int made = value->producer < 0 ? 0 : forward_time(value->producer), birth = gradient_birth(w, v);
     int r = 0;
-    for (int v = 0; v < g->values && r == 0; v++) {
-        const struct value *value = &g->value[v];
-        if (!is_activation(value) || w->p->root[v] != v || w->p->gone[v])
-            continue;
-        size_t bytes = (size_t)shape_count(&value->shape) * LANES * sizeof(real);
-        r = add_piece(w, bytes, &w->p->x[v], value->producer < 0 ? 0 : forward_time(value->producer),
-                      w->last[v]);
-        int birth = gradient_birth(w, v);
-        if (r == 0 && birth >= 0)
-            r = add_piece(w, bytes, &w->p->g[v], birth,
-                          value->producer < 0 ? end_time(w) : backward_time(g, value->producer));
+    if (w->code[v])
+        r = add_piece(w, precision_code_bytes(&value->shape), &w->p->code[v], made, w->last_code[v]);
+    if (r == 0 && (w->plain[v] || !w->code[v]))
+        r = add_piece(w, bytes, &w->p->x[v], made, w->last[v]);
+    if (r == 0 && birth >= 0)
+        r = add_piece(w, bytes, &w->p->g[v], birth,
+                      value->producer < 0 ? end_time(w) : backward_time(g, value->producer));
+    return r;
+}
+
+/* What a node keeps for its backward stages, and what its threads share. */
+static int add_node(struct planner *w, int i)
+{
+    const struct node *n = &w->g->node[i];
+    const struct op *op = w->p->op[i];
+    const int forth = forward_time(w->turn[i]), back = backward_time(w->g, w->turn[i]);
+    const size_t kept = w->o->train && op->keep ? op->keep(w->g, n) : 0;
+    int r = kept ? add_piece(w, (kept + 63) / 64 * 64, &w->p->kept[i], forth, back) : 0;
+    for (int k = 0; op->room && r == 0 && k < (w->o->train ? 2 : 1); k++) {
+        r = add_piece(w, 0, &w->p->room[k][i], k ? back : forth, k ? back : forth);
+        w->piece[w->pieces - 1].size = op->room(w->g, n, w->p->blocks, k);
     }
-    for (int i = 0; i < g->nodes && r == 0 && w->o->train; i++) {
-        const struct node *n = &g->node[i];
-        size_t bytes = n->op->keep ? n->op->keep(g, n) : 0;
-        if (bytes)
-            r = add_piece(w, (bytes + 63) / 64 * 64, &w->p->kept[i], forward_time(w->turn[i]),
-                          backward_time(g, w->turn[i]));
-    }
+    return r;
+}
+
+static int add_pieces(struct planner *w)
+{
+    int r = 0;
+    for (int v = 0; v < w->g->values && r == 0; v++)
+        if (is_activation(&w->g->value[v]) && w->p->root[v] == v && !w->p->gone[v])
+            r = add_value(w, v);
+    for (int i = 0; i < w->g->nodes && r == 0; i++)
+        r = add_node(w, i);
     return r;
 }
 
@@ -283,7 +325,8 @@ static void find_scratch(struct planner *w)
     const struct kernels *k = w->o->kernels ? w->o->kernels : kernels_best();
     for (int i = 0; i < w->g->nodes; i++) {
         const struct node *n = &w->g->node[i];
-        size_t bytes = n->op->scratch ? n->op->scratch(w->g, n, k) : 0;
+        const struct op *op = w->p->op[i];
+        size_t bytes = op->scratch ? op->scratch(w->g, n, k) : 0;
         if (bytes > w->p->scratch)
             w->p->scratch = bytes;
     }
@@ -310,6 +353,7 @@ int plan_make(const struct graph *g, const struct net_options *o, struct plan *p
     if (r < 0)
         goto out;
     find_roots(&w);
+    precision_choose(g, o, p->op, w.code, w.plain);
     find_wanted(&w);
     r = find_chains(&w);
     if (r == 0) {
@@ -344,6 +388,10 @@ void plan_free(struct plan *p)
     free(p->g);
     free(p->kept);
     free(p->first_writer);
+    free(p->code);
+    free(p->op);
+    free(p->room[0]);
+    free(p->room[1]);
     free(p->tail);
     free(p->runs);
     free(p->gone);

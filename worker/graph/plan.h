@@ -18,6 +18,7 @@
 #define PLAN_NONE  SIZE_MAX
 #define PLAN_BATCH (1 << 20) /* samples at most */
 
+struct op;
 struct tail;
 
 struct plan {
@@ -27,8 +28,12 @@ struct plan {
     bool *lasting; /* per root: its activation survives the forward pass */
     size_t *x;     /* per value: byte offset of the activation, PLAN_NONE for parameters and constants */
     size_t *g;     /* per value: byte offset of the gradient or PLAN_NONE */
-    size_t *kept;  /* per node: byte offset of what it keeps or PLAN_NONE */
+    size_t *
+        code; /* per value: byte offset of its codes or PLAN_NONE (precision.h); then perhaps no activation */
+    size_t *kept;      /* per node: byte offset of what it keeps or PLAN_NONE */
     int *first_writer; /* per root: position whose backward writes the gradient first; -1: the caller does */
+    const struct op **op; /* per node: what runs there */
+    size_t *room[2]; /* per node: byte offset of what threads share in its forward, its backward; PLAN_NONE */
     struct tail *tail; /* per node: what it does for those behind it (chain.h) */
     int *runs;         /* per position in the order of nodes: the node that runs there, -1: none */
     bool *gone;        /* per value: inside a chain, never made */

@@ -26,7 +26,6 @@ typedef uint32_t bf16_pair; /* two bf16; the one that comes first in the low hal
 struct coded {
     const uint8_t *code;
     int zero; /* 0, or 128 where codes have a sign */
-    real step;
 };
 
 /* Room for one layer's backward pass: one block of memory, in this order. Bytes from its start. */
@@ -50,8 +49,9 @@ struct bf16 {
     void (*pack_x)(const struct conv *c, int blocks, const struct coded *x, void *room, int lo, int hi);
     /* Input channels [lo, hi); lo is a multiple of 8, hi is one or C. w: codes in natural order. */
     void (*pack_weights)(const struct conv *c, int blocks, const int8_t *w, void *room, int lo, int hi);
-    /* dx += sum over outputs and taps for blocks [lo, hi) */
-    void (*data)(const struct conv *c, int blocks, const void *room, real *dx, int lo, int hi, void *scratch);
+    /* dx = sum over outputs and taps for blocks [lo, hi), added to what is in dx when `add` */
+    void (*data)(const struct conv *c, int blocks, const void *room, real *dx, bool add, int lo, int hi,
+                 void *scratch);
     /* dw[o...] += step * sum over all blocks, for output channels [lo, hi); lo as in conv_backward_weight */
     void (*weight)(const struct conv *c, int blocks, const void *room, real step, real *dw, int lo, int hi,
                    void *scratch);

@@ -54,8 +54,10 @@ struct element {
     /* straight through: dx += factor * dy where q is not clipped before rounding */
     void (*quantize_back)(real *dx, const real *dy, const real *x, size_t count, const struct quant_range *r,
                           real factor);
-    /* sum of dy times the slope of fake_quantize in its scale (LSQ, equation 3) */
-    double (*scale_slope)(const real *x, const real *dy, size_t count, const struct quant_range *r);
+    /* Both gradients of fake_quantize: dx = dy where q is not clipped, added when `add` (dx may be NULL);
+     * returns the sum of dy times the slope in the scale (LSQ, arXiv 1902.08153, equation 3). */
+    double (*fake_back)(real *dx, const real *dy, const real *x, size_t count, const struct quant_range *r,
+                        bool add);
 
     /* sum[l] += (x - centre)^power, power 1 or 2 */
     void (*norm_sum)(real sum[LANES], const real *x, size_t count, real centre, int power);

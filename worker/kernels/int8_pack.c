@@ -48,7 +48,10 @@ void int8_pack(struct int8_conv *k, const int8_t *w, int8_t *packed)
     for (int o = 0; o < c->O; o++) {
         int8_t *row = packed + (o / QUAD) * quad_bytes(c) + o % QUAD * QUAD;
         int first = o / outputs * channels % g.channels; /* of its own group in the joined one */
-        for (int i = 0; i < channels; i++)
+        int i = 0;
+        for (; taps == 1 && first % QUAD == 0 && i + QUAD <= channels; i += QUAD, w += QUAD)
+            memcpy(row + (first + i) / QUAD * QUAD * QUAD, w, QUAD);
+        for (; i < channels; i++)
             for (int t = 0; t < taps; t++, w++) {
                 int at = first + i;
                 row[(at / QUAD * taps + t) * QUAD * QUAD + at % QUAD] = *w;

@@ -101,7 +101,7 @@ static void data_kind(struct data_pass *d, int row_kind, int column_kind)
     ptrdiff_t in = (ptrdiff_t)c->C * c->H * c->W * LANES;
     ptrdiff_t out = (ptrdiff_t)(c->O + 1) / 2 * c->OH * c->OW * LANES;
     d->sum.taps = fill_taps(d, d->row.at[row_kind], d->column.at[column_kind]);
-    for (int b = d->lo; b < d->hi && d->sum.taps; b++)
+    for (int b = d->lo; b < d->hi && (d->sum.taps || !d->sum.add); b++)
         for (int ih = row_kind; ih < c->H; ih++) {
             struct reached row = d->row.at[ih];
             for (int iw = column_kind; iw < c->W && row.kind == row_kind; iw++) {
@@ -115,7 +115,8 @@ static void data_kind(struct data_pass *d, int row_kind, int column_kind)
         pair_run(&d->sum, &d->columns, 0, d->sum.outs);
 }
 
-static void data(const struct conv *c, int blocks, const void *room, real *dx, int lo, int hi, void *scratch)
+static void data(const struct conv *c, int blocks, const void *room, real *dx, bool add, int lo, int hi,
+                 void *scratch)
 {
     struct bf16_room at = bf16_room(c, blocks);
     struct reached *reached = scratch;
@@ -137,7 +138,8 @@ static void data(const struct conv *c, int blocks, const void *room, real *dx, i
                  .w_group = planes * taps * OUTS,
                  .w = (const bf16_pair *)((const char *)room + at.weights),
                  .y_row = (ptrdiff_t)c->H * c->W * LANES,
-                 .scale = 1 },
+                 .scale = 1,
+                 .add = add },
     };
     d->sum.tap = d->tap;
     axis_fill(&d->row);

@@ -187,7 +187,8 @@ static void weight_dense(const struct conv *c, int blocks, const bf16_pair *x, c
                           .w_group = (ptrdiff_t)planes * SAMPLE_PAIRS * OUTS,
                           .w = dy,
                           .y_row = c->C,
-                          .scale = step };
+                          .scale = step,
+                          .add = true };
     int whole = c->C / VEC * VEC;
     for (int l = 0; l < SAMPLE_PAIRS; l++)
         tap[l] = (struct pair_tap){ (ptrdiff_t)l * features, (ptrdiff_t)l * OUTS };

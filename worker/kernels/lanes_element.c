@@ -47,6 +47,8 @@ static void quantize_back(real *dx, const real *dy, const real *x, size_t count,
     }
 }
 
+enum { SHORT = 256 * LANES }; /* numbers that are summed in real */
+
 /* The lanes of a pixel's sums, added in order. */
 static double total_of(const vec sum[PARTS])
 {
@@ -57,17 +59,39 @@ static double total_of(const vec sum[PARTS])
     return total;
 }
 
-static double scale_slope(const real *x, const real *dy, size_t count, const struct quant_range *r)
+enum { DX_NONE, DX_WRITE, DX_ADD };
+
+INLINE double fake_back_with(real *dx, const real *dy, const real *x, size_t count,
+                             const struct quant_range *r, const int way)
 {
-    const vec scale = all(r->scale), low = all(r->low), high = all(r->high);
-    vec sum[PARTS] = { { 0 } };
-    for (size_t i = 0; i < count; i += LANES)
-        EACH (p, PARTS) {
-            vec q = load(x + i + p * VEC) / scale, inside = rounded(q) - q;
-            vec slope = pick(q < low, low, pick(q > high, high, inside));
-            sum[p] += load(dy + i + p * VEC) * slope;
-        }
-    return total_of(sum);
+    const vec scale = all(1 / r->scale), low = all(r->low), high = all(r->high);
+    double total = 0;
+    for (size_t i = 0; i < count;) {
+        size_t end = count - i > SHORT ? i + SHORT : count;
+        vec sum[PARTS] = { { 0 } };
+        for (; i < end; i += LANES)
+            EACH (p, PARTS) {
+                size_t at = i + p * VEC;
+                vec g = load(dy + at), q = load(x + at) * scale, clipped = clip(q, low, high);
+                vec_mask within = clipped == q;
+                sum[p] += g * (rounded(clipped) - pick(within, q, all(0)));
+                g = pick(within, g, all(0));
+                if (way == DX_ADD)
+                    g += load(dx + at);
+                if (way != DX_NONE)
+                    store(dx + at, g);
+            }
+        total += total_of(sum);
+    }
+    return total;
+}
+
+static double fake_back(real *dx, const real *dy, const real *x, size_t count, const struct quant_range *r,
+                        bool add)
+{
+    if (!dx)
+        return fake_back_with(dx, dy, x, count, r, DX_NONE);
+    return add ? fake_back_with(dx, dy, x, count, r, DX_ADD) : fake_back_with(dx, dy, x, count, r, DX_WRITE);
 }
 
 static void norm_sum(real sum[LANES], const real *x, size_t count, real centre, int power)
@@ -214,7 +238,7 @@ const struct element SYMBOL(element_, KERNEL_SET) = {
     .dequantize = dequantize,
     .fake_quantize = fake_quantize,
     .quantize_back = quantize_back,
-    .scale_slope = scale_slope,
+    .fake_back = fake_back,
     .norm_sum = norm_sum,
     .norm = norm,
     .norm_back_sum = norm_back_sum,

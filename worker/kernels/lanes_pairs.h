@@ -1,6 +1,6 @@
 /* lanes_pairs.h - vectors of bf16 pairs, and the engine of sums of (scalar pair times vector of pairs):
  *
- *      y[out][column] += sum over planes p and taps t of  w[out][p][t] . x[column][p][t]
+ *      y[out][column] (+)= scale * sum over planes p and taps t of  w[out][p][t] . x[column][p][t]
  *
  * A column is one vector of pairs; scalars are broadcast from memory, eight outs side by side. Every element
  * is summed plane by plane, tap by tap in one accumulator, whatever tile it falls into.
@@ -89,6 +89,7 @@ struct pair_sum {
     const bf16_pair *w;
     ptrdiff_t y_row; /* from one out to the next */
     real scale;      /* of the sum */
+    bool add;        /* to what is in y */
 };
 
 struct pair_columns {
@@ -123,7 +124,10 @@ INLINE void pair_tile(const struct pair_sum *p, const bf16_pair *const *x, real 
         }
     EACH (i, O)
         EACH (j, P)
-            *(vec_any *)(y[j] + (out + i) * p->y_row) += sum[i][j] * p->scale;
+            if (p->add)
+                *(vec_any *)(y[j] + (out + i) * p->y_row) += sum[i][j] * p->scale;
+            else
+                *(vec_any *)(y[j] + (out + i) * p->y_row) = sum[i][j] * p->scale;
 }
 
 typedef void pair_fn(const struct pair_sum *p, const bf16_pair *const *x, real *const *y, int out);

@@ -102,6 +102,11 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
                                        !step_fresh(s, n, 0), lo, hi, s->scratch[thread]);
 }
 
+static const struct conv *conv(const struct node *n)
+{
+    return n->state;
+}
+
 static uint64_t macs(const struct graph *g, const struct node *n)
 {
     (void)g;
@@ -122,4 +127,5 @@ const struct op op_conv = {
     .backward_needs_inputs = 1,
     .backward_writes = 1,
     .macs = macs,
+    .conv = conv,
 };

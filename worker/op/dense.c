@@ -301,6 +301,12 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     }
 }
 
+static const struct conv *conv(const struct node *n)
+{
+    const struct dense *d = n->state;
+    return d->rows == 1 && !d->x_turned && !weights_copied(d) && !d->spread ? &d->conv : NULL;
+}
+
 static uint64_t macs(const struct graph *g, const struct node *n)
 {
     const struct dense *d = n->state;
@@ -311,7 +317,7 @@ static uint64_t macs(const struct graph *g, const struct node *n)
 #define DENSE                                                                                                \
     .weight = 1, .teardown = setup_teardown, .scratch = scratch, .items = items, .forward = forward,         \
     .backward_reduce = backward_reduce, .backward = backward, .backward_needs_inputs = 1,                    \
-    .backward_writes = 1, .macs = macs
+    .backward_writes = 1, .macs = macs, .conv = conv
 
 const struct op op_gemm = { .name = "Gemm", .bias = 2, .setup = setup_gemm, DENSE };
 const struct op op_matmul = { .name = "MatMul", .bias = -1, .setup = setup_matmul, DENSE };

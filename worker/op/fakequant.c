@@ -3,11 +3,8 @@
  * Gradients as in LSQ (Esser et al., arXiv 1902.08153, equations 3 and 5, without their scale factor):
  * dx = dy inside the range, else 0; ds += sum of dy * (rint(x / s) - x / s inside, low or high outside). In
  * evaluation it is, bit for bit, QuantizeLinear, Clip and DequantizeLinear with zero point 0. */
-#include "worker/kernels/kernels.h"
+#include "worker/kernels/int8.h"
 #include "worker/op/setup.h"
-
-/* The step's gradient is summed over this many parts of the features, whatever the number of threads. */
-enum { PARTS = 16 };
 
 struct fakequant {
     real low, high;
@@ -50,69 +47,69 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
                                        (size_t)(hi - lo) * block, &r);
 }
 
+/* A block's share of the step's gradient. */
 static size_t keep(const struct graph *g, const struct node *n)
 {
     (void)g, (void)n;
-    return PARTS * sizeof(double); /* the sums of the parts, in block 0's room */
+    return sizeof(double);
 }
 
 static int items(const struct graph *g, const struct node *n)
 {
     (void)g, (void)n;
-    return PARTS;
+    return 1;
+}
+
+/* Both gradients in one pass; [lo, hi) are pairs of blocks. */
+static void backward_prepare(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const size_t block = setup_block(s->graph, n->input[0]);
+    const struct quant_range r = range_of(s, n);
+    double *slope = s->kept[n - s->graph->node];
+    real *dx = s->g[n->input[0]];
+    (void)thread;
+    for (int b = 2 * lo; b < 2 * hi && b < s->blocks; b++)
+        slope[b] =
+            s->kernels->element->fake_back(dx ? dx + b * block : NULL, s->g[n->output[0]] + b * block,
+                                           s->x[n->input[0]] + b * block, block, &r, !step_fresh(s, n, 0));
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
-    const struct fakequant *q = n->state;
-    size_t block = setup_block(s->graph, n->input[0]);
-    double *sums = s->kept[n - s->graph->node];
-    struct quant_range r = range_of(s, n);
-    (void)thread;
-    for (int part = lo; s->g[n->input[1]] && part < hi; part++) {
-        int first = (int)((int64_t)q->features * part / PARTS);
-        int end = (int)((int64_t)q->features * (part + 1) / PARTS);
-        sums[part] = 0;
-        for (int b = 0; b < s->blocks; b++) {
-            size_t at = b * block + (size_t)first * LANES;
-            sums[part] += s->kernels->element->scale_slope(s->x[n->input[0]] + at, s->g[n->output[0]] + at,
-                                                           (size_t)(end - first) * LANES, &r);
-        }
-    }
-}
-
-/* The parts are summed, in order, by whoever has block 0. */
-static void add_parts(const struct step *s, const struct node *n)
-{
-    const double *sums = s->kept[n - s->graph->node];
+    const double *slope = s->kept[n - s->graph->node];
     double total = 0;
-    for (int part = 0; part < PARTS; part++)
-        total += sums[part];
-    s->g[n->input[1]][0] += (real)total;
+    (void)lo, (void)hi, (void)thread;
+    for (int b = 0; b < s->blocks; b++)
+        total += slope[b];
+    if (s->g[n->input[1]])
+        s->g[n->input[1]][0] += (real)total;
 }
 
-static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+/* Codes for the layers that run on them (coded.c), and numbers where others read them. */
+static void forward_coded(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
-    size_t block = setup_block(s->graph, n->input[0]);
+    const struct shape *shape = &s->graph->value[n->input[0]].shape;
+    const int C = (int)shape->dim[0];
+    const ptrdiff_t pixels = shape_count(shape) / C, plane = pixels * LANES;
     struct quant_range r = range_of(s, n);
-    (void)thread;
-    if (lo == 0 && s->g[n->input[1]])
-        add_parts(s, n);
-    if (s->g[n->input[0]])
-        s->kernels->element->quantize_back(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
-                                           s->x[n->input[0]] + lo * block, (size_t)(hi - lo) * block, &r, 1);
+    if (s->x[n->output[0]])
+        forward(s, n, lo, hi, thread);
+    r.zero = r.low < 0 ? 128 : 0;
+    r.low += r.zero;
+    r.high += r.zero;
+    for (int b = lo; b < hi; b++)
+        for (int c = 0; c < C; c += QUAD) {
+            uint8_t *to = s->code[n->output[0]] + ((ptrdiff_t)b * quads(C) + c / QUAD) * pixels * PIXEL;
+            s->kernels->int8->codes(to, s->x[n->input[0]] + ((ptrdiff_t)b * C + c) * plane, plane,
+                                    C - c < QUAD ? C - c : QUAD, (size_t)pixels, &r);
+        }
 }
+
+#define FAKEQUANT                                                                                            \
+    .weight = -1, .bias = -1, .keep = keep, .items = items, .backward_prepare = backward_prepare,            \
+    .backward_reduce = backward_reduce, .backward_needs_inputs = 1, .backward_writes = 1
 
 const struct op op_fakequant = {
-    .name = "QuantdFakeQuant",
-    .weight = -1,
-    .bias = -1,
-    .setup = setup,
-    .teardown = setup_teardown,
-    .keep = keep,
-    .items = items,
-    .forward = forward,
-    .backward_reduce = backward_reduce,
-    .backward = backward,
-    .backward_needs_inputs = 1,
+    .name = "QuantdFakeQuant", .setup = setup, .teardown = setup_teardown, .forward = forward, FAKEQUANT
 };
+const struct op op_fakequant_coded = { .name = "quantizer to codes", .forward = forward_coded, FAKEQUANT };

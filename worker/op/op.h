@@ -6,7 +6,9 @@
  *   items (output channels...): forward_reduce() and backward_reduce() are called with [lo, hi) of items()
  *   and may read every block. A sum over the batch belongs there, in block order.
  *
- * Order within a node: forward_reduce (if any), barrier, forward; and backward_reduce, barrier, backward.
+ * Order within a node: forward_reduce (if any), barrier, forward; and backward_prepare (if any), barrier,
+ * backward_reduce, barrier, backward. backward_prepare is cut by pairs of blocks: [lo, hi) of (blocks + 1)
+ * / 2.
  *
  * backward accumulates into input gradients (+=): the executor zeroes them, but for those that an operator
  * says it can write (backward_writes); backward_reduce accumulates (+=) into parameter gradients. Nothing
@@ -17,6 +19,14 @@
 #include "worker/graph/graph.h"
 
 struct kernels;
+struct conv;
+
+/* Weights as integers, for operators that run on codes: w = code * scale, one scale or one per output. */
+struct coded_weight {
+    const int8_t *code; /* natural layout; NULL: there are none */
+    const real *scale;
+    int scales;
+};
 
 /* Nodes behind a node that it does in the same pass: y = relu(its own output + other), or a part of that.
  * Without them out is its own output. */
@@ -45,10 +55,14 @@ struct step {
     real **x;            /* ACT/INPUT: [blocks][features][LANES]; PARAM: the weights to use (maybe quantized);
                             CONST: its numbers as real */
     real **g;            /* gradients: same layouts; NULL where no gradient is wanted */
-    void **kept;         /* per node: keep() bytes per block, from forward to backward */
-    struct tail *tail;   /* per node */
-    uint32_t *fresh;     /* per node: bit i: backward is to write the gradient of input i, not to add to it */
-    void **scratch;      /* per thread: the largest scratch() of all nodes, contents undefined */
+    uint8_t **code; /* ACT: codes of what QuantdFakeQuant made, as worker/kernels/int8.h has them; NULL where
+                       nobody reads them. Then x may be NULL. */
+    struct coded_weight *coded; /* PARAM */
+    void **kept;                /* per node: keep() bytes per block, from forward to backward */
+    struct tail *tail;          /* per node */
+    uint32_t *fresh; /* per node: bit i: backward is to write the gradient of input i, not to add to it */
+    void **room[2];  /* per node: room() bytes, of its forward and of its backward stages */
+    void **scratch;  /* per thread: the largest scratch() of all nodes, contents undefined */
 };
 
 struct op {
@@ -69,8 +83,12 @@ struct op {
     size_t (*keep)(const struct graph *g, const struct node *n); /* bytes per block; NULL: 0 */
     int (*items)(const struct graph *g, const struct node *n);   /* for the reduce stages */
 
+    /* bytes that all threads share while the forward (or the backward) stages run; NULL: 0 */
+    size_t (*room)(const struct graph *g, const struct node *n, int blocks, bool backward);
+
     void (*forward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*forward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
+    void (*backward_prepare)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
 
@@ -81,6 +99,9 @@ struct op {
     enum tail_role role;
 
     uint64_t (*macs)(const struct graph *g, const struct node *n); /* per sample; NULL: 0 */
+    /* The convolution of input 0 by input 1, plus input 2, that this node is; NULL when it is more than that.
+     */
+    const struct conv *(*conv)(const struct node *n);
 };
 
 /* Is there nothing yet in the gradient of this node's input? */
@@ -93,6 +114,10 @@ static inline const struct tail *step_tail(const struct step *s, const struct no
 {
     return &s->tail[n - s->graph->node];
 }
+
+/* Instead of what the graph says, where the net chooses so (worker/graph/precision.h): a layer on codes, and
+ * the quantizer that makes them. They have no setup of their own. */
+extern const struct op op_coded, op_fakequant_coded;
 
 extern const struct op *const op_list[];    /* NULL-terminated */
 const struct op *op_find(const char *name); /* NULL when unknown */

@@ -103,6 +103,7 @@ int quant_locate(struct quant *q, struct graph *g, struct err *e)
         w->value = l->weight;
         w->offset = g->value[l->weight].offset;
         w->count = (size_t)shape_count(&g->value[l->weight].shape);
+        g->value[l->weight].coded = true;
         q->total += (int64_t)w->count;
     }
     free(layers);
@@ -189,8 +190,11 @@ void quant_fit(struct quant *q, const struct graph *g)
 
 void quant_bind(struct quant *q, struct net *n)
 {
-    for (int i = 0; i < q->weights; i++)
-        net_set_weight(n, q->weight[i].value, q->q + q->weight[i].offset);
+    for (int i = 0; i < q->weights; i++) {
+        const struct quant_weight *w = &q->weight[i];
+        net_set_weight(n, w->value, q->q + w->offset);
+        net_set_codes(n, w->value, q->code + w->offset, &w->scale, 1);
+    }
 }
 
 struct apply {

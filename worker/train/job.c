@@ -53,12 +53,20 @@ size_t job_limit(const struct job *j)
     return (size_t)spec_int(j->spec, "/resources/memory_mb", 2048) << 20;
 }
 
+enum precision job_precision(const struct job *j)
+{
+    int precision = precision_find(spec_text(j->spec, "/train/precision", "fp32"));
+
+    return j->kind->quantizes && precision >= 0 ? (enum precision)precision : PRECISION_FP32;
+}
+
 struct net_options job_net_options(const struct job *j, bool train, int batch)
 {
     return (struct net_options){ .batch = batch,
                                  .train = train,
                                  .seed = (uint64_t)spec_int(j->spec, "/train/seed", 1),
                                  .limit = job_limit(j),
+                                 .precision = job_precision(j),
                                  .kernels = j->kernels,
                                  .pool = j->pool };
 }

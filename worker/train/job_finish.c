@@ -64,6 +64,7 @@ static json_t *make_result(const struct job *j)
                                       (json_int_t)graph_parameters(j->graph)));
     if (j->kind->quantizes) {
         set_text(r, "method", spec_text(j->spec, "/quantize/method", ""));
+        set_text(r, "precision", precision_list[job_precision(j)]);
         json_object_set_new(r, "snap",
                             json_pack("{s:f, s:f}", "before", j->latent_value, "after", j->trained_value));
     }

@@ -3,6 +3,7 @@
 #define WORKER_TRAIN_JOB_PARTS_H
 
 #include "base/buf.h"
+#include "worker/graph/precision.h"
 #include "worker/train/job.h"
 
 int job_load(struct job *j, struct err *e);    /* task, data, graph */
@@ -36,6 +37,7 @@ int job_stage(struct job *j, const struct job_stage *s, struct err *e);
 
 struct trainer_settings job_settings(const struct job *j);
 struct trainer_settings job_prune_settings(const struct job *j);
+enum precision job_precision(const struct job *j);
 struct net_options job_net_options(const struct job *j, bool train, int batch);
 size_t job_limit(const struct job *j); /* bytes: /resources/memory_mb */
 size_t job_peak_bytes(void);           /* that this process has had in memory so far */

@@ -111,7 +111,12 @@ static int snap_small(struct job *j, struct trainer *t, struct err *e)
 static int snap(struct job *j, struct trainer *t, struct err *e)
 {
     events_phase(j->events, "snap");
-    for (int i = 0; i < j->quant->weights; i++)
+    if (job_precision(j) != PRECISION_FP32) {
+        /* a net on codes can't read latent weights: from here on nets are made for the figures alone */
+        net_free(j->net);
+        j->net = t->net = NULL;
+    }
+    for (int i = 0; j->net && i < j->quant->weights; i++)
         net_set_weight(j->net, j->quant->weight[i].value, NULL);
     const struct task_subject latent = { j->graph, NULL, j->net, t->settings.batch_size };
     int status = job_judge(j, &latent, false, &j->latent_value, e);

@@ -1,0 +1,223 @@
+/* Nets of mixed precision: the forward pass says what float says, the gradients differ by bf16's rounding,
+ * and neither depends on the number of threads. */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "worker/graph/precision.h"
+#include "worker/kernels/kernels.h"
+#include "worker/op/op.h"
+#include "worker/quant/method.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { BATCH = 40, CLASSES = 6 };
+
+static int add_param(struct graph *g, const char *name, struct shape s, uint64_t stream)
+{
+    struct rng r = rng_at(17, stream, 0);
+    float init[4096];
+
+    assert_true(shape_count(&s) <= 4096);
+    for (int64_t i = 0; i < shape_count(&s); i++)
+        init[i] = (float)rng_normal(&r) * 0.2f;
+    return graph_add_param(g, name, &s, true, init, NULL);
+}
+
+static int add_layer(struct graph *g, const char *op, const char *name, int x, struct shape weight, int pad,
+                     int stride)
+{
+    char text[64];
+    const int64_t pads[] = { pad, pad, pad, pad }, strides[] = { stride, stride };
+
+    snprintf(text, sizeof text, "%s.weight", name);
+    int w = add_param(g, text, weight, (uint64_t)g->values);
+    snprintf(text, sizeof text, "%s.bias", name);
+    int b = add_param(g, text, (struct shape){ 1, { weight.dim[0] } }, (uint64_t)g->values);
+    int y = graph_add_value(g, name, NULL);
+    int node = graph_add_node(g, op, name, (int[]){ x, w, b }, 3, &y, 1, NULL);
+    assert_true(node >= 0);
+    if (weight.rank == 4) {
+        node_set_ints(&g->node[node], "pads", pads, 4);
+        node_set_ints(&g->node[node], "strides", strides, 2);
+    } else {
+        node_set_int(&g->node[node], "transB", 1);
+    }
+    return y;
+}
+
+static int add_plain(struct graph *g, const char *op, const char *name, int x)
+{
+    int y = graph_add_value(g, name, NULL);
+    assert_true(graph_add_node(g, op, name, &x, 1, &y, 1, NULL) >= 0);
+    return y;
+}
+
+/* Two convolutions on one quantized value with another stride and padding; a matrix. */
+static struct graph *small_graph(void)
+{
+    struct graph *g = graph_new("small");
+    struct err e = { 0 };
+    int x = graph_add_input(g, "x", &(struct shape){ 3, { 3, 9, 9 } }, NULL);
+
+    x = add_layer(g, "Conv", "first", x, (struct shape){ 4, { 10, 3, 3, 3 } }, 1, 1);
+    x = add_plain(g, "Relu", "relu1", x);
+    int a = add_layer(g, "Conv", "second", x, (struct shape){ 4, { 7, 10, 3, 3 } }, 1, 2);
+    int b = add_layer(g, "Conv", "beside", x, (struct shape){ 4, { 7, 10, 1, 1 } }, 0, 2);
+    int y = graph_add_value(g, "sum", NULL);
+    assert_true(graph_add_node(g, "Add", "sum", (int[]){ a, b }, 2, &y, 1, NULL) >= 0);
+    y = add_plain(g, "Relu", "relu2", y);
+    y = add_plain(g, "Flatten", "flat", y);
+    y = add_layer(g, "Gemm", "last", y, (struct shape){ 2, { CLASSES, 7 * 5 * 5 } }, 0, 1);
+    g->output[g->outputs++] = y;
+    if (graph_finish(g, &e))
+        fail_msg("%s %s", e.text, e.place);
+    return g;
+}
+
+struct made {
+    struct graph *g;
+    struct quant *q;
+    struct net *net;
+    struct pool *pool;
+};
+
+static struct made make(enum precision precision, int threads, const char *kernels)
+{
+    struct quant_layer_plan plan[4] = { { 8, { 8, -128, 127, (real)0.02, false } },
+                                        { 4, { 8, 0, 255, (real)0.01, false } },
+                                        { 2, { 8, 0, 255, (real)0.01, false } },
+                                        { 1, { 6, 0, 63, (real)0.05, false } } };
+    struct made m = { .g = small_graph(), .pool = pool_new(threads) };
+    struct err e = { 0 };
+
+    assert_int_equal(quant_new(m.g, plan, 4, grid_find("twos"), &m.q, &e), 0);
+    quant_fit(m.q, m.g);
+    struct net_options o = { .batch = BATCH,
+                             .train = true,
+                             .precision = precision,
+                             .kernels = kernels ? kernels_find(kernels) : NULL,
+                             .pool = m.pool };
+    if (net_new(m.g, &o, &m.net, &e))
+        fail_msg("%s", e.text);
+    quant_bind(m.q, m.net);
+    quant_apply(m.q, m.g, m.pool);
+    return m;
+}
+
+static void made_free(struct made *m)
+{
+    net_free(m->net);
+    quant_free(m->q);
+    graph_free(m->g);
+    pool_free(m->pool);
+}
+
+/* One step on noise: pixels with a sign, gradients that say nothing. */
+static void step(struct made *m)
+{
+    struct rng r = rng_at(23, 1, 0);
+    real *x = net_input(m->net), *g;
+
+    memset(x, 0, (size_t)net_blocks(m->net) * 243 * LANES * sizeof *x);
+    for (int i = 0; i < BATCH * 243; i++)
+        x[((ptrdiff_t)(i / 243 / LANES) * 243 + i % 243) * LANES + i / 243 % LANES] = (real)rng_normal(&r);
+    net_forward(m->net, BATCH, true, 0);
+    g = net_output_gradient(m->net, 0);
+    memset(g, 0, (size_t)net_blocks(m->net) * CLASSES * LANES * sizeof *g);
+    for (int i = 0; i < BATCH * CLASSES; i++)
+        g[((ptrdiff_t)(i / CLASSES / LANES) * CLASSES + i % CLASSES) * LANES + i / CLASSES % LANES] =
+            (real)rng_normal(&r);
+    net_backward(m->net);
+}
+
+static double distance(const real *a, const real *b, size_t count)
+{
+    double far = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        far += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return sqrt(far / size);
+}
+
+static const size_t outputs = (size_t)(BATCH + LANES - 1) / LANES * CLASSES * LANES;
+
+static void test_mixed_is_float_but_for_rounding(void **state)
+{
+    struct made plain = make(PRECISION_FP32, 1, NULL);
+    (void)state;
+
+    step(&plain);
+    for (const struct kernels *const *k = kernels_list; *k; k++) {
+        if (!(*k)->usable())
+            continue;
+        struct made mixed = make(PRECISION_MIXED, 2, (*k)->name);
+        step(&mixed);
+        assert_true(distance(net_output(mixed.net, 0), net_output(plain.net, 0), outputs) < 1e-3);
+        for (int v = 0; v < plain.g->values; v++) {
+            const struct value *value = &plain.g->value[v];
+            if (value->kind != VALUE_PARAM || shape_count(&value->shape) == 1)
+                continue;
+            /* a code next to a boundary may fall to the other side: an 8-bit step for one number */
+            double far =
+                distance(net_gradients(mixed.net) + value->offset, net_gradients(plain.net) + value->offset,
+                         (size_t)shape_count(&value->shape));
+            assert_true(far < 0.01);
+            if (value->coded)
+                assert_true(far > 1e-5); /* it did round */
+        }
+        made_free(&mixed);
+    }
+    made_free(&plain);
+}
+
+static void test_threads_do_not_matter(void **state)
+{
+    struct made one = make(PRECISION_MIXED, 1, NULL);
+    (void)state;
+
+    step(&one);
+    for (int threads = 2; threads <= 3; threads++) {
+        struct made many = make(PRECISION_MIXED, threads, NULL);
+        step(&many);
+        assert_memory_equal(net_output(many.net, 0), net_output(one.net, 0), outputs * sizeof(real));
+        assert_memory_equal(net_gradients(many.net), net_gradients(one.net),
+                            one.g->param_count * sizeof(real));
+        made_free(&many);
+    }
+    made_free(&one);
+}
+
+/* Quantized inputs exist as codes alone, a quarter of the size. */
+static void test_codes_take_the_place_of_numbers(void **state)
+{
+    struct made plain = make(PRECISION_FP32, 1, NULL), mixed = make(PRECISION_MIXED, 1, NULL);
+    int v = graph_find_value(mixed.g, "relu1"), quantized = -1;
+    (void)state;
+
+    for (int i = 0; i < mixed.g->nodes; i++)
+        if (strcmp(mixed.g->node[i].op->name, "QuantdFakeQuant") == 0 && mixed.g->node[i].input[0] == v)
+            quantized = mixed.g->node[i].output[0];
+    assert_true(quantized >= 0);
+    assert_non_null(net_value(plain.net, quantized));
+    assert_null(net_value(mixed.net, quantized));
+    assert_int_equal(precision_code_bytes(&mixed.g->value[quantized].shape), 12 * 81 * LANES);
+    made_free(&plain);
+    made_free(&mixed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mixed_is_float_but_for_rounding),
+        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_codes_take_the_place_of_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
