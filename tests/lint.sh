@@ -24,6 +24,7 @@ allowed() {
     api/client/*) echo 'base/|api/client/|api/event.h' ;;
     api/*) echo 'base/|storage/|api/' ;;
     server/*) echo 'base/|storage/|api/|server/' ;;
+    worker/coder/standalone/*) echo 'qdz_decode.h' ;; # one file and its header, for other people's trees
     worker/*) echo 'base/|worker/|api/spec.h|api/event.h|onnx/onnx.pb-c.h' ;;
     *) echo '.*' ;;
     esac
@@ -56,7 +57,7 @@ for d in base storage api api/client server worker webui tests; do
 done
 for f in $sources; do
     lines=$(wc -l <"$f")
-    [ "$lines" -le 500 ] || say "$f has $lines lines: more than one noun?"
+    [ "$lines" -le 500 ] || [ "$f" = worker/coder/standalone/qdz_decode.c ] || say "$f has $lines lines: more than one noun?"
 done
 [ $failed = 0 ] && echo "lint: ok"
 exit $failed

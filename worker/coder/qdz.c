@@ -1,9 +1,10 @@
-/* qdz.c - the container: magic, skeleton, parameters, check sum. Layout: README.md. */
+/* qdz.c - the container: first bytes, the network, its parameters, check sum. Layout: README.md. */
 #include "worker/coder/qdz.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
 #include "worker/coder/param.h"
+#include "worker/coder/reference.h"
 #include "worker/coder/skeleton.h"
 #include "worker/coder/text.h"
 #include "worker/coder/wire.h"
@@ -13,9 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char magic[4] = { 'Q', 'D', 'Z', 0x1a };
+/* The first byte: version 2, and the coder of the parameters. The second: 0, or a reference. */
+enum {
+    FIRST = 0xd0,
+    CODERS = 8,
+    CABAC = 4,
+    HEAD = 2,
+    SHORT_TAIL = 2,
+    LONG_TAIL = 4,
+    SMALLEST = HEAD + SHORT_TAIL
+};
 
-enum { VERSION = 1, KIND_SKELETON = 0, TAIL = 4, SMALLEST = 6 + 2 + TAIL };
+/* From this length on the check sum is a CRC-32; below, a CRC-16. */
+#define LONG_FILE ((size_t)65536)
 
 /* A file may not stand for more parameters than this, nor for more than so many a byte of its length: what a
  * reader allocates is bounded by what it was given. The writer pads with zeros when that is too few. */
@@ -26,6 +37,16 @@ static uint64_t parameters_allowed(size_t length)
 {
     return length < PARAMETERS_MOST / PARAMETERS_A_BYTE ? length * (uint64_t)PARAMETERS_A_BYTE
                                                         : PARAMETERS_MOST;
+}
+
+static size_t tail_of(size_t length)
+{
+    return length < LONG_FILE ? SHORT_TAIL : LONG_TAIL;
+}
+
+static uint32_t check_sum(const void *data, size_t length, size_t tail)
+{
+    return tail == SHORT_TAIL ? wire_crc16(data, length) : hash_crc32(0, data, length);
 }
 
 /* Is v the weight of a node? Biases and steps are no layers. */
@@ -42,9 +63,11 @@ static bool is_weight(const struct graph *g, int v)
 /* --- writing ---------------------------------------------------------------------------------------------
  */
 
-static int write_skeleton(const struct graph *g, struct buf *out, struct err *e)
+static int write_skeleton(const struct graph *g, struct buf *out, struct qdz_sizes *sizes, struct err *e)
 {
+    const size_t before = out->length;
     struct buf plain, coded;
+
     buf_init(&plain, SIZE_MAX);
     buf_init(&coded, SIZE_MAX);
     int rc = skeleton_write(g, &plain, e);
@@ -57,72 +80,154 @@ static int write_skeleton(const struct graph *g, struct buf *out, struct err *e)
         wire_put_number(out, coded.length);
         buf_append(out, coded.data, coded.length);
     }
+    sizes->skeleton = (int64_t)(out->length - before);
     buf_free(&plain);
     buf_free(&coded);
     return rc;
 }
 
-static int write_params(const struct graph *g, const struct coder *c, struct buf *out,
-                        struct qdz_layer *layer, int *count, struct err *e)
+struct layers {
+    struct qdz_layer *layer; /* owned until they are given away */
+    int count;
+};
+
+static void note(struct layers *l, const struct graph *g, int v, struct qdz_layer *one)
 {
-    for (int v = 0; v < g->values; v++) {
+    if (!g->value[v].codes || !is_weight(g, v))
+        return;
+    snprintf(one->name, sizeof one->name, "%s", g->value[v].name);
+    l->layer[l->count++] = *one;
+}
+
+/* Parameters one by one, each with a head of its own: for the coders that are no arithmetic ones. */
+static int write_params(const struct graph *g, const struct coder *c, struct buf *out, struct layers *l,
+                        struct err *e)
+{
+    int rc = 0;
+
+    for (int v = 0; !rc && v < g->values; v++) {
+        struct qdz_layer one = { 0 };
         if (g->value[v].kind != VALUE_PARAM)
             continue;
-        struct qdz_layer one = { 0 };
-        int rc = param_write(g, v, c, out, &one, e);
-        if (rc)
-            return rc;
-        if (!g->value[v].codes || !is_weight(g, v))
-            continue;
-        snprintf(one.name, sizeof one.name, "%s", g->value[v].name);
-        layer[(*count)++] = one;
+        rc = param_write(g, v, c, out, &one, e);
+        if (!rc)
+            note(l, g, v, &one);
     }
-    return 0;
+    return rc;
+}
+
+/* The step of the quantizer behind value v, -1: none. */
+static int step_of(const struct graph *g, int v)
+{
+    for (int i = 0; i < g->nodes; i++)
+        if (strcmp(g->node[i].op->name, "QuantdFakeQuant") == 0 && g->node[i].input[0] == v)
+            return g->node[i].input[1];
+    return -1;
+}
+
+/* Parameters in the order of values; for a reference that of the zoo's graph, then the steps of its values.
+ */
+static int stream_all(struct stream *s, struct graph *g, const struct reference *r, struct layers *l,
+                      struct err *e)
+{
+    const int values = r->value ? r->values : g->values;
+    int rc = 0;
+
+    for (int i = 0; !rc && i < values; i++) {
+        struct qdz_layer one = { 0 };
+        const int v = r->value ? r->value[i] : i;
+        if (v < 0 || g->value[v].kind != VALUE_PARAM)
+            continue;
+        rc = stream_param(s, g, v, &one, e);
+        if (!rc && l)
+            note(l, g, v, &one);
+    }
+    for (int i = 0; !rc && r->value && i < values; i++) {
+        const int step = r->value[i] < 0 ? -1 : step_of(g, r->value[i]);
+        if (step >= 0)
+            rc = stream_param(s, g, step, &(struct qdz_layer){ 0 }, e);
+    }
+    return rc;
+}
+
+static int write_stream(const struct graph *g, const struct reference *r, struct buf *out, struct layers *l,
+                        struct err *e)
+{
+    struct stream s;
+    int rc = stream_init(&s, NULL, 0, e);
+
+    if (!rc && r->g)
+        rc = reference_write(&s, r, g, e);
+    if (!rc)
+        rc = stream_all(&s, (struct graph *)g, r, l, e); /* to encode it only reads */
+    if (!rc)
+        rc = range_encoder_finish(&s.m.encoder, e);
+    if (!rc)
+        buf_append(out, s.m.encoder.data, s.m.encoder.length);
+    stream_deinit(&s);
+    return rc;
 }
 
 static void write_tail(struct buf *out, size_t start, uint64_t parameters)
 {
-    while (!out->failed &&
-           out->length - start + TAIL < (parameters + PARAMETERS_A_BYTE - 1) / PARAMETERS_A_BYTE)
+    while (!out->failed && parameters_allowed(out->length - start + SHORT_TAIL) < parameters)
         wire_put_byte(out, 0);
     if (out->failed)
         return;
-    uint32_t crc = hash_crc32(0, out->data + start, out->length - start);
-    for (int shift = 0; shift < 32; shift += 8)
-        wire_put_byte(out, (uint8_t)(crc >> shift));
+    const size_t length = out->length - start,
+                 tail = length + SHORT_TAIL < LONG_FILE ? SHORT_TAIL : LONG_TAIL;
+    const uint32_t crc = check_sum(out->data + start, length, tail);
+    for (size_t i = 0; i < tail; i++)
+        wire_put_byte(out, (uint8_t)(crc >> 8 * i));
+}
+
+static int coder_number(const struct coder *c)
+{
+    static const char *const numbered[] = { "raw", "huffman", "bzip2", "cabac" };
+
+    for (int i = 0; i < 4; i++)
+        if (strcmp(c->name, numbered[i]) == 0)
+            return i + 1;
+    return 0;
 }
 
 int qdz_encode(const struct graph *g, const struct coder *c, struct buf *out, struct qdz_layer **layers,
-               int *count, struct err *e)
+               int *count, struct qdz_sizes *sizes, struct err *e)
 {
-    uint64_t parameters = (uint64_t)graph_parameters(g);
+    const uint64_t parameters = (uint64_t)graph_parameters(g);
+    const bool one_stream = coder_number(c) == CABAC;
+    struct qdz_sizes made = { 0 };
+    struct reference r = { 0 };
+
     if (parameters > PARAMETERS_MOST)
         return err_set(e, ERR_TOO_LARGE, "a .qdz file holds up to 2^30 parameters, not %llu",
                        (unsigned long long)parameters);
-    struct qdz_layer *layer = mem_array((size_t)g->values + 1, sizeof *layer);
-    if (!layer)
+    struct layers l = { .layer = mem_array((size_t)g->values + 1, sizeof *l.layer) };
+    if (!l.layer)
         return err_set(e, ERR_NOMEM, "out of memory for the list of layers");
-    size_t start = out->length;
-    int found = 0;
-    buf_append(out, magic, sizeof magic);
-    wire_put_byte(out, VERSION);
-    wire_put_byte(out, KIND_SKELETON);
-    int rc = write_skeleton(g, out, e);
+    const size_t start = out->length;
+    made.named = one_stream && g->finished && reference_find(g, &r);
+    wire_put_byte(out, (uint8_t)(FIRST + coder_number(c)));
+    wire_put_byte(out, made.named ? reference_byte(&r) : 0);
+    int rc = made.named ? 0 : write_skeleton(g, out, &made, e);
     if (!rc)
-        rc = write_params(g, c, out, layer, &found, e);
+        rc = one_stream ? write_stream(g, &r, out, &l, e) : write_params(g, c, out, &l, e);
     if (!rc) {
         write_tail(out, start, parameters);
         if (out->failed)
             rc = err_set(e, ERR_NOMEM, "the file is too large for the memory given");
     }
+    reference_deinit(&r);
+    if (sizes)
+        *sizes = made;
+    if (count)
+        *count = rc ? 0 : l.count;
     if (rc || !layers) {
-        free(layer);
-        layer = NULL;
+        free(l.layer);
+        l.layer = NULL;
     }
     if (layers)
-        *layers = layer;
-    if (count)
-        *count = rc ? 0 : found;
+        *layers = l.layer;
     return rc;
 }
 
@@ -131,26 +236,28 @@ int qdz_encode(const struct graph *g, const struct coder *c, struct buf *out, st
 
 static int check_file(const uint8_t *data, size_t length, struct err *e)
 {
-    if (length < SMALLEST || memcmp(data, magic, sizeof magic))
-        return err_set(e, ERR_CORRUPT, "this is not a .qdz file");
-    const uint8_t *tail = data + length - TAIL;
-    uint32_t stored =
-        (uint32_t)tail[0] | (uint32_t)tail[1] << 8 | (uint32_t)tail[2] << 16 | (uint32_t)tail[3] << 24;
-    if (hash_crc32(0, data, length - TAIL) != stored)
+    const size_t tail = tail_of(length);
+    uint32_t stored = 0;
+
+    if (length < SMALLEST || data[0] < FIRST || data[0] >= FIRST + CODERS)
+        return err_set(e, ERR_CORRUPT, "this is not a .qdz file of this version");
+    for (size_t i = 0; i < tail; i++)
+        stored |= (uint32_t)data[length - tail + i] << 8 * i;
+    if (stored != check_sum(data, length - tail, tail))
         return err_set(e, ERR_CORRUPT, "the file is damaged: its check sum does not fit");
-    if (data[4] != VERSION)
-        return err_set(e, ERR_UNSUPPORTED, "the file has version %u, this program reads %d", data[4],
-                       VERSION);
-    if (data[5] != KIND_SKELETON)
+    if (data[0] == FIRST || data[0] > FIRST + CABAC)
+        return err_set(e, ERR_UNSUPPORTED, "the coder %d of the file is not known", data[0] - FIRST);
+    if (data[1] && data[0] != FIRST + CABAC)
         return err_set(e, ERR_UNSUPPORTED, "the file describes its network in a way (%u) that is not known",
-                       data[5]);
+                       data[1]);
     return 0;
 }
 
-static int read_skeleton(struct wire *w, struct graph **g, struct err *e)
+static int read_skeleton(struct wire *w, uint64_t most, struct graph **g, struct err *e)
 {
-    size_t plain = (size_t)wire_number(w, SIZE_MAX / 2), coded = (size_t)wire_number(w, wire_left(w));
+    const size_t plain = (size_t)wire_number(w, SIZE_MAX / 2), coded = (size_t)wire_number(w, wire_left(w));
     const uint8_t *data = wire_bytes(w, coded);
+
     if (!data || plain > text_most(coded))
         return err_set(e, ERR_CORRUPT, "the description of the network is damaged");
     uint8_t *text = mem_alloc(plain);
@@ -158,7 +265,7 @@ static int read_skeleton(struct wire *w, struct graph **g, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory for the network");
     int rc = text_decode(data, coded, text, plain, e);
     if (!rc)
-        rc = skeleton_read(text, plain, parameters_allowed(w->length + TAIL), g, e);
+        rc = skeleton_read(text, plain, most, g, e);
     free(text);
     return rc;
 }
@@ -176,17 +283,45 @@ static int read_params(struct wire *w, struct graph *g, struct err *e)
     return 0;
 }
 
+/* The message ends with the last byte that is not zero; what follows is padding. */
+static int read_stream(struct wire *w, uint8_t second, uint64_t most, struct graph **g, struct err *e)
+{
+    struct reference r = { 0 };
+    struct stream s;
+
+    while (wire_left(w) && !w->data[w->length - 1])
+        w->length--;
+    int rc = stream_init(&s, w->data + w->position, wire_left(w), e);
+    if (!rc && second) {
+        rc = reference_of(second, &r, e);
+        if (!rc)
+            rc = reference_read(&s, &r, most, e);
+        *g = r.g;
+    }
+    if (!rc)
+        rc = stream_all(&s, *g, &r, NULL, e);
+    if (!rc && !range_decoder_finished(&s.m.decoder))
+        rc = err_set(e, ERR_CORRUPT, "the message of the parameters is damaged");
+    free(r.value);
+    stream_deinit(&s);
+    return rc;
+}
+
 int qdz_decode(const void *data, size_t length, struct graph **g, struct err *e)
 {
+    const uint8_t *bytes = data;
+    const uint64_t most = parameters_allowed(length);
+    struct graph *made = NULL;
+
     *g = NULL;
-    int rc = check_file(data, length, e);
+    int rc = check_file(bytes, length, e);
     if (rc)
         return rc;
-    struct graph *made = NULL;
-    struct wire w = { .data = data, .length = length - TAIL, .position = 6 };
-    rc = read_skeleton(&w, &made, e);
+    struct wire w = { .data = bytes, .length = length - tail_of(length), .position = HEAD };
+    if (!bytes[1])
+        rc = read_skeleton(&w, most, &made, e);
     if (!rc)
-        rc = read_params(&w, made, e);
+        rc = bytes[0] == FIRST + CABAC ? read_stream(&w, bytes[1], most, &made, e) : read_params(&w, made, e);
     if (!rc)
         rc = graph_finish(made, e);
     if (rc) {

@@ -39,6 +39,18 @@ void wire_put_floats(struct buf *b, const float *f, size_t count)
     }
 }
 
+uint16_t wire_crc16(const uint8_t *data, size_t length)
+{
+    uint32_t crc = 0xffff;
+
+    for (size_t i = 0; i < length; i++) {
+        crc ^= (uint32_t)data[i] << 8;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1;
+    }
+    return (uint16_t)crc;
+}
+
 const uint8_t *wire_bytes(struct wire *w, size_t count)
 {
     if (w->bad || count > wire_left(w)) {

@@ -18,6 +18,9 @@ void wire_put_signed(struct buf *b, int64_t n);     /* zigzag, then as above */
 void wire_put_string(struct buf *b, const char *s); /* length, bytes */
 void wire_put_floats(struct buf *b, const float *f, size_t count);
 
+/* CRC-16 of polynomial 0x1021 from 0xffff, highest bit first: the check sum of a short file. */
+uint16_t wire_crc16(const uint8_t *data, size_t length);
+
 struct wire {
     const uint8_t *data; /* borrowed */
     size_t length, position;

@@ -208,3 +208,16 @@ void units_keep(struct graph *g, const struct units *u, const bool *keep)
         cut(g, &u->slice[i], u->count, keep, kept);
     g->finished = false;
 }
+
+bool units_keep_first(struct graph *g, const struct units *u, int64_t count)
+{
+    bool *keep = count >= 1 && count <= u->count ? mem_array((size_t)u->count, sizeof *keep) : NULL;
+
+    if (!keep)
+        return false;
+    for (int64_t i = 0; i < count; i++)
+        keep[i] = true;
+    units_keep(g, u, keep);
+    free(keep);
+    return true;
+}

@@ -36,4 +36,8 @@ int units_find(const struct graph *g, struct units **list, int *count, struct er
  * again. A hollow graph changes its shapes alone. Parameters keep their places: gaps stay between them. */
 void units_keep(struct graph *g, const struct units *u, const bool *keep);
 
+/* The same for the first `count` units; false, and nothing is changed, when there are not so many (or no
+ * memory). */
+bool units_keep_first(struct graph *g, const struct units *u, int64_t count);
+
 #endif

@@ -2,6 +2,7 @@
 #ifndef WORKER_TRAIN_JOB_H
 #define WORKER_TRAIN_JOB_H
 
+#include "worker/coder/qdz.h"
 #include "worker/events.h"
 #include "worker/report/report.h"
 #include "worker/train/task.h"
@@ -50,6 +51,7 @@ struct job {
     double pruned_before, pruned_value; /* around the cut of the pruned weights */
     int64_t units_removed;              /* filters and hidden units that were dead after it */
     int64_t samples;
+    struct qdz_sizes sizes; /* of model.qdz */
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
     char weights_hash[72];
     double started_s;

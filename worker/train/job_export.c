@@ -19,7 +19,7 @@ static int write_artifact(struct job *j, const char *name, const void *data, siz
     return file_publish(path, data, length, 0644, e);
 }
 
-static int export_onnx(struct job *j, struct err *e)
+static int export_onnx(struct job *j, const struct graph *g, struct err *e)
 {
     char trained[32], metric[48], weights[8], activations[8], seed[24];
     const char *model = spec_text(j->spec, "/model", ""), *dataset = spec_text(j->spec, "/dataset", "");
@@ -42,7 +42,7 @@ static int export_onnx(struct job *j, struct err *e)
         { "quantd.dataset", dataset },
         { metric, trained },
     };
-    int status = onnx_export(j->graph, meta, sizeof meta / sizeof *meta, &data, &length, e);
+    int status = onnx_export(g, meta, sizeof meta / sizeof *meta, &data, &length, e);
     if (status)
         return status;
     status = write_artifact(j, "model.onnx", data, length, e);
@@ -91,17 +91,24 @@ static void describe_layer(struct job *j, const struct layer *l, int index, cons
     json_object_set_new(row, "msqe", json_real(msqe));
 }
 
-static int export_qdz(struct job *j, struct err *e)
+/* model.onnx is made from what model.qdz gives back: the two are one network, and the score is that of both.
+ */
+static int export_files(struct job *j, struct err *e)
 {
     struct buf file;
     struct qdz_layer *coded = NULL;
     struct layer *layers = NULL;
+    struct graph *back = NULL;
     int coded_count = 0, count = 0;
 
     buf_init(&file, (size_t)1 << 31);
-    int status = qdz_encode(j->graph, coder_find("cabac"), &file, &coded, &coded_count, e);
+    int status = qdz_encode(j->graph, coder_find("cabac"), &file, &coded, &coded_count, &j->sizes, e);
     if (!status)
         status = write_artifact(j, "model.qdz", file.data, file.length, e);
+    if (!status)
+        status = qdz_decode(file.data, file.length, &back, e);
+    if (!status)
+        status = export_onnx(j, back, e);
     if (!status)
         status = graph_layers(j->graph, &layers, &count, e);
     j->file_bytes = (int64_t)file.length;
@@ -109,6 +116,7 @@ static int export_qdz(struct job *j, struct err *e)
         j->payload_bytes += coded[i].payload_bytes;
     for (int i = 0; !status && i < count; i++)
         describe_layer(j, &layers[i], i, coded, coded_count);
+    graph_free(back);
     free(layers);
     free(coded);
     buf_free(&file);
@@ -140,7 +148,6 @@ int job_export(struct job *j, struct err *e)
     int status;
 
     events_phase(j->events, "export");
-    if ((status = hash_weights(j, e)) || (status = export_onnx(j, e)))
-        return status;
-    return export_qdz(j, e);
+    status = hash_weights(j, e);
+    return status ? status : export_files(j, e);
 }

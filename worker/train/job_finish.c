@@ -51,6 +51,7 @@ static json_t *make_result(const struct job *j)
         set_int(r, "onnx_bytes", j->onnx_bytes);
         set_int(r, "file_bytes", j->file_bytes);
         set_int(r, "payload_bytes", j->payload_bytes);
+        set_int(r, "skeleton_bytes", j->sizes.skeleton);
         set_real(r, "ratio", (double)j->float_bytes / (double)j->file_bytes);
         set_text(r, "weights_sha256", j->weights_hash);
         json_object_set(r, "layers", j->layers);

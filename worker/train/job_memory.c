@@ -110,7 +110,10 @@ static size_t export_bytes(const struct job *j, size_t score)
     const size_t block = j->graph->param_count * sizeof(real),
                  held = j->kind->quantizes ? 2 * block + j->graph->param_count : 0;
 
-    return held + 2 * block + (score > block ? score : block);
+    /* and the network once more, as the coded file gives it back */
+    const size_t back = j->kind->quantizes ? 2 * block : block;
+
+    return held + back + 2 * block + (score > block ? score : block);
 }
 
 static size_t larger(size_t a, size_t b)

@@ -1,0 +1,18 @@
+/* matrix.h - the model of a tensor of codes: rows of blocks, which rows, inputs and blocks live at all, and
+ * each code in the light of its neighbours. Layout and contexts: README.md. */
+#ifndef WORKER_CODER_MATRIX_H
+#define WORKER_CODER_MATRIX_H
+
+#include "worker/coder/mixing.h"
+
+/* [rows][inputs][inner] codes in [low, high]; a block of inner codes is a picture of lines of `width`. */
+struct matrix {
+    int64_t rows, inputs, inner, width;
+    int32_t low, high;
+    int32_t *code;
+};
+
+/* Through m, in its direction; decoding fills code. ERR_NOMEM, ERR_CORRUPT. */
+int matrix_code(struct mixing *m, const struct matrix *x, struct err *e);
+
+#endif
