@@ -63,6 +63,7 @@ int artifact_ls(struct client *c, const struct args *a);
 int artifact_get(struct client *c, const struct args *a);
 int service_capabilities(struct client *c, const struct args *a);
 int service_version(struct client *c, const struct args *a);
+int decode_run(struct client *c, const struct args *a);
 
 /* Follow job `id` to its end and print how it went (watch.c). */
 int watch_job(struct client *c, int64_t id);

@@ -25,7 +25,7 @@ static const struct option_def dataset_options[] = {
     COMMON
 };
 static const struct option_def submit_options[] = {
-    { "kind", "KIND", "quantize, train, evaluate, ..." },
+    { "kind", "KIND", "quantize, prune, compress, train, evaluate" },
     { "model", "MODEL", "zoo:NAME[@CxHxW][/CLASSES], sha256:..., or the name of an uploaded one" },
     { "dataset", "DATASET", "builtin:NAME, sha256:..., or the name of an uploaded one" },
     { "name", "NAME", "shown in the queue" },
@@ -46,6 +46,10 @@ static const struct option_def job_list_options[] = {
 };
 static const struct option_def artifact_options[] = {
     { "o", "PATH", "file to write (with NAME), or directory (default job-ID)" }, COMMON
+};
+
+static const struct option_def decode_options[] = {
+    { "o", "PATH", "file to write; default: FILE with .onnx for .qdz" }, COMMON
 };
 
 struct command {
@@ -79,6 +83,8 @@ static const struct command commands[] = {
     { "artifacts", "ls", artifact_ls, "JOB", 1, 1, plain, "list what a job has made" },
     { "artifacts", "get", artifact_get, "JOB [NAME]", 1, 2, artifact_options,
       "download one artifact, or all of them" },
+    { "decode", "", decode_run, "FILE.qdz", 1, 1, decode_options,
+      "a coded model back to ONNX, on this machine" },
     { "capabilities", "", service_capabilities, "", 0, 0, plain,
       "what jobs can be made of: kinds, parameters, ranges" },
     { "version", "", service_version, "", 0, 0, plain, "versions of client and server" },

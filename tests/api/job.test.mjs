@@ -64,11 +64,39 @@ test('its artifacts: sizes, hashes, ranges, ETags', async () => {
   assert.equal(tail.headers.get('content-range'), `bytes ${model.bytes - 16}-${model.bytes - 1}/${model.bytes}`);
 });
 
+test('compress: prune, quantize and code in one job; the small file is the network', async () => {
+  const job = await finish((await submit({
+    kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs',
+    prune: { epochs: 1, sparsity: 0.97 }, quantize: { weights: { bits: 3 }, activations: { bits: 8 } },
+    train: { epochs: 1, batch_size: 64, seed: 3 }, resources: { cpus: 2 },
+  })).body.id);
+  const r = job.result;
+  assert.ok(r.value > 0.5, `top-1 ${r.value}`);
+  assert.ok(r.prune.sparsity > 0.969 && r.prune.sparsity < 0.971);
+  assert.ok(r.prune.parameters < 431080 && r.prune.units_removed > 0);
+  assert.equal(r.float_bytes, 4 * 431080);
+  assert.equal(r.skeleton_bytes, 0);
+  assert.ok(r.file_bytes < 20000 && r.payload_bytes < r.file_bytes, `${r.file_bytes} bytes`);
+  assert.equal(r.ratio, r.float_bytes / r.file_bytes);
+  const file = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${job.id}/artifacts/model.qdz`)).arrayBuffer());
+  assert.equal(file.length, r.file_bytes);
+  writeFileSync(join(scratch, 's.qdz'), file);
+  execFileSync(join(buildDir, 'quantd-worker'), ['decode', join(scratch, 's.qdz'), '-o', join(scratch, 's.onnx')]);
+  await upload('models', 'small', readFileSync(join(scratch, 's.onnx')));
+  const again = await finish((await submit({ kind: 'evaluate', model: 'small', dataset: 'builtin:glyphs' })).body.id);
+  assert.equal(again.result.correct, r.correct);
+  const { series } = (await api(daemon.url, 'GET', `/v1/jobs/${job.id}/metrics`)).body;
+  for (const name of ['sparsity', 'sparsity.fc1', 'pruned_energy', 'prune_coefficient', 'msqe', 'top1']) assert.ok(series[name], name);
+});
+
 test('model.qdz decodes to the network of model.onnx', async () => {
   const item = async (name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/artifacts/${name}`)).arrayBuffer());
   writeFileSync(join(scratch, 'm.qdz'), await item('model.qdz'));
   execFileSync(join(buildDir, 'quantd-worker'), ['decode', join(scratch, 'm.qdz'), '-o', join(scratch, 'm.onnx')]);
   const direct = await upload('models', 'direct', await item('model.onnx'));
+  // quantctl does it without a server, and without a name for the result
+  execFileSync(join(buildDir, 'quantctl'), ['decode', join(scratch, 'm.qdz'), '-o', join(scratch, 'c.onnx')]);
+  assert.deepEqual(readFileSync(join(scratch, 'c.onnx')), readFileSync(join(scratch, 'm.onnx')));
   const decoded = await upload('models', 'decoded', readFileSync(join(scratch, 'm.onnx')));
   assert.deepEqual(decoded.info.layers, direct.info.layers);
   const evaluate = async (model) => (await finish((await submit({ kind: 'evaluate', model, dataset: 'builtin:glyphs' })).body.id)).result.correct;

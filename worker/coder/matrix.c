@@ -3,12 +3,13 @@
 #include "base/mem.h"
 #include "worker/coder/coder_impl.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { UNARY = 15, MAGNITUDES = 16, SHAPES = 81, COUNTS = 13 };
-/* contexts of their own: beyond them rows, inputs and columns share */
-enum { LINES = 1 << 14, COLUMNS = 1 << 20 };
+/* contexts of their own: beyond them rows, inputs and places share */
+enum { LINES = 1 << 14 };
 /* weight sets of mixing.h: one for each kind of decision */
 enum { SET_ROW, SET_INPUT, SET_BLOCK, SET_ZERO, SET_SIGN = SET_ZERO + 2, SET_MORE = SET_SIGN + 2 };
 
@@ -28,11 +29,10 @@ struct pass {
     struct counter *row_zero, *row_sign, *row_more;       /* [rows] ([..][MAGNITUDES]) */
     struct counter *input_zero, *input_sign, *input_more; /* [inputs] */
     struct counter *row_block, *input_block;
-    struct counter *place_zero;                /* [inner] */
-    struct counter *column_zero, *column_sign; /* [inputs * inner] */
-    struct counter *all;                       /* owned: the arrays in one piece */
-    int64_t lines, tracks, places, columns;    /* lengths of these arrays */
-    uint8_t *input_lives, *block_lives;        /* owned; [inputs]: this row's blocks and the row's before */
+    struct counter *place_zero;         /* [inner] */
+    struct counter *all;                /* owned: the arrays in one piece */
+    int64_t lines, tracks, places;      /* lengths of these arrays */
+    uint8_t *input_lives, *block_lives; /* owned; [inputs]: this row's blocks and the row's before */
     bool bad;
 };
 
@@ -45,10 +45,8 @@ static int carve(struct pass *s, struct err *e)
 {
     const size_t rows = (size_t)(s->lines = least64(s->x->rows, LINES)),
                  inputs = (size_t)(s->tracks = least64(s->x->inputs, LINES)),
-                 inner = (size_t)(s->places = least64(s->x->inner, LINES)),
-                 columns = (size_t)(s->columns = least64(s->x->inputs * s->x->inner, COLUMNS));
-    const size_t count = (rows + inputs) * (3 + MAGNITUDES) + inner + 2 * columns,
-                 blocks = (size_t)s->x->inputs;
+                 inner = (size_t)(s->places = least64(s->x->inner, LINES));
+    const size_t count = (rows + inputs) * (3 + MAGNITUDES) + inner, blocks = (size_t)s->x->inputs;
     struct counter *c = s->all = mem_array(count + 1, sizeof *c);
 
     s->input_lives = mem_array(blocks + 1, 1);
@@ -64,8 +62,7 @@ static int carve(struct pass *s, struct err *e)
                  { &s->row_block, rows },     { &s->row_more, rows * MAGNITUDES },
                  { &s->input_zero, inputs },  { &s->input_sign, inputs },
                  { &s->input_block, inputs }, { &s->input_more, inputs * MAGNITUDES },
-                 { &s->place_zero, inner },   { &s->column_zero, columns },
-                 { &s->column_sign, columns } };
+                 { &s->place_zero, inner } };
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         *part[i].at = c;
         c += part[i].count;
@@ -121,8 +118,7 @@ static int32_t code_value(struct pass *s, const struct place *p, int32_t v)
     const int near = !!p->left + !!p->up + !!p->corner + !!p->other;
     const int shape = sign_of(p->left) + 3 * sign_of(p->up) + 9 * sign_of(p->corner) + 27 * sign_of(p->other);
     const int cross = (p->left != 0) | (p->up != 0) << 1 | (p->before != 0) << 2 | (p->above != 0) << 3;
-    const int64_t column = (p->input * x->inner + p->at) % s->columns, row = p->row % s->lines,
-                  input = p->input % s->tracks;
+    const int64_t row = p->row % s->lines, input = p->input % s->tracks;
     struct counter *const zero[] = { &t->zero,
                                      &t->near[near],
                                      &s->row_zero[row],
@@ -130,21 +126,17 @@ static int32_t code_value(struct pass *s, const struct place *p, int32_t v)
                                      &s->place_zero[p->at % s->places],
                                      &t->cross[cross],
                                      &t->crowd[least(p->count, COUNTS - 1)][p->at * 8 / x->inner],
-                                     &t->shape[shape],
-                                     &s->column_zero[column] };
-    if (!mixing_bit(s->m, SET_ZERO + (x->inner > 1), zero, 9, v != 0))
+                                     &t->shape[shape] };
+    if (!mixing_bit(s->m, SET_ZERO + (x->inner > 1), zero, 8, v != 0))
         return 0;
     bool negative = x->high <= 0;
     if (x->low < 0 && x->high > 0) {
         const int net = p->net > 1 ? 3 : p->net < -1 ? 0 : p->net > 0 ? 2 : p->net < 0 ? 1 : 4;
-        struct counter *const sign[] = { &t->sign,
-                                         &t->sign_near[sign_of(p->left) + 3 * sign_of(p->up)],
-                                         &t->sign_shape[shape],
-                                         &s->row_sign[row],
-                                         &t->sign_net[net * 3 + least(p->count, 2)],
-                                         &s->input_sign[input],
-                                         &s->column_sign[column] };
-        negative = mixing_bit(s->m, SET_SIGN + (x->inner > 1), sign, 7, v < 0);
+        struct counter *const sign[] = {
+            &t->sign,          &t->sign_near[sign_of(p->left) + 3 * sign_of(p->up)], &t->sign_shape[shape],
+            &s->row_sign[row], &t->sign_net[net * 3 + least(p->count, 2)],           &s->input_sign[input]
+        };
+        negative = mixing_bit(s->m, SET_SIGN + (x->inner > 1), sign, 6, v < 0);
     }
     const uint32_t most = size_of(negative ? x->low : x->high), size = code_size(s, p, size_of(v), most);
     if (!most || size > most) {
@@ -203,7 +195,7 @@ static void code_row(struct pass *s, int64_t row, int32_t *code)
     for (int64_t i = 0; i < x->inputs; i++) {
         int32_t *block = code + i * x->inner;
         bool alive = s->input_lives[i];
-        if (alive && x->inner > 1)
+        if (alive && x->blocks)
             alive = code_block_alive(s, row, i, !s->m->decoding && any(block, 1, 0, x->inner));
         s->block_lives[i] = alive;
         if (!alive)
@@ -254,6 +246,33 @@ static void code_rows(struct pass *s)
             code_row(s, r, code);
         memcpy(s->block_lives + x->inputs, s->block_lives, (size_t)x->inputs);
     }
+}
+
+/* Entropy of a bit, in bits. */
+static double surprise(double p)
+{
+    return p > 0 && p < 1 ? -p * log2(p) - (1 - p) * log2(1 - p) : 0;
+}
+
+bool matrix_has_dead_blocks(const struct matrix *x)
+{
+    const int64_t blocks = x->rows * x->inputs;
+    int64_t codes = 0, dead = 0;
+
+    for (int64_t b = 0; b < blocks && x->inner > 1; b++) {
+        int64_t here = 0;
+        for (int64_t k = 0; k < x->inner; k++)
+            here += x->code[b * x->inner + k] != 0;
+        codes += here;
+        dead += !here;
+    }
+    if (!codes)
+        return false;
+    /* bits for zero or not: of all codes, or of the flags and of the codes in living blocks */
+    const double all = (double)blocks * (double)x->inner, alive = (double)(blocks - dead) * (double)x->inner;
+    return (double)blocks * surprise((double)dead / (double)blocks) +
+               alive * surprise((double)codes / alive) <
+           all * surprise((double)codes / all);
 }
 
 int matrix_code(struct mixing *m, const struct matrix *x, struct err *e)

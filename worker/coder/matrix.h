@@ -10,7 +10,11 @@ struct matrix {
     int64_t rows, inputs, inner, width;
     int32_t low, high;
     int32_t *code;
+    bool blocks; /* is said of each block whether it lives? Never for blocks of one code */
 };
+
+/* Whether that pays: zeros come in whole blocks. */
+bool matrix_has_dead_blocks(const struct matrix *x);
 
 /* Through m, in its direction; decoding fills code. ERR_NOMEM, ERR_CORRUPT. */
 int matrix_code(struct mixing *m, const struct matrix *x, struct err *e);

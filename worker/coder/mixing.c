@@ -4,7 +4,15 @@
 
 #include <string.h>
 
-enum { STRETCH = 4096, REACH = 2815, LEARN = 17, FIRST_WEIGHT = 13107, RATE = 5 };
+enum {
+    STRETCH = 4096,
+    REACH = 2815,
+    LEARN = 21,
+    FIRST_WEIGHT = 13107,
+    RATE = 80,
+    RATE_LEAST = 2,
+    RATE_HALF = 2048
+};
 
 /* Tables are computed once, in integers: squash by powers of e^(-1/256), stretch as its inverse. */
 static uint16_t squash_table[2 * REACH + 1];
@@ -100,8 +108,10 @@ bool mixing_bit(struct mixing *m, int set, struct counter *const *c, int count, 
     const uint32_t p = squash(sum / 65536);
     bit = transfer(m, p, bit);
     const int64_t error = (bit ? 65536 : 0) - (int64_t)p;
+    const int64_t rate = RATE_LEAST + RATE * RATE_HALF / (RATE_HALF + m->seen[set]);
+    m->seen[set] += m->seen[set] < RATE_HALF * RATE;
     for (int i = 0; i < count; i++) {
-        w[i] += (int32_t)(opinion[i] * error * RATE / (1 << LEARN));
+        w[i] += (int32_t)(opinion[i] * error * rate / (1 << LEARN));
         learn(c[i], bit);
     }
     return bit;

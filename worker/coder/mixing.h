@@ -25,6 +25,7 @@ struct mixing {
     struct range_encoder encoder;
     struct range_decoder decoder;
     int32_t weight[MIXING_SETS][MIXING_INPUTS]; /* in 1/65536 */
+    int32_t seen[MIXING_SETS];                  /* decisions: they learn ever more slowly */
 };
 
 /* Counters start even, and copy the first one's opinion when they are asked for the first time. */

@@ -277,6 +277,8 @@ static int code_param(struct stream *s, struct graph *g, int v, struct value_cod
         status = code_head(s, &g->value[v], q, &x, e);
     x.code = q->code;
     const size_t before = s->m.encoder.length;
+    if (!status && x.inner > 1 && (x.low || x.high))
+        x.blocks = stream_flag(s, &s->blocks, !s->m.decoding && matrix_has_dead_blocks(&x));
     if (!status && (x.low || x.high))
         status = matrix_code(&s->m, &x, e);
     if (status || s->m.decoding)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { REACH = 2815, UNARY = 15, SIZES = 16, LINES = 1 << 14, COLUMNS = 1 << 20 };
+enum { REACH = 2815, UNARY = 15, SIZES = 16, LINES = 1 << 14 };
 enum { SET_ROW, SET_INPUT, SET_BLOCK, SET_ZERO, SET_SIGN = SET_ZERO + 2, SET_MORE = SET_SIGN + 2 };
 
 typedef struct qdz_counter counter;
@@ -78,8 +78,10 @@ static int mixed(struct qdz *q, int set, counter *const *c, int count)
     uint32_t p = q->squash[(sum > REACH ? REACH : sum < -REACH ? -REACH : sum) + REACH];
     p = p < 2 ? 2 : p > 65534 ? 65534 : p;
     const int bit = take(q, p);
+    const int64_t rate = 2 + 80 * 2048 / (2048 + q->seen[set]);
+    q->seen[set] += q->seen[set] < 80 * 2048;
     for (int i = 0; i < count; i++) {
-        q->weight[set][i] += (int32_t)(opinion[i] * ((bit ? 65536 : 0) - (int64_t)p) * 5 / 131072);
+        q->weight[set][i] += (int32_t)(opinion[i] * ((bit ? 65536 : 0) - (int64_t)p) * rate / (1 << 21));
         learn(c[i], bit);
     }
     return bit;
@@ -288,6 +290,7 @@ static int floats(struct qdz *q, void *out, size_t count)
 struct matrix {
     uint32_t rows, inputs, inner, width;
     int32_t low, high, *code;
+    int blocks;
 };
 
 /* Contexts of one tensor: what is fixed, then arrays in the caller's scratch. */
@@ -304,9 +307,9 @@ struct pass {
     struct matrix x;
     struct tables *t;
     counter *row_zero, *row_sign, *row_block, *row_more, *input_zero, *input_sign, *input_block, *input_more;
-    counter *place_zero, *column_zero, *column_sign;
+    counter *place_zero;
     uint8_t *input_lives, *block_lives;
-    uint32_t lines, tracks, places, columns;
+    uint32_t lines, tracks, places;
     uint32_t row, input, at;
     int32_t left, up, corner, other, before, above;
     int count, net;
@@ -372,7 +375,6 @@ static int value(struct pass *s, int32_t *v)
     const int near = (s->left != 0) + (s->up != 0) + (s->corner != 0) + (s->other != 0);
     const int shape = sgn(s->left) + 3 * sgn(s->up) + 9 * sgn(s->corner) + 27 * sgn(s->other);
     const int cross = (s->left != 0) + 2 * (s->up != 0) + 4 * (s->before != 0) + 8 * (s->above != 0);
-    const uint32_t column = (uint32_t)(((uint64_t)s->input * x->inner + s->at) % s->columns);
     const uint32_t row = s->row % s->lines, input = s->input % s->tracks;
     counter *const zero[] = { &t->zero,
                               &t->near[near],
@@ -381,23 +383,19 @@ static int value(struct pass *s, int32_t *v)
                               &s->place_zero[s->at % s->places],
                               &t->cross[cross],
                               &t->crowd[s->count < 12 ? s->count : 12][(uint64_t)s->at * 8 / x->inner],
-                              &t->shape[shape],
-                              &s->column_zero[column] };
+                              &t->shape[shape] };
 
     *v = 0;
-    if (!mixed(s->q, SET_ZERO + (x->inner > 1), zero, 9))
+    if (!mixed(s->q, SET_ZERO + (x->inner > 1), zero, 8))
         return 0;
     int negative = x->high <= 0;
     if (x->low < 0 && x->high > 0) {
         const int net = s->net > 1 ? 3 : s->net < -1 ? 0 : s->net > 0 ? 2 : s->net < 0 ? 1 : 4;
-        counter *const sign[] = { &t->sign,
-                                  &t->sign_near[sgn(s->left) + 3 * sgn(s->up)],
-                                  &t->sign_shape[shape],
-                                  &s->row_sign[row],
-                                  &t->sign_net[net * 3 + (s->count < 2 ? s->count : 2)],
-                                  &s->input_sign[input],
-                                  &s->column_sign[column] };
-        negative = mixed(s->q, SET_SIGN + (x->inner > 1), sign, 7);
+        counter *const sign[] = {
+            &t->sign,          &t->sign_near[sgn(s->left) + 3 * sgn(s->up)],          &t->sign_shape[shape],
+            &s->row_sign[row], &t->sign_net[net * 3 + (s->count < 2 ? s->count : 2)], &s->input_sign[input]
+        };
+        negative = mixed(s->q, SET_SIGN + (x->inner > 1), sign, 6);
     }
     const uint32_t most = size_of(negative ? x->low : x->high), size = magnitude(s, most);
     if (!most || size > most)
@@ -415,12 +413,13 @@ static int decode_row(struct pass *s, int32_t *code)
         uint8_t *lives = s->block_lives + s->input;
         int32_t *block = code + (size_t)s->input * x->inner;
         *lives = s->input_lives[s->input];
-        if (*lives && x->inner > 1) {
+        if (x->inner > 1)
+            s->count = s->net = 0;
+        if (*lives && x->blocks) {
             const int near = (s->input ? lives[-1] : 0) | (s->row ? lives[x->inputs] << 1 : 0);
             counter *const c[] = { &s->t->alive[2], &s->row_block[s->row % s->lines],
                                    &s->input_block[s->input % s->tracks], &s->t->block_near[near] };
             *lives = (uint8_t)mixed(s->q, SET_BLOCK, c, 4);
-            s->count = s->net = 0;
         }
         for (s->at = 0; *lives && s->at < x->inner; s->at++) {
             look_around(s, block + s->at);
@@ -471,7 +470,7 @@ static uint64_t elements(const struct qdz_tensor *t)
 
 static size_t counters_of(const struct pass *s)
 {
-    return (size_t)(s->lines + (uint64_t)s->tracks) * (3 + SIZES) + s->places + 2 * (size_t)s->columns;
+    return (size_t)(s->lines + (uint64_t)s->tracks) * (3 + SIZES) + s->places;
 }
 
 /* The largest that any layout of it takes. */
@@ -479,8 +478,8 @@ size_t qdz_work(const struct qdz_tensor *t)
 {
     const uint64_t count = elements(t), rows = t->rank > 1 ? t->dim[0] : 1;
     const uint64_t row = rows ? count / rows : 0;
-    const uint64_t counters = (least(rows, LINES) + (uint64_t)least(row, LINES)) * (3 + SIZES) +
-                              least(row, LINES) + 2 * (uint64_t)least(row, COLUMNS);
+    const uint64_t counters =
+        (least(rows, LINES) + (uint64_t)least(row, LINES)) * (3 + SIZES) + least(row, LINES);
 
     return sizeof(struct tables) + (size_t)counters * sizeof(counter) + 3 * (size_t)row;
 }
@@ -492,7 +491,6 @@ static int carve(struct pass *s, void *work, size_t bytes)
     s->lines = least(x->rows, LINES);
     s->tracks = least(x->inputs, LINES);
     s->places = least(x->inner, LINES);
-    s->columns = least((uint64_t)x->inputs * x->inner, COLUMNS);
     const size_t count = counters_of(s);
     if (bytes < sizeof *s->t + count * sizeof(counter) + 3 * (size_t)x->inputs)
         return QDZ_ROOM;
@@ -509,8 +507,6 @@ static int carve(struct pass *s, void *work, size_t bytes)
     s->input_block = s->input_sign + s->tracks;
     s->input_more = s->input_block + s->tracks;
     s->place_zero = s->input_more + (size_t)s->tracks * SIZES;
-    s->column_zero = s->place_zero + s->places;
-    s->column_sign = s->column_zero + s->columns;
     s->input_lives = (uint8_t *)(c + count);
     s->block_lives = s->input_lives + x->inputs;
     memset(s->block_lives, 0, 2 * (size_t)x->inputs);
@@ -576,6 +572,7 @@ int qdz_tensor(struct qdz *q, struct qdz_tensor *t, void *work, size_t bytes)
     memset(t->code, 0, (size_t)count * sizeof *t->code);
     if (!s.x.low && !s.x.high)
         return 0;
+    s.x.blocks = s.x.inner > 1 && single(q, &q->blocks);
     const int room = carve(&s, work, bytes);
     return room ? room : decode_matrix(&s);
 }

@@ -1,0 +1,132 @@
+/* The model of a tensor and the mixing of decisions: round trips, size against entropy, numbers and texts. */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "worker/coder/coder.h"
+#include "worker/coder/matrix.h"
+#include "worker/coder/stream.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int32_t laplace(struct rng *r, double spread, int32_t limit)
+{
+    const double u = rng_uniform(r) - 0.5, x = rint(-spread * copysign(log(1 - 2 * fabs(u)), u));
+    return x > limit ? limit : x < -limit ? -limit : (int32_t)x;
+}
+
+struct sample {
+    const char *name;
+    int64_t rows, inputs, inner, width;
+    double density, spread; /* spread 0: signs */
+    int32_t limit;
+    bool dead;    /* two rows, inputs and blocks of three are zero */
+    double bound; /* of the bytes over order-0 entropy, plus 64 bytes */
+};
+
+static const struct sample samples[] = {
+    { "ternary, 60 % zeros", 400, 500, 1, 1, 0.4, 0, 1, false, 1.004 },
+    { "ternary pictures, 90 % zeros", 50, 200, 25, 5, 0.1, 0, 1, false, 1.004 },
+    { "ternary, 99 % zeros", 500, 50, 16, 4, 0.01, 0, 1, false, 1.02 },
+    { "4 bits", 200, 200, 1, 1, 1, 1.5, 7, false, 1.004 },
+    { "8 bits", 300, 300, 1, 1, 1, 12, 127, false, 1.01 },
+    { "a vector", 1, 20000, 1, 1, 0.5, 0, 1, false, 1.004 },
+    { "dead lines", 300, 90, 9, 3, 0.3, 0, 1, true, 0.55 },
+    { "one", 1, 1, 1, 1, 1, 0, 1, false, 1 },
+};
+
+static void fill(const struct sample *s, struct matrix *x)
+{
+    struct rng r = rng_at(11, 1, 0);
+    *x = (struct matrix){ s->rows, s->inputs, s->inner, s->width, -s->limit, s->limit, NULL, false };
+    x->code = mem_array((size_t)(s->rows * s->inputs * s->inner), sizeof *x->code);
+    assert_non_null(x->code);
+    for (int64_t i = 0; i < s->rows * s->inputs * s->inner; i++) {
+        const int64_t row = i / (s->inputs * s->inner), input = i / s->inner % s->inputs;
+        const bool gone = s->dead && (row % 3 || input % 3);
+        const double u = rng_uniform(&r);
+        const int32_t v = s->spread > 0 ? laplace(&r, s->spread, s->limit) : rng_below(&r, 2) ? 1 : -1;
+        x->code[i] = u < s->density && !gone ? v : 0;
+    }
+}
+
+static void test_round_trips_near_the_entropy(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        const struct sample *s = &samples[i];
+        const size_t count = (size_t)(s->rows * s->inputs * s->inner);
+        struct matrix x, y;
+        struct mixing m, back;
+        fill(s, &x);
+        x.blocks = matrix_has_dead_blocks(&x);
+        assert_int_equal(x.blocks, s->dead);
+        y = x;
+        y.code = malloc(count * sizeof *y.code);
+        assert_non_null(y.code);
+        assert_int_equal(mixing_init(&m, NULL, 0, NULL), 0);
+        assert_int_equal(matrix_code(&m, &x, NULL), 0);
+        assert_int_equal(range_encoder_finish(&m.encoder, NULL), 0);
+        assert_int_equal(mixing_init(&back, m.encoder.data, m.encoder.length, NULL), 0);
+        assert_int_equal(matrix_code(&back, &y, NULL), 0);
+        assert_true(range_decoder_finished(&back.decoder));
+        assert_memory_equal(x.code, y.code, count * sizeof *x.code);
+        const struct code_block b = { 1, (int64_t)count, x.low, x.high, x.code };
+        const double entropy = coder_entropy(&b) * (double)count / 8;
+        print_message("%-30s %8zu bytes, %.4f of the entropy\n", s->name, m.encoder.length,
+                      (double)m.encoder.length / entropy);
+        assert_true((double)m.encoder.length <= s->bound * entropy + 64);
+        mixing_deinit(&m);
+        mixing_deinit(&back);
+        free(x.code);
+        free(y.code);
+    }
+}
+
+static void test_numbers_and_texts_come_back(void **state)
+{
+    static const uint32_t numbers[] = {
+        0, 1, 2, 3, 4, 5, 100, 65535, 65536, INT32_MAX, UINT32_MAX - 1, UINT32_MAX
+    };
+    static const int32_t signs[] = { 0, -1, 1, INT32_MIN, INT32_MAX, -128, 255 };
+    struct stream s, t;
+    char text[4097];
+    (void)state;
+
+    assert_int_equal(stream_init(&s, NULL, 0, NULL), 0);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        stream_count(&s, numbers[i]);
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        stream_signed(&s, &s.exponent, signs[i]);
+    assert_int_equal(stream_text(&s, "a näme", NULL, NULL), 0);
+    assert_int_equal(stream_text(&s, "", NULL, NULL), 0);
+    assert_int_equal(range_encoder_finish(&s.m.encoder, NULL), 0);
+    assert_int_equal(stream_init(&t, s.m.encoder.data, s.m.encoder.length, NULL), 0);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_true(stream_count(&t, 0) == numbers[i]);
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        assert_int_equal(stream_signed(&t, &t.exponent, 0), signs[i]);
+    assert_int_equal(stream_text(&t, NULL, text, NULL), 0);
+    assert_string_equal(text, "a näme");
+    assert_int_equal(stream_text(&t, NULL, text, NULL), 0);
+    assert_string_equal(text, "");
+    assert_true(range_decoder_finished(&t.m.decoder));
+    stream_deinit(&s);
+    stream_deinit(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trips_near_the_entropy),
+        cmocka_unit_test(test_numbers_and_texts_come_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
