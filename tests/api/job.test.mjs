@@ -159,6 +159,16 @@ test('quantize what was trained; the coefficient rises and the snap changes litt
   assert.ok(series.error_in_steps.values.at(-1) < series.error_in_steps.values[0]);
 });
 
+test('mixed precision is for what quantizes', async () => {
+  const spec = { kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs', train: { precision: 'mixed' } };
+  const dry = (body) => api(daemon.url, 'POST', '/v1/jobs?dry_run=1', JSON.stringify(body), json);
+  assert.equal((await dry(spec)).body.spec.train.precision, 'mixed');
+  assert.equal((await dry({ ...spec, train: {} })).body.spec.train.precision, 'fp32');
+  const refused = await dry({ ...spec, kind: 'train' });
+  assert.equal(refused.status, 422);
+  assert.equal(refused.body.errors[0].pointer, '/train/precision');
+});
+
 test('the same key with another body is refused; with the same body it is the same job', async () => {
   const spec = { kind: 'evaluate', model: 'zoo:lenet5', dataset: 'builtin:glyphs' };
   const first = await submit(spec, { 'idempotency-key': 'k1' });

@@ -1,4 +1,5 @@
-// Run one row through a daemon of its own on loopback: node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3]
+// Run one row through a daemon of its own on loopback:
+//   node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3] [--precision fp32|mixed]
 // ROW is a file of this directory without .json. Prints a line per seed, the mean and standard deviation, and whether the
 // bar is reached (exit code 1 where it is not).
 import { execFileSync } from 'node:child_process';
@@ -15,7 +16,7 @@ const option = (name, fallback) => {
   return at < 0 ? fallback : process.argv[at + 1];
 };
 if (!row) {
-  console.error('usage: node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3]');
+  console.error('usage: node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3] [--precision fp32|mixed]');
   process.exit(2);
 }
 const data = dataDir();
@@ -25,10 +26,11 @@ if (!data) {
 }
 const spec = JSON.parse(readFileSync(join(here, `${row}.json`), 'utf8'));
 const cpus = Number(option('--cpus', availableParallelism()));
+const precision = option('--precision');
 const seeds = option('--seeds', spec.seeds.join(',')).split(',').map(Number);
 const scratch = mkdtempSync(join(tmpdir(), 'quantd-reproduce-'));
 const daemon = await startQuantd({ args: ['--slots', String(availableParallelism())] });
-const out = join(here, '../../build/reproduce', row);
+const out = join(here, '../../build/reproduce', precision ? `${row}-${precision}` : row);
 mkdirSync(out, { recursive: true });
 
 async function ask(method, path, body, headers = { 'content-type': 'application/octet-stream' }) {
@@ -54,9 +56,9 @@ try {
   await ask('POST', `/v1/datasets?name=data${format}`, archive(spec.dataset));
   const values = [];
   let metric;
-  console.log(spec.title);
+  console.log(precision ? `${spec.title}, ${precision}` : spec.title);
   for (const seed of seeds) {
-    const job = { ...spec.job, model, dataset: 'data', train: { ...spec.job.train, seed }, resources: { cpus } };
+    const job = { ...spec.job, model, dataset: 'data', train: { ...spec.job.train, ...(precision && { precision }), seed }, resources: { cpus } };
     const { id } = await ask('POST', '/v1/jobs', JSON.stringify(job), { 'content-type': 'application/json' });
     const done = await waitState(daemon.url, id, ['succeeded', 'failed', 'parked', 'cancelled'], 24 * 3600e3);
     if (done.state !== 'succeeded') throw new Error(`seed ${seed}: ${done.state}: ${done.reason}`);
