@@ -17,9 +17,10 @@ build/bench/coder
 
 # step MODEL BATCH: milliseconds by node, in brackets the share of the peak
 step() {
-    for mode in fp32 qat; do
-        echo "== $1, batches of $2, $mode"
-        build/quantd-worker bench "$1" --batch "$2" --mode $mode --seconds "$seconds" --layers
+    for mode in 'fp32 fp32' 'qat fp32' 'qat mixed'; do
+        set -- "$1" "$2" $mode
+        echo "== $1, batches of $2, $3, precision $4"
+        build/quantd-worker bench "$1" --batch "$2" --mode "$3" --precision "$4" --seconds "$seconds" --layers
     done
 }
 step zoo:lenet5 64
