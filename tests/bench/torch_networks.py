@@ -201,15 +201,17 @@ def count(net, shape):
 
 
 def to_integers(net, batch):
-    """PyTorch's own way: layers fused, ranges observed on a batch, then converted for fbgemm."""
+    """PyTorch's own way: layers fused, ranges observed on a batch, then converted for the engine it was built with."""
     quantization = torch.ao.quantization
-    torch.backends.quantized.engine = "fbgemm"
+    there = torch.backends.quantized.supported_engines
+    engine = next(e for e in ("fbgemm", "onednn", "qnnpack") if e in there)
+    torch.backends.quantized.engine = engine
     net.eval()
     for part in net.modules():
         if isinstance(part, nn.Sequential) and len(part) > 1 and isinstance(part[1], nn.BatchNorm2d):
             quantization.fuse_modules(part, [str(i) for i in range(len(part))], inplace=True)
     net = quantization.QuantWrapper(net)
-    net.qconfig = quantization.get_default_qconfig("fbgemm")
+    net.qconfig = quantization.get_default_qconfig(engine)
     quantization.prepare(net, inplace=True)
     with torch.no_grad():
         net(batch)
