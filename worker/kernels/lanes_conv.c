@@ -40,7 +40,8 @@ static void conv_forward(const struct conv *c, const real *x, const real *w, con
                          int lo, int hi, void *scratch)
 {
     int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
-    for (int group = 0; group < c->groups; group++) {
+    bool deep = is_depthwise(c);
+    for (int group = 0; group < (deep ? 1 : c->groups); group++) {
         struct gather g = {
             .row = { c->H, c->OH, c->KH, c->stride_h, c->dilation_h, c->top, false },
             .column = { c->W, c->OW, c->KW, c->stride_w, c->dilation_w, c->left, false },
@@ -60,7 +61,10 @@ static void conv_forward(const struct conv *c, const real *x, const real *w, con
                    .bias = bias ? bias + group * O : NULL },
             .step = scratch,
         };
-        gather_run(&g, lo, hi);
+        if (deep)
+            depth_run(&g, taps, lo, hi);
+        else
+            gather_run(&g, lo, hi);
     }
 }
 
@@ -69,7 +73,8 @@ static void conv_backward_data(const struct conv *c, const real *dy, const real 
 {
     int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
     real *packed = (real *)((char *)scratch + gather_bytes(taps, O));
-    for (int group = 0; group < c->groups; group++) {
+    bool deep = is_depthwise(c);
+    for (int group = 0; group < (deep ? 1 : c->groups); group++) {
         const real *from = w + (ptrdiff_t)group * O * C * taps;
         bool turned = packs(c);
         if (turned)
@@ -94,7 +99,10 @@ static void conv_backward_data(const struct conv *c, const real *dy, const real 
                    .add = add },
             .step = scratch,
         };
-        gather_run(&g, lo, hi);
+        if (deep)
+            depth_run(&g, taps, lo, hi);
+        else
+            gather_run(&g, lo, hi);
     }
 }
 
@@ -106,11 +114,8 @@ static size_t larger(size_t a, size_t b)
 static size_t conv_scratch(const struct conv *c)
 {
     int taps = c->KH * c->KW;
-    size_t lane = LANES * sizeof(real),
-           gather = larger(gather_bytes(taps, c->C / c->groups), gather_bytes(taps, c->O / c->groups));
-    size_t in = (size_t)(c->C / c->groups) * (c->H + c->top + c->bottom) * (c->W + c->left + c->right) * lane;
-    in *= WEIGHT_BLOCKS;
-    return larger(gather + packed_bytes(c), taps_bytes(c) + larger(in, dense_bytes(c)));
+    size_t gather = larger(gather_bytes(taps, c->C / c->groups), gather_bytes(taps, c->O / c->groups));
+    return larger(gather + packed_bytes(c), larger(taps_bytes(c), turned_bytes(c)));
 }
 
 static bool usable(void)

@@ -63,6 +63,17 @@ INLINE vec clip(vec x, vec low, vec high)
     return pick(least > high, high, least);
 }
 
+/* The sum of a vector's lanes, always in the same tree. */
+INLINE real lanes_sum(vec v)
+{
+    real lane[VEC] __attribute__((aligned(VEC_BYTES)));
+    *(vec *)lane = v;
+    for (int half = VEC / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
 #ifdef QUANTD_DOUBLE
 #define ROUND_SHIFT 6755399441055744.0 /* 1.5 * 2^52: the sum has no room for a fraction */
 #else
