@@ -32,11 +32,9 @@ static struct law law_of(enum zoo_init init, int64_t fan_in, int64_t fan_out)
     case ZOO_HE_OUT:
         return (struct law){ .variance = 2.0 / (double)fan_out };
     case ZOO_UNIFORM:
-        return (struct law){ .variance = 1.0 / (3.0 * (double)fan_in), .uniform = true };
-    case ZOO_TINY:
         break;
     }
-    return (struct law){ .variance = 1e-6 };
+    return (struct law){ .variance = 1.0 / (3.0 * (double)fan_in), .uniform = true };
 }
 
 static void draw(const struct zoo_build *b, uint64_t number, const struct law *law, real *to, int64_t count)

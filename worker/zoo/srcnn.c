@@ -2,11 +2,11 @@
  * size of a row is that of the patches its paper trains on; any image will do.
  *
  * SRCNN 9-5-5: Dong, Loy, He, Tang, "Image super-resolution using deep convolutional networks", TPAMI 2016;
- * weights of deviation 0.001. CT-SRCNN, five layers: Ren, El-Khamy, Lee, "CT-SRCNN: cascade trained and
- * trimmed deep convolutional neural networks for image super resolution", WACV 2018: learns the difference to
- * its input. The cascade began with tiny weights; at once, it trains from those of He et al. 2015. VDSR, 20
- * layers: Kim, Lee, Lee, "Accurate image super-resolution using very deep convolutional networks", CVPR 2016;
- * the difference too, no biases. */
+ * the paper's weights of deviation 0.001 learn very slowly, these are uniform. CT-SRCNN, five layers: Ren,
+ * El-Khamy, Lee, "CT-SRCNN: cascade trained and trimmed deep convolutional neural networks for image super
+ * resolution", WACV 2018: learns the difference to its input. The cascade began with tiny weights; at once,
+ * it trains from those of He et al. 2015. VDSR, 20 layers: Kim, Lee, Lee, "Accurate image super-resolution
+ * using very deep convolutional networks", CVPR 2016; the difference too, no biases. */
 #include "worker/zoo/build.h"
 #include "worker/zoo/list.h"
 
@@ -54,7 +54,7 @@ const struct zoo zoo_srcnn = {
     .height = 33,
     .width = 33,
     .parameters = 57281,
-    .init = ZOO_TINY,
+    .init = ZOO_UNIFORM,
     .layers = srcnn_layers,
     FAMILY,
 };

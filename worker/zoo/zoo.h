@@ -13,11 +13,10 @@ enum { ZOO_SMALL = 64, ZOO_CHANNELS = 64, ZOO_SIDE = 1024, ZOO_CLASSES = 65536 }
 
 /* What weights begin with; biases are 0, batch normalization 1 and 0. */
 enum zoo_init {
-    ZOO_XAVIER,  /* uniform, variance 1 / fan-in: Glorot and Bengio 2010 as Caffe has it */
-    ZOO_HE,      /* normal, variance 2 / fan-in: He et al. 2015, for layers in front of a ReLU */
-    ZOO_HE_OUT,  /* the same with the fan-out of convolutions */
-    ZOO_UNIFORM, /* uniform, variance 1 / (3 fan-in): deep residual networks without normalization */
-    ZOO_TINY     /* normal, standard deviation 0.001 */
+    ZOO_XAVIER, /* uniform, variance 1 / fan-in: Glorot and Bengio 2010 as Caffe has it */
+    ZOO_HE,     /* normal, variance 2 / fan-in: He et al. 2015, for layers in front of a ReLU */
+    ZOO_HE_OUT, /* the same with the fan-out of convolutions */
+    ZOO_UNIFORM /* uniform, variance 1 / (3 fan-in): image to image, without normalization */
 };
 
 struct zoo_build; /* build.h */
