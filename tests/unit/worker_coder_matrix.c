@@ -4,6 +4,7 @@
 #include "worker/coder/coder.h"
 #include "worker/coder/matrix.h"
 #include "worker/coder/stream.h"
+#include "worker/coder/wire.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -121,11 +122,43 @@ static void test_numbers_and_texts_come_back(void **state)
     stream_deinit(&t);
 }
 
+static void test_wire(void **state)
+{
+    (void)state;
+    static const int64_t numbers[] = { 0, 1, -1, 63, 64, -64, -65, INT32_MAX, INT64_MAX, INT64_MIN };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct buf b;
+        buf_init(&b, 0);
+        wire_put_signed(&b, numbers[i]);
+        wire_put_number(&b, (uint64_t)numbers[i]);
+        struct wire w = { .data = (const uint8_t *)b.data, .length = b.length };
+        assert_int_equal(wire_signed(&w), numbers[i]);
+        assert_true(wire_number(&w, UINT64_MAX) == (uint64_t)numbers[i]);
+        assert_false(w.bad);
+        assert_int_equal(wire_left(&w), 0);
+        assert_int_equal(wire_byte(&w), 0);
+        assert_true(w.bad);
+        buf_free(&b);
+    }
+    static const char *const bad[] = { "\x80", "\x80\x01", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",
+                                       "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" };
+    static const uint64_t most[] = { 1000, 100, UINT64_MAX, UINT64_MAX };
+    for (size_t i = 0; i < 4; i++) {
+        struct wire w = { .data = (const uint8_t *)bad[i], .length = strlen(bad[i]) };
+        wire_number(&w, most[i]);
+        assert_true(w.bad);
+    }
+    struct wire overlong = { .data = (const uint8_t *)"\x81\x00", .length = 2 };
+    wire_number(&overlong, 1000);
+    assert_true(overlong.bad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips_near_the_entropy),
         cmocka_unit_test(test_numbers_and_texts_come_back),
+        cmocka_unit_test(test_wire),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
