@@ -1,6 +1,7 @@
 #include "server/inspector.h"
 
 #include "api/spec.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "server/capture.h"
 
@@ -8,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT_ONCE    2
-#define OUTPUT_MAX ((size_t)1 << 20)
-#define TIMEOUT_MS 60000
+#define AT_ONCE      2
+#define OUTPUT_MAX   ((size_t)1 << 20)
+#define TIMEOUT_MS   60000
+#define BYTES_PER_MS 8192 /* as slow as reading may be: a large file gets more time */
 
 struct inspection {
     struct inspector *owner;
@@ -70,12 +72,19 @@ static bool is_object(const char *text, size_t length)
     return yes;
 }
 
+static uint64_t timeout_ms(const struct inspection *n)
+{
+    const int64_t bytes = file_size(n->path);
+    return TIMEOUT_MS + (bytes > 0 ? (uint64_t)bytes / BYTES_PER_MS : 0);
+}
+
 static void on_captured(void *arg, const struct captured *c)
 {
     struct inspection *n = arg;
     struct err e = { 0 };
     if (c->timed_out)
-        err_set(&e, ERR_CORRUPT, "the inspector crashed: it took more than %d s", TIMEOUT_MS / 1000);
+        err_set(&e, ERR_CORRUPT, "the inspector crashed: it took more than %d s",
+                (int)(timeout_ms(n) / 1000));
     else if (c->overflowed)
         err_set(&e, ERR_CORRUPT, "the inspector crashed: its answer has no end");
     else if (c->signal)
@@ -94,7 +103,7 @@ static int start(struct inspection *n, struct err *e)
     struct capturing with = { .loop = n->owner->loop,
                               .args = args,
                               .limit = OUTPUT_MAX,
-                              .timeout_ms = TIMEOUT_MS,
+                              .timeout_ms = timeout_ms(n),
                               .done = on_captured,
                               .arg = n };
     return capture_start(&with, &n->capture, e);

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { REST_EVERY = 1 << 20 }; /* bytes read of a mapping, when it is read as a whole */
+
 int draft_init(struct draft *d, const struct room *room, struct err *e)
 {
     *d = (struct draft){ .budget.room = *room };
@@ -104,9 +106,14 @@ int draft_recolour(struct draft *d, int split, size_t plane, struct err *e)
     d->budget.total -= bytes;
     if (r == 0 && d->budget.room.sizes_only)
         return store_append(s, NULL, 3 * bytes, e);
-    for (size_t i = 0; i < bytes; i += plane)
+    for (size_t i = 0, rested = 0; i < bytes; i += plane) {
         for (int c = 0; c < 3 && r == 0; c++)
             r = store_append(s, gray + i, plane, e);
+        if (i - rested < REST_EVERY)
+            continue;
+        store_rest(gray, mapped);
+        rested = i;
+    }
     store_release(gray, mapped);
     return r;
 }

@@ -158,6 +158,12 @@ int store_take(struct store *s, uint8_t **data, size_t *mapped, struct err *e)
     return r;
 }
 
+void store_rest(const uint8_t *data, size_t mapped)
+{
+    if (mapped > 0)
+        madvise((void *)data, mapped, MADV_DONTNEED);
+}
+
 void store_release(uint8_t *data, size_t mapped)
 {
     if (mapped > 0)

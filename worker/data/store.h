@@ -50,4 +50,10 @@ void store_release(uint8_t *data, size_t mapped);
 /* Part of what store_take gave as a mapping will be read soon: have it fetched from disk meanwhile. */
 void store_ahead(const uint8_t *data, size_t bytes);
 
+/* What was read of a mapping stays in the page cache, but no longer counts as this process's memory; read
+ * again, it comes back. Between batches: the process then never has more of it than one batch touches, which
+ * is for each run of bytes read at most these bytes and STORE_AROUND. */
+void store_rest(const uint8_t *data, size_t mapped);
+#define STORE_AROUND ((size_t)64 << 10) /* the kernel maps the neighbours of a page along with it */
+
 #endif

@@ -10,7 +10,7 @@
 #define SHAPE_LIMIT ((int64_t)1 << 40)
 
 /* Parameters start at multiples of this many elements: whole vectors, no false sharing between gradients. */
-enum { PARAM_ALIGN = 16 };
+enum { PARAM_ALIGN = 16, PARAM_LARGE = 1 << 20 };
 
 int64_t shape_count(const struct shape *s)
 {
@@ -165,8 +165,8 @@ static int grow_params(struct graph *g, size_t count, struct err *e)
     size_t capacity = g->param_capacity ? g->param_capacity : 1024;
     if (g->param && count <= g->param_capacity)
         return 0;
-    while (capacity < count)
-        capacity *= 2;
+    while (capacity < count) /* what is large grows less: a model gets some steps of quantizers, no twin */
+        capacity += capacity < PARAM_LARGE ? capacity : capacity / 16;
     return graph_reserve_params(g, capacity, e);
 }
 

@@ -175,10 +175,11 @@ static void put_graph(struct buf *graph, struct export *x)
     buf_append(graph, x->nodes.data, x->nodes.length);
     pb_put_text(graph, GRAPH_NAME, g->name && *g->name ? g->name : "network");
     buf_append(graph, x->initializers.data, x->initializers.length);
+    graph->failed |= x->nodes.failed || x->initializers.failed;
+    buf_free(&x->initializers); /* the weights: not three times in memory */
     put_port(graph, GRAPH_INPUT, g, &g->value[g->input]);
     for (int i = 0; i < g->outputs; ++i)
         put_port(graph, GRAPH_OUTPUT, g, &g->value[g->output[i]]);
-    graph->failed |= x->nodes.failed || x->initializers.failed;
 }
 
 static void put_model(struct buf *model, struct export *x, const struct onnx_meta *meta, size_t metas)

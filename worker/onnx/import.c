@@ -190,11 +190,23 @@ static int import_outputs(struct import *im)
 
 /* --- the whole ------------------------------------------------------------------------------------------ */
 
+/* Room for all weights at once: a block that grows is there twice while it moves. Weights that nobody reads
+ * may make it too large, a folded one may make it too small; both are rare. */
+static int reserve_weights(struct import *im)
+{
+    size_t elements = 0;
+    for (size_t i = 0; i < im->file->n_initializer; ++i)
+        elements += (import_weights(im->file->initializer[i]) + LANES - 1) / LANES * LANES;
+    return graph_reserve_params(im->graph, elements, im->e);
+}
+
 static int import_graph(struct import *im)
 {
     const char *name = im->file->name;
     im->graph = graph_new(name && *name && symbol_name_ok(name) ? name : "network");
-    int bad = im->graph ? import_input(im) : err_set(im->e, ERR_NOMEM, "Out of memory");
+    int bad = im->graph ? reserve_weights(im) : err_set(im->e, ERR_NOMEM, "Out of memory");
+    if (!bad)
+        bad = import_input(im);
     if (!bad)
         bad = import_nodes(im);
     if (!bad)

@@ -64,6 +64,7 @@ bool symbol_name_ok(const char *name);
 
 /* import_tensor.c */
 int import_tensor(const Onnx__TensorProto *p, struct tensor **t, struct err *e);
+size_t import_weights(const Onnx__TensorProto *p); /* its elements, if they can be weights; else 0 */
 int import_dtype(int32_t code, enum dtype *dtype); /* of TensorProto.DataType; ERR_UNSUPPORTED */
 
 /* import_order.c: fill im->order with the nodes that the outputs need, makers before readers, else as in the

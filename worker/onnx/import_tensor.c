@@ -175,6 +175,18 @@ int import_dtype(int32_t code, enum dtype *dtype)
     return 0;
 }
 
+size_t import_weights(const proto *p)
+{
+    const struct format *f = format_of(p->data_type);
+    size_t count = 0;
+    if (!f || f->dtype == DTYPE_INT64 || f->dtype == DTYPE_BOOL)
+        return 0;
+    if (p->has_raw_data)
+        return p->raw_data.len / f->size;
+    f->typed(p, NULL, &count);
+    return count;
+}
+
 static int shape_of(const proto *p, struct shape *shape, int64_t *count, struct err *e)
 {
     if (p->n_dims > GRAPH_RANK)

@@ -1,8 +1,9 @@
 /* job_memory.c - what a job will take, before it takes it.
  *
- * The job goes through stations one after the other; what each holds beside the process, the data and the
- * model's parameters is given back at its end. So the figure is that of the greediest station. Everything
- * large is counted as it will be allocated; what is small (names, graphs, curves) is not. */
+ * The job goes through stations one after the other: data are read, the model is loaded, then calibration,
+ * training, export, judging. What each holds beside the process, the data and the model's parameters is given
+ * back at its end, so the figure is that of the greediest station. Everything large is counted as it will be
+ * allocated; what is small (names, graphs, curves) is not. */
 #include "worker/train/job_parts.h"
 
 #include "api/spec.h"
@@ -104,46 +105,72 @@ static int training_bytes(struct job *j, size_t *bytes, struct err *e)
     return status;
 }
 
-/* The file in memory, beside the quantized weights and their codes; then the same as a graph again. */
-static size_t export_bytes(const struct job *j, size_t score)
-{
-    const size_t block = j->graph->param_count * sizeof(real),
-                 held = j->kind->quantizes ? 2 * block + j->graph->param_count : 0;
-
-    /* and the network once more, as the coded file gives it back */
-    const size_t back = j->kind->quantizes ? 2 * block : block;
-
-    return held + back + 2 * block + (score > block ? score : block);
-}
-
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+static size_t largest_param(const struct graph *g)
+{
+    size_t most = 0;
+
+    for (int v = 0; v < g->values; v++)
+        if (g->value[v].kind == VALUE_PARAM)
+            most = larger(most, (size_t)shape_count(&g->value[v].shape) * sizeof(float));
+    return most;
+}
+
+/* Beside the graph: the file, its fields, and one tensor on its way from there. */
+static size_t import_bytes(const struct graph *g, size_t file)
+{
+    return 2 * file + (file ? largest_param(g) : 0);
+}
+
+/* Quantized weights are held with their codes, and are bytes in the file. The coded file is decoded again,
+ * and what comes back is written, which takes that file twice. Then it is read, and judged. */
+static size_t export_bytes(const struct job *j, size_t score)
+{
+    const bool quantized = j->kind->quantizes;
+    const size_t block = j->graph->param_count * sizeof(real), file = quantized ? block / 4 : block;
+    const size_t held = quantized ? 2 * block + j->graph->param_count : 0,
+                 back = quantized ? 2 * block : block;
+
+    return held + larger(back + 3 * file, block + larger(import_bytes(j->graph, file), score));
+}
+
+/* The greediest station after reading, beside data and model. */
+static int station_bytes(struct job *j, size_t *most, struct err *e)
+{
+    size_t score = 0, one = 0;
+    int status = j->task->score_bytes(j->data, j->graph, false, &score, e);
+
+    *most = score;
+    if (!status && j->kind->quantizes && !(status = calibration_bytes(j, &one, e)))
+        *most = larger(*most, one);
+    if (!status && j->kind->trains && !(status = training_bytes(j, &one, e)))
+        *most = larger(larger(*most, one), export_bytes(j, score));
+    return status;
 }
 
 int job_memory(struct job *j, struct err *e)
 {
     bool spilled;
     const size_t limit = job_limit(j), data = j->task->bytes(j->data, &spilled);
-    const size_t model = param_bytes(j->graph) + (j->teacher ? param_bytes(j->teacher) : 0);
-    /* reading: the model's file and its parts unpacked; before them pixels, until there were too many */
-    const size_t filled = spilled ? task_room_memory(limit) : 0;
-    size_t most = larger(2 * j->model_bytes, filled), score = 0, station = 0;
-    int status = j->task->score_bytes(j->data, j->graph, false, &score, e);
+    const size_t model = param_bytes(j->graph), models = model + (j->teacher ? param_bytes(j->teacher) : 0);
+    /* pixels come before the model, and were in memory until there were too many */
+    const size_t reading = spilled ? task_room_memory(limit) : 0;
+    const size_t loading = data + model + import_bytes(j->graph, j->model_bytes);
+    size_t station;
+    const int status = station_bytes(j, &station, e);
 
-    most = larger(most, score);
-    if (!status && j->kind->quantizes && !(status = calibration_bytes(j, &station, e)))
-        most = larger(most, station);
-    if (!status && j->kind->trains && !(status = training_bytes(j, &station, e)))
-        most = larger(larger(most, station), export_bytes(j, score));
     if (status)
         return status;
-    j->planned_bytes = j->base_bytes + data + model + most;
+    j->planned_bytes = j->base_bytes + larger(larger(reading, loading), data + models + station);
     if (j->planned_bytes > limit) {
         err_set(e, ERR_MEMORY,
                 "the job needs %zu MiB (%zu for data, %zu for the model, %zu for networks and training); it "
                 "may have %zu MiB",
-                (j->planned_bytes >> 20) + 1, data >> 20, model >> 20, most >> 20, limit >> 20);
+                (j->planned_bytes >> 20) + 1, data >> 20, models >> 20, station >> 20, limit >> 20);
         return err_at(e, "/resources/memory_mb");
     }
     char text[120];

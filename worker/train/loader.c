@@ -196,7 +196,10 @@ static void fill(struct feed *feed, struct pool *p, int64_t start, int samples, 
     const struct loader *l = (const struct loader *)feed;
     struct fill f = { l, start, samples, x, t->label, sample_bytes(l->dataset) };
 
+    const struct split *s = &l->dataset->split[l->split];
+
     pool_run(p, fill_blocks, &f, blocks);
+    store_rest(s->pixel, s->mapped);
 }
 
 /* Samples in a mapped file may have to come from the disk. */

@@ -15,7 +15,7 @@ struct superres {
     int scale;
     bool rgb, enlarged;                /* what the network is fed; known after fit */
     struct imageset *set;              /* owned */
-    struct imageset_split train, test; /* items are the set's, the lists owned */
+    struct imageset_split train, test; /* items and pixels are the set's, the lists owned */
     struct feed *feed;                 /* owned: NULL in a job that does not train */
 };
 

@@ -68,6 +68,7 @@ static void fill(struct feed *feed, struct pool *p, int64_t start, int samples, 
     struct fill k = { (struct patch_feed *)feed, start, samples, x, t->value };
 
     pool_run(p, fill_blocks, &k, blocks);
+    store_rest(k.f->patches.set->pixel, k.f->patches.set->mapped);
 }
 
 static const struct feed_type patch_type = { shuffle, fill, NULL, free_feed };

@@ -243,6 +243,7 @@ int superres_score(void *data, const struct task_subject *subject, bool detail, 
     for (int64_t i = 0; i < count && !status; i++) {
         if ((status = judge_image(s, tiles, &s->test.item[i], detail, &f, e)))
             break;
+        store_rest(s->test.pixel, s->test.mapped);
         sum.psnr += f.psnr;
         sum.ssim += f.ssim;
         sum.bicubic += f.bicubic;

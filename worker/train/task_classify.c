@@ -181,18 +181,32 @@ static int64_t count_right(const struct classify *t, struct net *net, int batch,
     return right;
 }
 
-static struct net_options score_options(const struct classify *t)
+/* How a graph without a net of its own is judged. What comes out does not depend on the batch: it is smaller
+ * where SCORE_BATCH samples would take more than a quarter of the job's memory. bytes: of that net. */
+static int score_options(const struct classify *t, const struct graph *g, struct net_options *o,
+                         size_t *bytes, struct err *e)
 {
-    return (struct net_options){
+    int status;
+
+    *o = (struct net_options){
         .batch = SCORE_BATCH, .limit = t->job.memory, .kernels = t->job.kernels, .pool = t->job.pool
     };
+    while ((status = net_bytes(g, o, bytes, e)) == 0 && o->batch > LANES && *bytes > t->job.memory / 4)
+        o->batch /= 2;
+    return status;
 }
 
 /* A net of its own for a graph that has none. */
-static int make_net(const struct classify *t, const struct task_subject *s, struct net **net, struct err *e)
+static int make_net(const struct classify *t, const struct task_subject *s, struct net **net, int *batch,
+                    struct err *e)
 {
-    const struct net_options o = score_options(t);
-    const int status = net_new(s->graph, &o, net, e);
+    struct net_options o;
+    size_t bytes;
+    int status = score_options(t, s->graph, &o, &bytes, e);
+
+    if (!status)
+        status = net_new(s->graph, &o, net, e);
+    *batch = o.batch;
 
     for (int i = 0; !status && s->quant && i < s->quant->weights; i++)
         net_set_weight(*net, s->quant->weight[i].value, s->quant->q + s->quant->weight[i].offset);
@@ -203,14 +217,14 @@ static int classify_score(void *data, const struct task_subject *s, bool detail,
                           struct err *e)
 {
     const struct classify *t = data;
-    const int batch = s->net ? s->batch : SCORE_BATCH;
+    int batch = s->batch;
     const int classes = (int)shape_count(&s->graph->value[s->graph->output[0]].shape);
-    int32_t *label = mem_array((size_t)batch + LANES, sizeof *label);
     struct net *own = NULL;
-    int status = label ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    int status = s->net ? 0 : make_net(t, s, &own, &batch, e);
+    int32_t *label = status ? NULL : mem_array((size_t)batch + LANES, sizeof *label);
 
-    if (!status && !s->net)
-        status = make_net(t, s, &own, e);
+    if (!status && !label)
+        status = err_set(e, ERR_NOMEM, "out of memory");
     if (!status) {
         const int64_t right = count_right(t, s->net ? s->net : own, batch, classes, label);
         *score =
@@ -225,12 +239,21 @@ static int classify_score(void *data, const struct task_subject *s, bool detail,
 
 /* --- memory --- */
 
+/* Of pixels in a file, what one batch touches. */
+static size_t touched_bytes(const struct dataset *d, const struct loader *l, int64_t batch)
+{
+    const size_t pixels = (size_t)d->channels * d->height * d->width;
+    const size_t touched = (size_t)batch * (pixels + STORE_AROUND), mapped = d->split[l->split].mapped;
+
+    return touched < mapped ? touched : mapped;
+}
+
 static size_t classify_bytes(const void *data, bool *spilled)
 {
     const struct classify *t = data;
     const struct dataset *d = t->dataset;
     const size_t pixels = (size_t)d->channels * d->height * d->width;
-    size_t bytes = 0;
+    size_t test = touched_bytes(d, t->test, SCORE_BATCH), train = 0, bytes = 0;
 
     *spilled = false;
     for (int k = 0; k < SPLITS; k++) {
@@ -238,16 +261,20 @@ static size_t classify_bytes(const void *data, bool *spilled)
         *spilled |= s->mapped > 0;
         bytes += (size_t)s->count * ((s->mapped ? 0 : pixels) + sizeof *s->label);
     }
+    if (t->train) {
+        train = touched_bytes(d, t->train, spec_int(t->job.spec, "/train/batch_size", 64));
+        bytes += (size_t)t->train->feed.count * 2 * sizeof *t->train->order;
+    }
     bytes += (size_t)t->test->feed.count * 2 * sizeof *t->test->order;
-    return bytes + (t->train ? (size_t)t->train->feed.count * 2 * sizeof *t->train->order : 0);
+    return bytes + (train > test ? train : test);
 }
 
 static int classify_score_bytes(void *data, struct graph *g, bool has_net, size_t *bytes, struct err *e)
 {
-    const struct net_options o = score_options(data);
+    struct net_options o;
 
     *bytes = 0;
-    return has_net ? 0 : net_bytes(g, &o, bytes, e);
+    return has_net ? 0 : score_options(data, g, &o, bytes, e);
 }
 
 static const struct loss *const losses[] = { &loss_cross_entropy, NULL };

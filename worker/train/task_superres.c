@@ -11,9 +11,12 @@
 /* Sides of the truth of a patch: divisible by all scales. */
 enum { PATCH_SAME = 48, PATCH_LARGER = 96 };
 
-static int list_new(struct imageset_split *list, int64_t capacity, struct err *e)
+/* An empty list with room for all of a split, whose pixels it uses. */
+static int list_new(struct imageset_split *list, const struct imageset_split *of, struct err *e)
 {
-    list->item = mem_array((size_t)capacity + 1, sizeof *list->item);
+    list->pixel = of->pixel;
+    list->mapped = of->mapped;
+    list->item = mem_array((size_t)of->count + 1, sizeof *list->item);
     return list->item ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
@@ -42,19 +45,19 @@ static int list_parted(struct superres *t, const struct imageset_split *all, str
 static int part(struct superres *t, struct err *e)
 {
     const struct imageset_split *train = &t->set->split[SPLIT_TRAIN], *test = &t->set->split[SPLIT_TEST];
-    const bool both = train->count > 0 && test->count > 0;
+    const struct imageset_split *only = train->count == 0 ? test : test->count == 0 ? train : NULL;
     int status;
 
-    if ((status = list_new(&t->train, train->count + test->count, e)) ||
-        (status = list_new(&t->test, train->count + test->count, e)))
+    if ((status = list_new(&t->train, only ? only : train, e)) ||
+        (status = list_new(&t->test, only ? only : test, e)))
         return status;
-    if (both) {
+    if (!only) {
         list_all(&t->train, train);
         list_all(&t->test, test);
     } else if (!t->job.trains) {
-        list_all(&t->test, train->count ? train : test);
+        list_all(&t->test, only);
     } else {
-        status = list_parted(t, train->count ? train : test, e);
+        status = list_parted(t, only, e);
     }
     if (!status && t->job.trains && t->train.count == 0)
         status = err_set(e, ERR_INVALID, "a data set of one image leaves none to train with");
@@ -197,16 +200,19 @@ static bool superres_exact(const void *data)
 static size_t superres_bytes(const void *data, bool *spilled)
 {
     const struct superres *t = data;
-    size_t bytes = 0;
+    size_t bytes = 0, largest = 0;
 
     *spilled = false;
     for (int k = 0; k < SPLITS; k++) {
         const struct imageset_split *s = &t->set->split[k];
         *spilled |= s->mapped > 0;
-        for (int64_t i = 0; i < s->count; i++)
-            bytes += (s->mapped ? 0 : image_bytes(&s->item[i].image)) + 3 * sizeof *s->item;
+        for (int64_t i = 0; i < s->count; i++) {
+            const size_t one = image_bytes(&s->item[i].image);
+            bytes += (s->mapped ? 0 : one) + 3 * sizeof *s->item;
+            largest = s->mapped && one > largest ? one : largest;
+        }
     }
-    return bytes;
+    return bytes + largest;
 }
 
 static const struct loss *const losses[] = { &loss_l2, &loss_l1, &loss_charbonnier, NULL };
