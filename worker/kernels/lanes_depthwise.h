@@ -9,9 +9,9 @@
 #include "worker/kernels/lanes_gather.h"
 
 enum {
-    DEPTH_PIXELS = 8 / PARTS, /* side by side: independent sums */
-    DEPTH_TAPS = 3,           /* of a weight gradient, side by side */
-    DEPTH_BYTES = 1 << 17     /* channels that are gone through together: their planes stay in L2 */
+    DEPTH_PIXELS = PARTS > 4 ? 2 : 8 / PARTS, /* side by side: independent sums */
+    DEPTH_TAPS = 3,                           /* of a weight gradient, side by side */
+    DEPTH_BYTES = 1 << 17 /* channels that are gone through together: their planes stay in L2 */
 };
 
 static bool is_depthwise(const struct conv *c)
