@@ -1,6 +1,7 @@
 /* describe_parameters.c - every parameter of a job: pointer, type, range, default, and who uses it. */
 #include "worker/describe.h"
 
+#include "worker/engine/engine.h"
 #include "worker/graph/precision.h"
 #include "worker/prune/pruner.h"
 #include "worker/quant/grid.h"
@@ -127,6 +128,14 @@ static json_t *list_granularities(void)
     return json_pack("[s]", "layer");
 }
 
+static json_t *list_engines(void)
+{
+    json_t *a = json_array();
+    for (const struct engine_kind *const *k = engine_kind_list; *k; k++)
+        json_array_append_new(a, json_string((*k)->name));
+    return a;
+}
+
 static json_t *list_tasks(void)
 {
     json_t *a = json_array();
@@ -146,6 +155,10 @@ static const struct parameter parameters[] = {
     { "/dataset", "reference", "Data set", "Id, name or sha256: of an uploaded data set, or builtin:NAME.",
       "", 0, 0, NULL, 0, true, NULL },
     { "/task", "enum", "Task", "What the network is for.", "", 0, 0, "\"classify\"", 0, false, list_tasks },
+    { "/engine", "enum", "Engine",
+      "How the network is run. integer: a quantized model on 8-bit codes and 32-bit sums, timed beside "
+      "floating point.",
+      "", 0, 0, "\"float\"", 0, false, list_engines },
     { "/scale", "integer", "Scale", "How much larger images become.", "", 2, 4, "2", 0, false, NULL },
     { "/normalize/mean", "numbers", "Mean",
       "Taken from pixel/255, per channel or one for all. Empty: what the data set says.", "", 0, 4, "null", 0,
@@ -250,6 +263,7 @@ static const struct parameter parameters[] = {
 static const struct {
     const char *pointer, *task;
 } task_only[] = {
+    { "/engine", "classify" },
     { "/scale", "superres" },
     { "/normalize/mean", "classify" },
     { "/normalize/std", "classify" },

@@ -169,6 +169,22 @@ test('mixed precision is for what quantizes', async () => {
   assert.equal(refused.body.errors[0].pointer, '/train/precision');
 });
 
+test('the integer engine finds the same classes, and says what it takes', async () => {
+  const model = (await get('/v1/jobs?kind=quantize')).body.items[0];
+  const onnx = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${model.id}/artifacts/model.onnx`)).arrayBuffer());
+  const { sha256 } = await upload('models', 'coded', onnx);
+  const spec = { kind: 'evaluate', engine: 'integer', model: sha256, dataset: 'builtin:glyphs' };
+  const { result } = await finish((await submit(spec)).body.id);
+  assert.ok(Math.abs(result.value - model.result.value) <= 0.001, `${result.value}, not ${model.result.value}`);
+  assert.equal(result.engine, 'integer');
+  assert.ok(result.images_per_s > 0 && result.float_images_per_s > 0, JSON.stringify(result));
+  const { body } = await submit({ ...spec, model: 'zoo:lenet5' });
+  const failed = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 60000);
+  assert.equal(failed.state, 'failed');
+  assert.match(failed.reason, /conv1.*not quantized|not quantized/);
+  assert.equal((await submit({ kind: 'train', engine: 'integer', model: 'zoo:lenet5', dataset: 'builtin:glyphs' })).status, 422);
+});
+
 test('the same key with another body is refused; with the same body it is the same job', async () => {
   const spec = { kind: 'evaluate', model: 'zoo:lenet5', dataset: 'builtin:glyphs' };
   const first = await submit(spec, { 'idempotency-key': 'k1' });

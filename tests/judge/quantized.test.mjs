@@ -27,6 +27,17 @@ after(async () => {
   if (scratch) rmSync(scratch, { recursive: true, force: true });
 });
 
+// The class of every image by the integer engine, of a model that a job wrote.
+async function integerClasses(job, onnx) {
+  const model = await api(daemon.url, 'POST', `/v1/models?name=quantized${job}`, onnx, octets);
+  const { body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({ kind: 'evaluate', engine: 'integer',
+    model: model.body.sha256, dataset: 'mnist', resources: { cpus: 2 } }), { 'content-type': 'application/json' });
+  const done = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 300000);
+  assert.equal(done.state, 'succeeded', done.reason);
+  const csv = await (await fetch(`${daemon.url}/v1/jobs/${body.id}/artifacts/classes.csv`)).text();
+  return csv.trim().split('\n').slice(1).map((line) => Number(line.split(',')[2]));
+}
+
 // widths with and without a Clip between QuantizeLinear and DequantizeLinear; signed and unsigned activations
 for (const [bits, activations, grid, outer] of [[2, 8, 'sym', 8], [3, 4, 'midrise', 4]])
   test(`W${bits}/A${activations} ${grid}, first and last at least ${outer} bits`, { skip }, async () => {
@@ -45,4 +56,5 @@ for (const [bits, activations, grid, outer] of [[2, 8, 'sym', 8], [3, 4, 'midris
     assert.equal(judged.samples, 10000);
     assert.ok(Math.abs(judged.correct - result.correct) <= 1, `onnxruntime ${judged.correct}, ours ${result.correct}`);
     assert.ok(result.value > 0.975, `${result.value}`);
+    assert.deepEqual(await integerClasses(body.id, readFileSync(file)), judged.predicted);
   });

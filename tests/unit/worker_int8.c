@@ -206,8 +206,17 @@ static void check_codes(const struct bench *b, const struct int8_kernels *k, int
             memcpy(x + ((q * H + h + c->top) * W + c->left) * PIXEL, b->x + (q * c->H + h) * c->W * PIXEL,
                    (size_t)c->W * PIXEL);
     struct int8_in from = { x + (c->top * W + c->left) * PIXEL, W, H * W, in * H * W, true };
-    struct int8_out y = { INT8_CODES, got + PIXEL, row,  plane, out * plane, b->start,
-                          b->factor,  b->shift,    ZERO, 10,    230 };
+    struct int8_out y = { .form = INT8_CODES,
+                          .at = got + PIXEL,
+                          .row = row,
+                          .plane = plane,
+                          .block = out * plane,
+                          .start = b->start,
+                          .factor = b->factor,
+                          .shift = b->shift,
+                          .zero = ZERO,
+                          .low = 10,
+                          .high = 230 };
     run(b, k, &from, &y, cut);
     const int32_t *want = b->want;
     for (int block = 0; block < b->blocks; block++)

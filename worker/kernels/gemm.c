@@ -5,6 +5,7 @@
  * is copying pixels, and the product lands in the lanes layout. The library uses no threads of its own;
  * weight gradients go in fixed groups of output channels, since its order of sums depends on the shape. */
 #include "worker/kernels/bf16.h"
+#include "worker/kernels/fixed.h"
 #include "worker/kernels/int8.h"
 
 #include <cblas.h>
@@ -185,4 +186,5 @@ const struct kernels kernels_gemm = {
     .update = &update_generic,
     .int8 = &int8_generic,
     .bf16 = &bf16_generic,
+    .fixed = &fixed_generic,
 };

@@ -38,20 +38,32 @@ struct int8_in {
 enum int8_form {
     INT8_SUMS,  /* int32 sum */
     INT8_REALS, /* real (sum * factor + shift), the sum rounded to real */
+    INT8_FIXED, /* int32 clip(round(sum * factor + shift) + more, low, high), and codes of that */
     INT8_CODES, /* u8 clip(round(sum * factor + shift) + zero, low, high), halves to even; four outputs stand
                    together. Exact as long as sum * factor + shift has 52 bits and stays below 2^31: factor =
                    m / 2^s and shift = n / 2^s with integers m, n is a multiplier and a shift */
 };
 
+/* Codes of a result that is written as numbers too: clip(round(v * factor) + zero, low, high). */
+struct int8_codes {
+    uint8_t *at; /* NULL: none are wanted */
+    ptrdiff_t row, plane, block;
+    double factor;
+    int zero, low, high;
+};
+
 /* Where results go. Arrays have quads(O) * 4 elements. Distances: see int8_in; planes are outputs, or quads
- * of outputs for INT8_CODES. Rows past the last output are not written, except as channels of a quad. */
+ * of outputs for codes. Rows past the last output are not written, except as channels of a quad. */
 struct int8_out {
     enum int8_form form;
     void *at;
     ptrdiff_t row, plane, block;
     const int32_t *start; /* what sums start from; NULL: 0 */
     const double *factor, *shift;
-    int zero, low, high; /* codes */
+    int32_t zero, low, high; /* zero: INT8_CODES */
+    /* INT8_FIXED; `at` may be NULL when codes are all that is wanted */
+    const int32_t *more; /* NULL: 0; distances as those of the result */
+    struct int8_codes codes;
 };
 
 struct int8_kernels {

@@ -51,8 +51,9 @@ struct kernels {
     const struct element *element;
     const struct pool_pass *pool;
     const struct update_pass *update;
-    const struct int8_kernels *int8; /* worker/kernels/int8.h */
-    const struct bf16 *bf16;         /* worker/kernels/bf16.h */
+    const struct int8_kernels *int8;   /* worker/kernels/int8.h */
+    const struct bf16 *bf16;           /* worker/kernels/bf16.h */
+    const struct fixed_kernels *fixed; /* worker/kernels/fixed.h */
 };
 
 extern const struct kernels *const kernels_list[];    /* best first; NULL-terminated */

@@ -6,6 +6,7 @@
  *
  * Inner loops have no bounds checks: where there is padding, a padded copy of a few blocks is made first. */
 #include "worker/kernels/bf16.h"
+#include "worker/kernels/fixed.h"
 #include "worker/kernels/int8.h"
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/lanes_gather.h"
@@ -151,4 +152,5 @@ const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
 #ifndef QUANTD_DOUBLE
     .bf16 = &SYMBOL(bf16_, KERNEL_SET),
 #endif
+    .fixed = &SYMBOL(fixed_, KERNEL_SET),
 };

@@ -28,11 +28,12 @@ struct product {
     bool narrow;
 };
 
-/* A column's result lies at `y` in units of one vector of sums or, for codes, of a vector of quads. */
+/* A column's result lies at `y` in units of one vector of sums or, for codes, of a vector of quads; the codes
+ * of INT8_FIXED at `z`. */
 struct columns {
     int count;
     const uint8_t *x[CHUNK];
-    ptrdiff_t y[CHUNK];
+    ptrdiff_t y[CHUNK], z[CHUNK];
 };
 
 INLINE void put_sums(const struct product *p, ivec sum, int out, ptrdiff_t y)
@@ -62,13 +63,36 @@ INLINE void put_codes(const struct product *p, const ivec sum[QUAD], int out, pt
     *(ivec *)to = quad;
 }
 
-INLINE void tile(const struct product *p, const uint8_t *const *x, const ptrdiff_t *y, int out, const int P,
+INLINE void put_fixed(const struct product *p, const ivec sum[QUAD], int out, int rows, ptrdiff_t y,
+                      ptrdiff_t z)
+{
+    const struct int8_out *o = p->out;
+    const struct int8_codes *c = &o->codes;
+    ivec quad = { 0 };
+    EACH (i, QUAD) {
+        if (i >= rows)
+            break;
+        ptrdiff_t at = (p->first + out + i) * o->plane * LANES + y * INTS;
+        ivec v = scale_round(sum[i], p->factor[out + i], p->shift[out + i]);
+        if (o->more)
+            v += *(const ivec *)(o->more + at);
+        v = clip_ints(v, o->low, o->high);
+        if (o->at)
+            *(ivec *)((int32_t *)o->at + at) = v;
+        if (c->at)
+            quad |= clip_ints(scale_round(v, c->factor, 0) + c->zero, c->low, c->high) << 8 * i;
+    }
+    if (c->at)
+        *(ivec *)(c->at + (p->first + out) / QUAD * c->plane * PIXEL + z * VEC_BYTES) = quad;
+}
+
+INLINE void tile(const struct product *p, const struct columns *c, int at, int out, const int P,
                  const bool narrow)
 {
     const uint8_t *in[WIDEST];
     ivec sum[WIDEST][QUAD];
     EACH (j, P) {
-        in[j] = x[j];
+        in[j] = c->x[at + j];
         EACH (i, QUAD)
             sum[j][i] = all_ints(p->start ? p->start[out + i] : 0);
     }
@@ -97,30 +121,32 @@ INLINE void tile(const struct product *p, const uint8_t *const *x, const ptrdiff
     int rows = p->outs - out < QUAD ? p->outs - out : QUAD;
     EACH (j, P) {
         if (p->out->form == INT8_CODES)
-            put_codes(p, sum[j], out, y[j]);
+            put_codes(p, sum[j], out, c->y[at + j]);
+        else if (p->out->form == INT8_FIXED)
+            put_fixed(p, sum[j], out, rows, c->y[at + j], c->z[at + j]);
         else if (p->out->form == INT8_SUMS)
             EACH (i, QUAD) {
                 if (i < rows)
-                    put_sums(p, sum[j][i], out + i, y[j]);
+                    put_sums(p, sum[j][i], out + i, c->y[at + j]);
             }
         else
             EACH (i, QUAD)
                 if (i < rows)
-                    put_reals(p, sum[j][i], out + i, y[j]);
+                    put_reals(p, sum[j][i], out + i, c->y[at + j]);
     }
 }
 
-typedef void tile_fn(const struct product *p, const uint8_t *const *x, const ptrdiff_t *y, int out);
+typedef void tile_fn(const struct product *p, const struct columns *c, int at, int out);
 
 #define TILE(P)                                                                                              \
-    static void tile_##P(const struct product *p, const uint8_t *const *x, const ptrdiff_t *y, int out)      \
+    static void tile_##P(const struct product *p, const struct columns *c, int at, int out)                  \
     {                                                                                                        \
-        tile(p, x, y, out, P, false);                                                                        \
+        tile(p, c, at, out, P, false);                                                                       \
     }
 #define NARROW(P)                                                                                            \
-    static void narrow_##P(const struct product *p, const uint8_t *const *x, const ptrdiff_t *y, int out)    \
+    static void narrow_##P(const struct product *p, const struct columns *c, int at, int out)                \
     {                                                                                                        \
-        tile(p, x, y, out, P, true);                                                                         \
+        tile(p, c, at, out, P, true);                                                                        \
     }
 
 /* By columns - 1: for any weights, and for narrow ones. */
@@ -170,19 +196,21 @@ static void product_run(const struct product *p, struct columns *c)
     for (int out = 0; c->count && out < p->outs; out += QUAD)
         for (int t = 0; t < tiles; t++) {
             int lo = c->count * t / tiles, hi = c->count * (t + 1) / tiles;
-            tile_table[p->narrow][hi - lo - 1](p, c->x + lo, c->y + lo, out);
+            tile_table[p->narrow][hi - lo - 1](p, c, lo, out);
         }
     c->count = 0;
 }
 
-/* Add the vectors of one pixel; y in pixels. */
-INLINE void product_pixel(const struct product *p, struct columns *c, const uint8_t *x, ptrdiff_t y)
+/* Add the vectors of one pixel; y and z in pixels. */
+INLINE void product_pixel(const struct product *p, struct columns *c, const uint8_t *x, ptrdiff_t y,
+                          ptrdiff_t z)
 {
     if (c->count + BYTE_PARTS > CHUNK)
         product_run(p, c);
     for (int part = 0; part < BYTE_PARTS; part++) {
         c->x[c->count] = x + part * VEC_BYTES;
-        c->y[c->count++] = y * BYTE_PARTS + part;
+        c->y[c->count] = y * BYTE_PARTS + part;
+        c->z[c->count++] = z * BYTE_PARTS + part;
     }
 }
 
@@ -282,11 +310,12 @@ static void walk_block(const struct group *g, const struct product *p, struct co
     const struct conv *c = &g->k->conv;
     const struct int8_in *in = &g->image.in;
     const uint8_t *x = in->code + (block - g->image.base) * in->block * PIXEL;
-    ptrdiff_t y = block * p->out->block;
+    const struct int8_codes *codes = &p->out->codes;
+    ptrdiff_t y = block * p->out->block, z = block * codes->block;
     for (int oh = 0; oh < c->OH; oh++)
         for (int ow = 0; ow < c->OW; ow++)
             product_pixel(p, columns, x + (oh * c->stride_h * in->row + ow * c->stride_w) * PIXEL,
-                          y + oh * p->out->row + ow);
+                          y + oh * p->out->row + ow, z + oh * codes->row + ow);
 }
 
 static int smaller(int a, int b)

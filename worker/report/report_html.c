@@ -226,6 +226,18 @@ static void put_actions(struct buf *out, json_t *spec)
 /* --- tables ----------------------------------------------------------------------------------------------
  */
 
+/* Only where nothing but the network's own time was measured. */
+static void put_speed(struct buf *out, json_t *result)
+{
+    double speed = number_of(result, "images_per_s"), reals = number_of(result, "float_images_per_s");
+    char text[32];
+    if (isnan(speed) || isnan(reals))
+        return;
+    buf_printf(out, "<p class=\"note\">Engine <b>%s</b>: %s images per second", text_of(result, "engine"),
+               report_count(rint(speed), text));
+    buf_printf(out, "; in floating point %s.</p>\n", report_count(rint(reals), text));
+}
+
 static void put_quality(struct buf *out, json_t *result)
 {
     static const struct {
@@ -256,6 +268,7 @@ static void put_quality(struct buf *out, json_t *result)
     buf_text(out, "</tbody></table></div>\n");
     if (!isnan(samples))
         buf_printf(out, "<p class=\"note\">Measured on %s samples.</p>\n", report_count(samples, text));
+    put_speed(out, result);
 }
 
 static void put_sizes(struct buf *out, json_t *result)

@@ -12,7 +12,7 @@ static const char *const sections_quantize[] = { "quantize", "overrides", "train
 static const char *const sections_prune[] = { "prune", "train", NULL };
 static const char *const sections_compress[] = { "prune", "quantize", "overrides", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
-static const char *const sections_none[] = { NULL };
+static const char *const sections_evaluate[] = { "engine", NULL };
 
 static const struct kind kind_quantize = { .name = "quantize",
                                            .title = "Quantization-aware training",
@@ -35,7 +35,7 @@ static const struct kind kind_train = {
 };
 static const struct kind kind_evaluate = { .name = "evaluate",
                                            .title = "How good a model is, as it is",
-                                           .sections = sections_none };
+                                           .sections = sections_evaluate };
 
 const struct kind *const kind_list[] = { &kind_quantize, &kind_prune,    &kind_compress,
                                          &kind_train,    &kind_evaluate, NULL };
@@ -80,6 +80,7 @@ int job_judge(struct job *j, const struct task_subject *s, bool last, double *va
         return status;
     *value = score.value;
     j->samples = score.samples;
+    j->per_second = score.per_second;
     if (last) {
         json_decref(j->detail);
         j->detail = score.detail;
@@ -94,10 +95,31 @@ static int evaluate_input(struct job *j, struct err *e)
     events_phase(j->events, "baseline");
     int status = job_judge(j, &input, !j->kind->trains, &j->float_value, e);
     if (!status) {
+        j->float_per_second = j->per_second;
         curves_add(&j->curves, j->task->metric, 0, j->float_value);
         events_metric(j->events, j->task->metric, 0, j->float_value);
     }
     return status;
+}
+
+/* The same network again, on another engine: that is then the result. */
+static int evaluate_engine(struct job *j, struct err *e)
+{
+    const struct task_subject input = { .graph = j->graph, .engine = j->engine };
+
+    if (j->kind->trains || !j->engine->integers)
+        return 0;
+    events_phase(j->events, j->engine->name);
+    return job_judge(j, &input, true, &j->value, e);
+}
+
+static int choose_engine(struct job *j, struct err *e)
+{
+    j->engine = engine_kind_find(spec_text(j->spec, "/engine", "float"));
+    if (j->engine)
+        return 0;
+    err_set(e, ERR_INVALID, "there is no such engine");
+    return err_at(e, "/engine");
 }
 
 int job_run(struct job *j, struct err *e)
@@ -111,9 +133,12 @@ int job_run(struct job *j, struct err *e)
     j->pool = pool_new(j->threads);
     if (!j->pool || !j->layers)
         return err_set(e, ERR_NOMEM, "out of memory");
-    if ((status = job_load(j, e)) || (status = job_memory(j, e)) || (status = evaluate_input(j, e)))
+    if ((status = choose_engine(j, e)) || (status = job_load(j, e)) || (status = job_memory(j, e)) ||
+        (status = evaluate_input(j, e)))
         return status;
     j->value = j->trained_value = j->latent_value = j->float_value;
+    if ((status = evaluate_engine(j, e)))
+        return status;
     if (j->kind->prunes && (status = job_prune(j, e)))
         return status;
     if (j->kind->quantizes && (status = job_prepare(j, e)))

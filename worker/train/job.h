@@ -29,6 +29,7 @@ struct job {
     struct control *control; /* borrowed */
     int threads;
     const struct kernels *kernels;
+    const struct engine_kind *engine; /* of kind evaluate */
 
     const struct task *task;
     const struct loss *loss;
@@ -48,8 +49,9 @@ struct job {
 
     /* findings */
     double float_value, trained_value, latent_value, value;
-    double pruned_before, pruned_value; /* around the cut of the pruned weights */
-    int64_t units_removed;              /* filters and hidden units that were dead after it */
+    double pruned_before, pruned_value;  /* around the cut of the pruned weights */
+    int64_t units_removed;               /* filters and hidden units that were dead after it */
+    double per_second, float_per_second; /* samples through the network; 0: unknown */
     int64_t samples;
     struct qdz_sizes sizes; /* of model.qdz */
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;

@@ -45,6 +45,11 @@ static json_t *make_result(const struct job *j)
         set_real(r, "float_value", j->float_value);
     set_int(r, "samples", j->samples);
     json_object_update(r, j->detail);
+    if (!j->kind->trains && j->per_second > 0) {
+        set_text(r, "engine", j->engine->name);
+        set_real(r, "images_per_s", j->per_second);
+        set_real(r, "float_images_per_s", j->float_per_second);
+    }
     set_int(r, "float_bytes", j->float_bytes);
     if (j->kind->trains) {
         set_real(r, "trained_value", j->trained_value);
@@ -83,8 +88,9 @@ static json_t *make_result(const struct job *j)
 
 static void announce_artifacts(struct job *j)
 {
-    static const char *const names[] = { "model.onnx", "model.qdz",   "curves.csv",  "curves.svg",
-                                         "layers.csv", "report.html", "result.json", "log.txt" };
+    static const char *const names[] = { "model.onnx",  "model.qdz",  "curves.csv",
+                                         "curves.svg",  "layers.csv", "report.html",
+                                         "result.json", "log.txt",    "classes.csv" };
     char path[4096];
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -42,7 +42,7 @@ static int make(struct job *j, struct err *e)
 /* The accuracy before and after the doomed are gone shows how much they still did. */
 static int fix(struct job *j, struct trainer *t, struct err *e)
 {
-    const struct task_subject now = { j->graph, NULL, j->net, t->settings.batch_size };
+    const struct task_subject now = { .graph = j->graph, .net = j->net, .batch = t->settings.batch_size };
     double before, after;
     int status = job_judge(j, &now, false, &before, e);
 

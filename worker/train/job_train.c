@@ -49,7 +49,9 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
 {
     struct sink *s = arg;
     struct job *j = s->job;
-    const struct task_subject now = { j->graph, j->quant, j->net, s->trainer->settings.batch_size };
+    const struct task_subject now = {
+        .graph = j->graph, .quant = j->quant, .net = j->net, .batch = s->trainer->settings.batch_size
+    };
     double value;
     const int status = job_judge(j, &now, false, &value, e);
 
@@ -118,7 +120,7 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
     }
     for (int i = 0; j->net && i < j->quant->weights; i++)
         net_set_weight(j->net, j->quant->weight[i].value, NULL);
-    const struct task_subject latent = { j->graph, NULL, j->net, t->settings.batch_size };
+    const struct task_subject latent = { .graph = j->graph, .net = j->net, .batch = t->settings.batch_size };
     int status = job_judge(j, &latent, false, &j->latent_value, e);
     if (status)
         return status;
@@ -199,7 +201,7 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
 static int after_training(struct job *j, struct trainer *t, struct err *e)
 {
     const int status = j->quant ? snap(j, t, e) : 0;
-    const struct task_subject trained = { j->graph, NULL, j->net, t->settings.batch_size };
+    const struct task_subject trained = { .graph = j->graph, .net = j->net, .batch = t->settings.batch_size };
 
     return status ? status : job_judge(j, &trained, false, &j->trained_value, e);
 }

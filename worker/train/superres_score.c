@@ -253,7 +253,7 @@ int superres_score(void *data, const struct task_subject *subject, bool detail, 
                                             f.psnr, "ssim", f.ssim, "bicubic_psnr_db", f.bicubic));
     }
     if (!status)
-        *score = (struct task_score){ sum.psnr / (double)count, count, NULL };
+        *score = (struct task_score){ .value = sum.psnr / (double)count, .samples = count };
     if (!status && detail) {
         protocol_text(s, text, sizeof text);
         score->detail =

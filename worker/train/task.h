@@ -4,6 +4,7 @@
 #define WORKER_TRAIN_TASK_H
 
 #include "worker/data/store.h"
+#include "worker/engine/engine.h"
 #include "worker/quant/quant.h"
 #include "worker/train/feed.h"
 #include "worker/train/loss.h"
@@ -23,15 +24,17 @@ struct task_job {
 /* A network to be judged. */
 struct task_subject {
     struct graph *graph;
-    const struct quant *quant; /* weights are read from quant->q; NULL: from the graph */
-    struct net *net;           /* an idle net of the graph that reads these weights; NULL: there is none */
-    int batch;                 /* of that net */
+    const struct engine_kind *engine; /* NULL: float */
+    const struct quant *quant;        /* weights are read from quant->q; NULL: from the graph */
+    struct net *net; /* an idle net of the graph that reads these weights; NULL: there is none */
+    int batch;       /* of that net */
 };
 
 struct task_score {
     double value; /* the task's metric */
     int64_t samples;
-    json_t *detail; /* members for result.json; owned by whoever asked; NULL unless it was wanted */
+    double per_second; /* samples through the network, without what comes before and behind it; 0: unknown */
+    json_t *detail;    /* members for result.json; owned by whoever asked; NULL unless it was wanted */
 };
 
 struct task {

@@ -1,5 +1,8 @@
 /* task_classify.c - one of several classes for each image; judged by the share of right answers. */
 #include "api/spec.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "worker/train/loader.h"
 #include "worker/train/tasks.h"
@@ -159,28 +162,6 @@ static bool classify_exact(const void *data)
 
 /* --- score --- */
 
-static int64_t count_right(const struct classify *t, struct net *net, int batch, int classes, int32_t *label)
-{
-    struct feed *f = &t->test->feed;
-    const struct target target = { .label = label };
-    const int blocks = net_blocks(net);
-    int64_t right = 0;
-
-    loader_natural(t->test);
-    for (int64_t at = 0; at < f->count; at += batch) {
-        const int samples = f->count - at < batch ? (int)(f->count - at) : batch;
-        f->type->fill(f, t->job.pool, at, samples, blocks, net_input(net), &target);
-        net_forward(net, samples, false, 0);
-        const struct loss_call call = { .y = net_output(net, 0),
-                                        .target = &target,
-                                        .features = classes,
-                                        .samples = samples,
-                                        .blocks = blocks };
-        right += loss_cross_entropy.run(&call).correct;
-    }
-    return right;
-}
-
 /* How a graph without a net of its own is judged. What comes out does not depend on the batch: it is smaller
  * where SCORE_BATCH samples would take more than a quarter of the job's memory. bytes: of that net. */
 static int score_options(const struct classify *t, const struct graph *g, struct net_options *o,
@@ -194,6 +175,27 @@ static int score_options(const struct classify *t, const struct graph *g, struct
     while ((status = net_bytes(g, o, bytes, e)) == 0 && o->batch > LANES && *bytes > t->job.memory / 4)
         o->batch /= 2;
     return status;
+}
+
+/* A network on its way through the test part: by a net, or by an engine with memory of its own. */
+struct run {
+    struct net *net, *own;
+    struct engine *engine;
+    real *x, *y; /* of the engine; owned */
+    int32_t *label;
+    struct buf predicted; /* lines of classes.csv */
+    int batch, blocks, classes;
+    int64_t right, ns;
+};
+
+static void run_free(struct run *r)
+{
+    net_free(r->own);
+    engine_free(r->engine);
+    free(r->x);
+    free(r->y);
+    free(r->label);
+    buf_free(&r->predicted);
 }
 
 /* A net of its own for a graph that has none. */
@@ -213,27 +215,130 @@ static int make_net(const struct classify *t, const struct task_subject *s, stru
     return status;
 }
 
+static size_t lanes_bytes(const struct graph *g, int value, int blocks)
+{
+    return (size_t)shape_count(&g->value[value].shape) * LANES * (size_t)blocks * sizeof(real);
+}
+
+static int make_engine(const struct classify *t, const struct task_subject *s, struct run *r, struct err *e)
+{
+    const struct engine_options o = { t->job.kernels, t->job.pool, t->job.memory };
+    const int status = engine_new(s->graph, &o, &r->engine, e);
+
+    if (status)
+        return status;
+    r->x = mem_aligned(64, lanes_bytes(s->graph, s->graph->input, r->blocks));
+    r->y = mem_aligned(64, lanes_bytes(s->graph, s->graph->output[0], r->blocks));
+    return r->x && r->y ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static int run_new(const struct classify *t, const struct task_subject *s, struct run *r, struct err *e)
+{
+    const bool integers = s->engine && s->engine->integers;
+    int status = 0;
+
+    *r = (struct run){ .net = s->net, .batch = s->net ? s->batch : SCORE_BATCH };
+    buf_init(&r->predicted, 0);
+    if (!integers && !r->net) {
+        status = make_net(t, s, &r->own, &r->batch, e);
+        r->net = r->own;
+    }
+    if (status)
+        return status;
+    r->blocks = (r->batch + LANES - 1) / LANES;
+    r->classes = (int)shape_count(&s->graph->value[s->graph->output[0]].shape);
+    r->label = mem_array((size_t)r->batch + LANES, sizeof *r->label);
+    if (!r->label)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    return integers ? make_engine(t, s, r, e) : 0;
+}
+
+/* One batch, whose inputs are in place; the outputs. */
+static const real *run_batch(struct run *r, int samples)
+{
+    const int64_t begin = clock_mono_ns();
+
+    if (r->engine)
+        engine_run(r->engine, r->x, (samples + LANES - 1) / LANES, r->y);
+    else
+        net_forward(r->net, samples, false, 0);
+    r->ns += clock_mono_ns() - begin;
+    return r->engine ? r->y : net_output(r->net, 0);
+}
+
+/* The greatest output, the first of equal ones. */
+static int class_of(const real *y, int sample, int classes)
+{
+    const real *score = y + (size_t)(sample / LANES) * (size_t)classes * LANES + sample % LANES;
+    int best = 0;
+
+    for (int k = 1; k < classes; k++)
+        if (score[k * LANES] > score[best * LANES])
+            best = k;
+    return best;
+}
+
+static int note_classes(struct run *r, const real *y, int64_t first, int samples)
+{
+    for (int i = 0; i < samples; i++)
+        if (buf_printf(&r->predicted, "%lld,%d,%d\n", (long long)first + i, (int)r->label[i],
+                       class_of(y, i, r->classes)))
+            return ERR_NOMEM;
+    return 0;
+}
+
+/* notes: keep the class of every sample. */
+static int run_all(const struct classify *t, struct run *r, bool notes, struct err *e)
+{
+    struct feed *f = &t->test->feed;
+    const struct target target = { .label = r->label };
+
+    loader_natural(t->test);
+    if (notes && buf_text(&r->predicted, "image,label,class\n"))
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int64_t at = 0; at < f->count; at += r->batch) {
+        const int samples = f->count - at < r->batch ? (int)(f->count - at) : r->batch;
+        f->type->fill(f, t->job.pool, at, samples, r->blocks, r->engine ? r->x : net_input(r->net), &target);
+        const real *y = run_batch(r, samples);
+        const struct loss_call call = {
+            .y = y, .target = &target, .features = r->classes, .samples = samples, .blocks = r->blocks
+        };
+        r->right += loss_cross_entropy.run(&call).correct;
+        if (notes && note_classes(r, y, at, samples))
+            return err_set(e, ERR_NOMEM, "out of memory for the classes of %lld images", (long long)f->count);
+    }
+    return 0;
+}
+
+static int write_classes(const struct classify *t, const struct run *r, struct err *e)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/out/classes.csv", t->job.dir);
+    return file_publish(path, r->predicted.data, r->predicted.length, 0644, e);
+}
+
 static int classify_score(void *data, const struct task_subject *s, bool detail, struct task_score *score,
                           struct err *e)
 {
     const struct classify *t = data;
-    int batch = s->batch;
-    const int classes = (int)shape_count(&s->graph->value[s->graph->output[0]].shape);
-    struct net *own = NULL;
-    int status = s->net ? 0 : make_net(t, s, &own, &batch, e);
-    int32_t *label = status ? NULL : mem_array((size_t)batch + LANES, sizeof *label);
+    const bool notes = detail && !t->job.trains;
+    const int64_t count = t->test->feed.count;
+    struct run r;
+    int status = run_new(t, s, &r, e);
 
-    if (!status && !label)
-        status = err_set(e, ERR_NOMEM, "out of memory");
+    if (!status)
+        status = run_all(t, &r, notes, e);
+    if (!status && notes)
+        status = write_classes(t, &r, e);
     if (!status) {
-        const int64_t right = count_right(t, s->net ? s->net : own, batch, classes, label);
-        *score =
-            (struct task_score){ (double)right / (double)t->test->feed.count, t->test->feed.count, NULL };
+        *score = (struct task_score){ .value = (double)r.right / (double)count,
+                                      .samples = count,
+                                      .per_second = r.ns > 0 ? (double)count * 1e9 / (double)r.ns : 0 };
         if (detail)
-            score->detail = json_pack("{s:I}", "correct", (json_int_t)right);
+            score->detail = json_pack("{s:I}", "correct", (json_int_t)r.right);
     }
-    net_free(own);
-    free(label);
+    run_free(&r);
     return status;
 }
 
@@ -271,10 +376,24 @@ static size_t classify_bytes(const void *data, bool *spilled)
 
 static int classify_score_bytes(void *data, struct graph *g, bool has_net, size_t *bytes, struct err *e)
 {
+    const struct classify *t = data;
+    const struct engine_kind *kind = engine_kind_find(spec_text(t->job.spec, "/engine", "float"));
+    const struct engine_options options = { t->job.kernels, t->job.pool, 0 };
+    const int blocks = (SCORE_BATCH + LANES - 1) / LANES;
     struct net_options o;
+    struct engine *engine;
 
     *bytes = 0;
-    return has_net ? 0 : score_options(data, g, &o, bytes, e);
+    if (has_net)
+        return 0;
+    int status = score_options(t, g, &o, bytes, e);
+    if (status || t->job.trains || !kind || !kind->integers)
+        return status;
+    if ((status = engine_new(g, &options, &engine, e)))
+        return status;
+    *bytes += engine_bytes(engine) + lanes_bytes(g, g->input, blocks) + lanes_bytes(g, g->output[0], blocks);
+    engine_free(engine);
+    return 0;
 }
 
 static const struct loss *const losses[] = { &loss_cross_entropy, NULL };

@@ -1,0 +1,53 @@
+/* engine.h - a quantized network on integers alone.
+ *
+ * What a file with QuantizeLinear and DequantizeLinear says in real numbers is computed with 8-bit codes,
+ * 8-bit weights and 32-bit sums:
+ *
+ *   codes    u8, value = (code - zero) * scale: whatever the file quantizes (its signed codes are kept +
+ * 128); sums     int32 of codes times weights, with the bias in it where the file stores its integers;
+ *   numbers  int32, value = number * unit, one unit for the whole network, a power of two: what the file
+ *            leaves unquantized between two layers (a residual sum, a mean).
+ *
+ * From sums or numbers to codes or numbers there is one way, clip(round(v * m / 2^s + n / 2^s)), where m and
+ * n are integers (per channel where there is a normalization) and halves go to the even neighbour, as in
+ * ONNX. v * m + n has at most 52 bits, so that it is exact in whatever register it is computed; m has as many
+ * bits as that leaves, 31 at most.
+ *
+ * In floating point are only the quantization of the input and the last layer's sums times their scale.
+ * What can't be done so is an error that names the node. */
+#ifndef WORKER_ENGINE_ENGINE_H
+#define WORKER_ENGINE_ENGINE_H
+
+#include "worker/graph/graph.h"
+#include "worker/graph/pool.h"
+
+struct engine;
+struct kernels;
+
+/* What a specification can name: how a network is run when it is judged. */
+struct engine_kind {
+    const char *name, *title;
+    bool integers; /* by engine_new; else by net_new */
+};
+
+extern const struct engine_kind *const engine_kind_list[];    /* NULL-terminated; the first is the default */
+const struct engine_kind *engine_kind_find(const char *name); /* NULL when unknown */
+
+struct engine_options {
+    const struct kernels *kernels; /* NULL: the best of this CPU */
+    struct pool *pool;             /* borrowed; NULL: the caller's thread alone */
+    size_t limit;                  /* bytes, 0: no limit; more is ERR_MEMORY */
+};
+
+/* The graph must be finished, as the importer gives it, and must outlive the engine. Errors: ERR_UNSUPPORTED
+ * (place: the node), ERR_NOMEM, ERR_MEMORY. */
+int engine_new(const struct graph *g, const struct engine_options *o, struct engine **n, struct err *e);
+void engine_free(struct engine *n);
+
+/* x: [blocks][features][LANES] as net_input(), y: [blocks][outputs][LANES]. Blocks are shared out among the
+ * threads of the pool; the result does not depend on them. */
+void engine_run(struct engine *n, const real *x, int blocks, real *y);
+
+size_t engine_bytes(const struct engine *n);
+
+#endif

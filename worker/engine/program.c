@@ -1,0 +1,255 @@
+/* program.c - what remains when all steps are known: the unit of numbers, factors as multiplier and shift,
+ * and the places of tensors in the arena. */
+#include "worker/engine/program.h"
+
+#include "base/mem.h"
+#include "worker/graph/space.h"
+#include "worker/op/op.h"
+
+#include <stdlib.h>
+
+enum {
+    NUMBER_BITS = 31,  /* no number of the network has more, sign aside */
+    EXACT_BITS = 52,   /* of sum * multiplier + addend */
+    MOST_BITS = 31,    /* of a multiplier */
+    LEAST_BITS = 20,   /* fewer would be too coarse */
+    FRACTION_BITS = 10 /* of numbers below a quantizer's step, at least */
+};
+
+/* Room for one more. */
+static int grow(void **list, int *capacity, int count, size_t size, struct err *e)
+{
+    if (count < *capacity)
+        return 0;
+    void *more = mem_grow(*list, (size_t)count * 2 + 16, size);
+    if (!more)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    *list = more;
+    *capacity = count * 2 + 16;
+    return 0;
+}
+
+int program_add_activation(struct program *p, enum activation_form form, const struct shape *shape,
+                           struct err *e)
+{
+    if (grow((void **)&p->tensor, &p->tensors_capacity, p->tensors, sizeof *p->tensor, e))
+        return ERR_NOMEM;
+    struct activation *t = &p->tensor[p->tensors];
+    *t = (struct activation){ .form = form, .C = 1, .H = 1, .W = 1, .last = NOTHING };
+    t->C = (int)(shape->rank > 0 ? shape->dim[0] : 1);
+    t->H = (int)(shape->rank > 1 ? shape->dim[1] : 1);
+    for (int d = 2; d < shape->rank; d++)
+        t->W *= (int)shape->dim[d];
+    return p->tensors++;
+}
+
+struct engine_step *program_add_step(struct program *p, const struct step_type *type, const struct node *n,
+                                     struct err *e)
+{
+    if (grow((void **)&p->step, &p->steps_capacity, p->steps, sizeof *p->step, e))
+        return NULL;
+    struct engine_step *s = &p->step[p->steps++];
+    *s = (struct engine_step){ .type = type,
+                               .node = n,
+                               .in = NOTHING,
+                               .more = NOTHING,
+                               .out = NOTHING,
+                               .codes = NOTHING,
+                               .low = -INFINITY,
+                               .high = INFINITY };
+    return s;
+}
+
+ptrdiff_t activation_row(const struct activation *t)
+{
+    return t->left + t->W + t->right;
+}
+
+ptrdiff_t activation_plane(const struct activation *t)
+{
+    return (t->top + t->H + t->bottom) * activation_row(t);
+}
+
+size_t activation_bytes(const struct activation *t)
+{
+    return (size_t)activation_plane(t) * PIXEL * (t->form == TENSOR_CODES ? quads(t->C) : t->C);
+}
+
+uint8_t *frame_codes(const struct frame *f, int tensor)
+{
+    const struct activation *t = &f->program->tensor[tensor];
+    return (uint8_t *)f->arena + t->offset + (t->top * activation_row(t) + t->left) * PIXEL;
+}
+
+int32_t *frame_numbers(const struct frame *f, int tensor)
+{
+    return (int32_t *)(f->arena + f->program->tensor[tensor].offset);
+}
+
+void frame_margins(const struct frame *f, int tensor)
+{
+    const struct activation *t = &f->program->tensor[tensor];
+    size_t row = (size_t)activation_row(t) * PIXEL, left = (size_t)t->left * PIXEL,
+           right = (size_t)t->right * PIXEL;
+    char *at = f->arena + t->offset;
+    if (!t->top && !t->bottom && !left && !right)
+        return;
+    for (int q = 0; q < quads(t->C); q++) {
+        memset(at, t->zero, t->top * row);
+        at += t->top * row;
+        for (int h = 0; h < t->H; h++, at += row) {
+            memset(at, t->zero, left);
+            memset(at + row - right, t->zero, right);
+        }
+        memset(at, t->zero, t->bottom * row);
+        at += t->bottom * row;
+    }
+}
+
+/* The unit that lets the largest number have NUMBER_BITS. */
+static int choose_unit(struct program *p, struct err *e)
+{
+    int exponent;
+    if (!isfinite(p->largest))
+        return err_set(e, ERR_UNSUPPORTED, "numbers without a bound");
+    frexp(p->largest * (1 + 1e-6), &exponent); /* some units of room for roundings */
+    p->unit = ldexp(1, exponent - NUMBER_BITS);
+    return 0;
+}
+
+/* factor = m / 2^s and shift = n / 2^s, so that m * v + n is exact for |v| <= bound. */
+static int make_rule(double *factor, double *shift, double bound, struct err *e)
+{
+    int exponent;
+    if (!isfinite(*factor) || !isfinite(*shift))
+        return err_set(e, ERR_UNSUPPORTED, "A scale that is no number");
+    frexp(*factor, &exponent);
+    int bits = MOST_BITS;
+    double most = bound * fabs(*factor) + fabs(*shift);
+    while (bits >= LEAST_BITS && most >= ldexp(1, EXACT_BITS + exponent - bits))
+        bits--;
+    if (bits < LEAST_BITS && *factor != 0)
+        return err_set(e, ERR_UNSUPPORTED, "Its sums and its scales are too far apart");
+    double step = ldexp(1, exponent - bits);
+    *factor = rint(*factor / step) * step;
+    *shift = rint(*shift / step) * step;
+    return most < INT32_MAX ? 0 : err_set(e, ERR_UNSUPPORTED, "Values that don't fit 32 bits");
+}
+
+/* A quantizer must see a fraction below its step. */
+static int check_fraction(const struct program *p, const struct engine_step *s, struct err *e)
+{
+    if (s->quantizer.scale >= ldexp(p->unit, FRACTION_BITS))
+        return 0;
+    return err_set(e, ERR_UNSUPPORTED, "Its step %g is too small for numbers as large as they are here",
+                   s->quantizer.scale);
+}
+
+static bool from_numbers(const struct engine_step *s)
+{
+    return s->type == &step_codes || (s->type == &step_conv && s->form == INT8_FIXED && s->codes != NOTHING);
+}
+
+/* Codes from numbers, and numbers from codes. */
+static int finish_rule(const struct program *p, struct engine_step *s, struct err *e)
+{
+    double none = 0, bound = s->type == &step_numbers ? UINT8_MAX : ldexp(1, NUMBER_BITS);
+    if (s->type != &step_numbers && !from_numbers(s))
+        return 0;
+    s->rule = s->type == &step_numbers ? s->quantizer.scale / p->unit : p->unit / s->quantizer.scale;
+    return make_rule(&s->rule, &none, bound, e);
+}
+
+static int finish_conv(const struct program *p, struct engine_step *s, struct err *e)
+{
+    double scale = s->form == INT8_CODES ? s->quantizer.scale : s->form == INT8_FIXED ? p->unit : 1;
+    int bad = 0;
+    for (int o = 0; o < s->k.conv.O && !bad; o++) {
+        s->factor[o] /= scale;
+        s->shift[o] /= scale;
+        if (s->form != INT8_REALS)
+            bad = make_rule(&s->factor[o], &s->shift[o], s->bound[o], e);
+    }
+    return bad;
+}
+
+static void note_reader(struct program *p, int tensor, int step)
+{
+    if (tensor != NOTHING)
+        p->tensor[tensor].last = step;
+}
+
+static int place(struct program *p, struct space *space, int tensor, struct err *e)
+{
+    struct activation *t = tensor == NOTHING ? NULL : &p->tensor[tensor];
+    return t && space_take(space, activation_bytes(t), &t->offset) ? err_set(e, ERR_NOMEM, "out of memory")
+                                                                   : 0;
+}
+
+static int release(struct program *p, struct space *space, int step, struct err *e)
+{
+    for (int i = 0; i < p->tensors; i++)
+        if (p->tensor[i].last == step &&
+            space_give(space, p->tensor[i].offset, activation_bytes(&p->tensor[i])))
+            return err_set(e, ERR_NOMEM, "out of memory");
+    return 0;
+}
+
+static int arrange(struct program *p, struct err *e)
+{
+    struct space space = { 0 };
+    int bad = 0;
+    for (int i = 0; i < p->steps; i++) {
+        const struct engine_step *s = &p->step[i];
+        const int seen[] = { s->out, s->codes, s->in, s->more }; /* what nobody reads dies at once */
+        for (size_t k = 0; k < sizeof seen / sizeof *seen; k++)
+            note_reader(p, seen[k], i);
+    }
+    for (int i = 0; i < p->steps && !bad; i++) {
+        bad = place(p, &space, p->step[i].out, e);
+        if (!bad)
+            bad = place(p, &space, p->step[i].codes, e);
+        if (!bad)
+            bad = release(p, &space, i, e);
+    }
+    p->arena = space.peak;
+    space_free(&space);
+    return bad;
+}
+
+int program_finish(struct program *p, struct err *e)
+{
+    int bad = choose_unit(p, e);
+    for (int i = 0; i < p->steps && !bad; i++) {
+        struct engine_step *s = &p->step[i];
+        if (s->type == &step_conv) {
+            size_t scratch = p->kernels->int8->scratch(&s->k);
+            p->scratch = scratch > p->scratch ? scratch : p->scratch;
+            bad = finish_conv(p, s, e);
+        }
+        if (!bad)
+            bad = finish_rule(p, s, e);
+        if (!bad && from_numbers(s))
+            bad = check_fraction(p, s, e);
+        if (bad && s->node)
+            return err_at(e, "node %s (%s)", s->node->name, s->node->op->name);
+    }
+    return bad ? bad : arrange(p, e);
+}
+
+void step_deinit(struct engine_step *s)
+{
+    free(s->w);
+    free(s->start);
+    free(s->factor);
+    free(s->shift);
+    free(s->bound);
+}
+
+void program_deinit(struct program *p)
+{
+    for (int i = 0; i < p->steps; i++)
+        step_deinit(&p->step[i]);
+    free(p->step);
+    free(p->tensor);
+}

@@ -1,0 +1,97 @@
+/* program.h - the inside of the engine: a list of steps over tensors, each for one block of 16 samples. */
+#ifndef WORKER_ENGINE_PROGRAM_H
+#define WORKER_ENGINE_PROGRAM_H
+
+#include "worker/engine/engine.h"
+#include "worker/kernels/fixed.h"
+
+enum activation_form { TENSOR_CODES, TENSOR_NUMBERS };
+
+/* An activation of one block. Codes may have margins, which hold the code of zero. */
+struct activation {
+    enum activation_form form;
+    int C, H, W;
+    int top, left, bottom, right; /* margins; grow while readers are found */
+    int zero;                     /* codes */
+    double bound;                 /* no value is larger in magnitude */
+    int last;                     /* step that reads it last */
+    size_t offset;                /* in the arena */
+};
+
+/* How real values become codes: clip(round(value / scale) + zero, low, high); all + 128 for signed ones. */
+struct quantizer {
+    double scale;
+    int zero, low, high;
+};
+
+struct program;
+struct engine_step;
+
+/* Memory of one thread, and the block that it works on. */
+struct frame {
+    const struct program *program;
+    char *arena;
+    void *scratch;
+    const real *x;
+    real *y;
+    real **value; /* for operators that move: by value of the graph */
+};
+
+struct step_type {
+    const char *name;
+    void (*run)(const struct frame *f, const struct engine_step *s);
+};
+
+extern const struct step_type step_input, step_conv, step_add, step_codes, step_numbers, step_max, step_mean,
+    step_move, step_output;
+
+enum { NOTHING = -1 };
+
+struct engine_step {
+    const struct step_type *type;
+    const struct node *node;
+    int in, more, out, codes; /* tensors; NOTHING */
+    struct quantizer quantizer;
+    double rule;        /* numbers to codes or back, in codes per unit or units per code */
+    double low, high;   /* clip, in values */
+    const void *window; /* struct window of pools; borrowed from the node */
+    /* convolution */
+    struct int8_conv k;
+    enum int8_form form;
+    int8_t *w;              /* owned, packed */
+    int32_t *start;         /* owned */
+    double *factor, *shift; /* owned: value = sum * factor + shift; made rules by program_finish */
+    double *bound;          /* owned: of |sum|, per output */
+};
+
+struct program {
+    const struct graph *graph;
+    const struct kernels *kernels;
+    struct activation *tensor;
+    int tensors, tensors_capacity;
+    struct engine_step *step;
+    int steps, steps_capacity;
+    double largest; /* bound of all numbers */
+    double unit;
+    size_t arena, scratch;
+};
+
+int program_compile(struct program *p, struct err *e); /* compile.c: the steps of p->graph */
+int program_finish(struct program *p, struct err *e);  /* program.c: unit, rules, places in the arena */
+void step_deinit(struct engine_step *s);
+void program_deinit(struct program *p);
+
+int program_add_activation(struct program *p, enum activation_form form, const struct shape *shape,
+                           struct err *e);
+struct engine_step *program_add_step(struct program *p, const struct step_type *type, const struct node *n,
+                                     struct err *e); /* valid until the next; NULL: out of memory */
+
+/* Bytes of one block of a tensor, its distances in pixels, and where it lies. */
+size_t activation_bytes(const struct activation *t);
+ptrdiff_t activation_row(const struct activation *t);
+ptrdiff_t activation_plane(const struct activation *t);
+uint8_t *frame_codes(const struct frame *f, int tensor); /* pixel (0, 0) of the first quad */
+int32_t *frame_numbers(const struct frame *f, int tensor);
+void frame_margins(const struct frame *f, int tensor); /* fills them */
+
+#endif

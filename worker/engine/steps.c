@@ -1,0 +1,211 @@
+/* steps.c - what each step of a program does with one block. */
+#include "worker/engine/program.h"
+#include "worker/op/op.h"
+#include "worker/op/window.h"
+
+static const struct activation *activation_at(const struct frame *f, int index)
+{
+    return &f->program->tensor[index];
+}
+
+static struct int8_codes rule_of(const struct engine_step *s)
+{
+    const struct quantizer *q = &s->quantizer;
+    return (struct int8_codes){ .factor = s->rule, .zero = q->zero, .low = q->low, .high = q->high };
+}
+
+/* Real numbers of the sample to codes, by a true division as QuantizeLinear has it. */
+static void run_input(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *t = activation_at(f, s->codes);
+    const struct quantizer *q = &s->quantizer;
+    const struct quant_range r = { (real)q->scale, (real)q->zero, (real)q->low, (real)q->high };
+    const ptrdiff_t plane = (ptrdiff_t)t->H * t->W * LANES;
+    uint8_t *code = frame_codes(f, s->codes);
+    frame_margins(f, s->codes);
+    for (int c = 0; c < t->C; c += QUAD)
+        for (int h = 0; h < t->H; h++) {
+            int channels = t->C - c < QUAD ? t->C - c : QUAD;
+            f->program->kernels->int8->codes(
+                code + (c / QUAD * activation_plane(t) + h * activation_row(t)) * PIXEL,
+                f->x + c * plane + (ptrdiff_t)h * t->W * LANES, plane, channels, (size_t)t->W, &r);
+        }
+}
+
+static int32_t number_of(const struct frame *f, double value)
+{
+    double v = rint(value / f->program->unit);
+    return v < -INT32_MAX ? -INT32_MAX : v > INT32_MAX ? INT32_MAX : (int32_t)v;
+}
+
+static void run_conv(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *in = activation_at(f, s->in);
+    const struct int8_in x = { frame_codes(f, s->in), activation_row(in), activation_plane(in), 0, true };
+    struct int8_out y = int8_dense_out(&s->k.conv, s->form, f->y);
+    y.start = s->start;
+    y.factor = s->factor;
+    y.shift = s->shift;
+    if (s->form == INT8_CODES) {
+        const struct activation *out = activation_at(f, s->codes);
+        frame_margins(f, s->codes);
+        y.at = frame_codes(f, s->codes);
+        y.row = activation_row(out);
+        y.plane = activation_plane(out);
+        y.zero = s->quantizer.zero;
+        y.low = s->quantizer.low;
+        y.high = s->quantizer.high;
+    } else if (s->form == INT8_FIXED) {
+        y.at = s->out == NOTHING ? NULL : frame_numbers(f, s->out);
+        y.more = s->more == NOTHING ? NULL : frame_numbers(f, s->more);
+        y.low = number_of(f, s->low);
+        y.high = number_of(f, s->high);
+        if (s->codes != NOTHING) {
+            const struct activation *out = activation_at(f, s->codes);
+            frame_margins(f, s->codes);
+            y.codes = rule_of(s);
+            y.codes.at = frame_codes(f, s->codes);
+            y.codes.row = activation_row(out);
+            y.codes.plane = activation_plane(out);
+        }
+    }
+    f->program->kernels->int8->conv(&s->k, &x, s->w, &y, 0, 1, f->scratch);
+}
+
+static void run_add(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *t = activation_at(f, s->out);
+    f->program->kernels->fixed->add(frame_numbers(f, s->out), frame_numbers(f, s->in),
+                                    s->more == NOTHING ? NULL : frame_numbers(f, s->more),
+                                    (size_t)t->C * t->H * t->W * LANES, number_of(f, s->low),
+                                    number_of(f, s->high));
+}
+
+static void run_codes(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *t = activation_at(f, s->codes);
+    const struct int8_codes rule = rule_of(s);
+    const ptrdiff_t plane = (ptrdiff_t)t->H * t->W * LANES;
+    const int32_t *x = frame_numbers(f, s->in);
+    uint8_t *code = frame_codes(f, s->codes);
+    frame_margins(f, s->codes);
+    for (int c = 0; c < t->C; c += QUAD)
+        for (int h = 0; h < t->H; h++) {
+            int channels = t->C - c < QUAD ? t->C - c : QUAD;
+            f->program->kernels->fixed->codes(
+                code + (c / QUAD * activation_plane(t) + h * activation_row(t)) * PIXEL,
+                x + c * plane + (ptrdiff_t)h * t->W * LANES, plane, channels, (size_t)t->W * LANES, &rule);
+        }
+}
+
+static void run_numbers(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *t = activation_at(f, s->in);
+    const uint8_t *code = frame_codes(f, s->in);
+    int32_t *y = frame_numbers(f, s->out);
+    for (int c = 0; c < t->C; c++)
+        for (int h = 0; h < t->H; h++, y += (ptrdiff_t)t->W * LANES)
+            f->program->kernels->fixed->numbers(
+                y, code + (c / QUAD * activation_plane(t) + h * activation_row(t)) * PIXEL, c % QUAD,
+                (size_t)t->W * LANES, s->quantizer.zero, s->rule);
+}
+
+/* A pass over the taps of every window; in and out are images of pixels of 64 bytes, as codes and numbers
+ * are. */
+typedef void window_fn(const struct frame *f, const struct engine_step *s, char *y, const char *x,
+                       bool first);
+
+static void each_tap(const struct frame *f, const struct engine_step *s, char *y, ptrdiff_t y_row,
+                     const char *x, ptrdiff_t x_row, window_fn *fn)
+{
+    const struct window *w = s->window;
+    for (int oh = 0; oh < w->OH; oh++)
+        for (int ow = 0; ow < w->OW; ow++) {
+            const struct span v = window_rows(w, oh), h = window_columns(w, ow);
+            for (int i = v.lo; i < v.hi; i++)
+                for (int j = h.lo; j < h.hi; j++)
+                    fn(f, s, y + (oh * y_row + ow) * PIXEL,
+                       x + ((v.at + i * w->dilation_h) * x_row + h.at + j * w->dilation_w) * PIXEL,
+                       i == v.lo && j == h.lo);
+        }
+}
+
+static void max_codes(const struct frame *f, const struct engine_step *s, char *y, const char *x, bool first)
+{
+    (void)s;
+    if (first)
+        memcpy(y, x, PIXEL);
+    else
+        f->program->kernels->fixed->max_codes((uint8_t *)y, (const uint8_t *)x, 1);
+}
+
+static void max_numbers(const struct frame *f, const struct engine_step *s, char *y, const char *x,
+                        bool first)
+{
+    (void)s;
+    if (first)
+        memcpy(y, x, PIXEL);
+    else
+        f->program->kernels->fixed->max((int32_t *)y, (const int32_t *)x, LANES);
+}
+
+static void run_max(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *in = activation_at(f, s->in);
+    if (in->form == TENSOR_CODES) {
+        const struct activation *out = activation_at(f, s->codes);
+        frame_margins(f, s->codes);
+        for (int q = 0; q < quads(in->C); q++)
+            each_tap(f, s, (char *)frame_codes(f, s->codes) + q * activation_plane(out) * PIXEL,
+                     activation_row(out),
+                     (const char *)frame_codes(f, s->in) + q * activation_plane(in) * PIXEL,
+                     activation_row(in), max_codes);
+        return;
+    }
+    const struct activation *out = activation_at(f, s->out);
+    for (int c = 0; c < in->C; c++)
+        each_tap(f, s, (char *)(frame_numbers(f, s->out) + c * activation_plane(out) * LANES),
+                 activation_row(out),
+                 (const char *)(frame_numbers(f, s->in) + c * activation_plane(in) * LANES),
+                 activation_row(in), max_numbers);
+}
+
+/* The mean of a channel of the whole image: the sum has 64 bits, halves go to the even neighbour. */
+static void run_mean(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *in = activation_at(f, s->in);
+    const int32_t *x = frame_numbers(f, s->in);
+    int32_t *y = frame_numbers(f, s->out);
+    const int pixels = in->H * in->W;
+    for (int c = 0; c < in->C; c++, y += LANES) {
+        int64_t sum[LANES] = { 0 };
+        for (int i = 0; i < pixels; i++, x += LANES)
+            for (int l = 0; l < LANES; l++)
+                sum[l] += x[l];
+        for (int l = 0; l < LANES; l++)
+            y[l] = (int32_t)rint((double)sum[l] / pixels);
+    }
+}
+
+/* Operators that only move do not look at what they move, and numbers are as wide as reals. */
+static void run_move(const struct frame *f, const struct engine_step *s)
+{
+    const struct step step = { .graph = f->program->graph, .x = f->value };
+    f->value[s->node->input[0]] = (real *)frame_numbers(f, s->in);
+    f->value[s->node->output[0]] = (real *)frame_numbers(f, s->out);
+    s->node->op->forward(&step, s->node, 0, 1, 0);
+}
+
+static void run_output(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *t = activation_at(f, s->in);
+    const int32_t *x = frame_numbers(f, s->in);
+    for (size_t i = 0; i < (size_t)t->C * t->H * t->W * LANES; i++)
+        f->y[i] = (real)(x[i] * f->program->unit);
+}
+
+const struct step_type step_input = { "input", run_input }, step_conv = { "conv", run_conv },
+                       step_add = { "add", run_add }, step_codes = { "codes", run_codes },
+                       step_numbers = { "numbers", run_numbers }, step_max = { "max", run_max },
+                       step_mean = { "mean", run_mean }, step_move = { "move", run_move },
+                       step_output = { "output", run_output };

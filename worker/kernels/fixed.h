@@ -1,0 +1,24 @@
+/* fixed.h - passes over int32 numbers and over codes (int8.h), one table per instruction set. Exact: every
+ * set gives the same bits. `count` is a multiple of LANES, addresses are aligned to 64 bytes. round: to the
+ * nearest integer, halves to even; what it gives must stay below 2^31. */
+#ifndef WORKER_KERNELS_FIXED_H
+#define WORKER_KERNELS_FIXED_H
+
+#include "worker/kernels/int8.h"
+
+struct fixed_kernels {
+    /* y = clip(a + b, low, high); b NULL: 0 */
+    void (*add)(int32_t *y, const int32_t *a, const int32_t *b, size_t count, int32_t low, int32_t high);
+    /* one row of codes of up to four channels that are `plane` numbers apart */
+    void (*codes)(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
+                  const struct int8_codes *rule);
+    /* y = round((code - zero) * factor) for one channel (0..3) of its quad */
+    void (*numbers)(int32_t *y, const uint8_t *code, int channel, size_t count, int32_t zero, double factor);
+    /* y = max(y, x) of bytes, `pixels` of a quad; and of numbers */
+    void (*max_codes)(uint8_t *y, const uint8_t *x, size_t pixels);
+    void (*max)(int32_t *y, const int32_t *x, size_t count);
+};
+
+extern const struct fixed_kernels fixed_generic, fixed_avx2, fixed_avx512, fixed_avx512_vnni;
+
+#endif

@@ -1,0 +1,85 @@
+/* lanes_fixed.c - passes over int32 numbers and codes (fixed.h), for one instruction set. */
+#include "worker/kernels/fixed.h"
+#include "worker/kernels/lanes_dot.h"
+
+typedef uint8_t bytes __attribute__((vector_size(VEC_BYTES), may_alias));
+
+INLINE ivec load_ints(const int32_t *x)
+{
+    return *(const ivec *)x;
+}
+
+INLINE void store_ints(int32_t *y, ivec v)
+{
+    *(ivec *)y = v;
+}
+
+static void add(int32_t *y, const int32_t *a, const int32_t *b, size_t count, int32_t low, int32_t high)
+{
+    for (size_t i = 0; i < count; i += INTS) {
+        ivec sum = load_ints(a + i);
+        if (b)
+            sum += load_ints(b + i);
+        store_ints(y + i, clip_ints(sum, low, high));
+    }
+}
+
+INLINE void quad_codes(uint8_t *code, const int32_t *x, ptrdiff_t plane, size_t count,
+                       const struct int8_codes *rule, const int channels)
+{
+    const struct int8_codes r = *rule;
+    for (size_t i = 0; i < count; i += INTS) {
+        ivec quad = { 0 };
+        EACH (c, channels) {
+            ivec q = scale_round(load_ints(x + c * plane + i), r.factor, 0) + r.zero;
+            quad |= clip_ints(q, r.low, r.high) << 8 * c;
+        }
+        *(ivec *)(code + i * QUAD) = quad;
+    }
+}
+
+static void codes(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
+                  const struct int8_codes *rule)
+{
+    switch (channels) {
+    case 1:
+        quad_codes(code, x, plane, count, rule, 1);
+        break;
+    case 2:
+        quad_codes(code, x, plane, count, rule, 2);
+        break;
+    case 3:
+        quad_codes(code, x, plane, count, rule, 3);
+        break;
+    default:
+        quad_codes(code, x, plane, count, rule, QUAD);
+    }
+}
+
+static void numbers(int32_t *y, const uint8_t *code, int channel, size_t count, int32_t zero, double factor)
+{
+    for (size_t i = 0; i < count; i += INTS) {
+        ivec quad = *(const ivec *)(code + i * QUAD);
+        store_ints(y + i, scale_round(((quad >> 8 * channel) & 255) - zero, factor, 0));
+    }
+}
+
+static void max_codes(uint8_t *y, const uint8_t *x, size_t pixels)
+{
+    for (size_t i = 0; i < pixels * PIXEL; i += VEC_BYTES) {
+        bytes a = *(const bytes *)(y + i), b = *(const bytes *)(x + i), more = (bytes)(b > a);
+        *(bytes *)(y + i) = (more & b) | (~more & a);
+    }
+}
+
+static void max(int32_t *y, const int32_t *x, size_t count)
+{
+    for (size_t i = 0; i < count; i += INTS) {
+        ivec a = load_ints(y + i), b = load_ints(x + i), more = b > a;
+        store_ints(y + i, (more & b) | (~more & a));
+    }
+}
+
+const struct fixed_kernels SYMBOL(fixed_, KERNEL_SET) = {
+    .add = add, .codes = codes, .numbers = numbers, .max_codes = max_codes, .max = max
+};
