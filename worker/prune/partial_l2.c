@@ -6,7 +6,7 @@
  * so that the doomed really reach zero. zeta is moved by Adam and capped at ln(lambda / 1e-8), the pull is
  * the exact proximal step with a step size of its own, both as in quant/msqe.c and for the same reasons.
  *
- * The percentile is r from the beginning: a ramp was not better (measured on LeNet-5, 99 %). */
+ * The percentile is r from the beginning: a ramp has not been tried. */
 #include "worker/prune/pruner.h"
 
 #include <math.h>
