@@ -2,11 +2,17 @@
 #ifndef TESTS_UNIT_ONNX_MODEL_H
 #define TESTS_UNIT_ONNX_MODEL_H
 
+#include "worker/onnx/onnx.h"
 #include "worker/onnx/pb.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define MODEL_BYTES ((size_t)64 << 20)
 
@@ -142,6 +148,19 @@ static inline void model_done(struct model *m, struct buf *file)
     pb_put_message(file, 7, &m->graph);
     pb_put_int(&opset, 2, m->opset);
     pb_put_message(file, 8, &opset);
+}
+
+/* The graph of the file (graph_free it). The test fails where the file is refused. */
+static inline struct graph *model_graph(struct model *m)
+{
+    struct buf file;
+    struct graph *g = NULL;
+    struct err e = { 0 };
+    model_done(m, &file);
+    if (onnx_import(file.data, file.length, &g, &e))
+        fail_msg("%s (%s)", e.text, e.place);
+    buf_free(&file);
+    return g;
 }
 
 #endif

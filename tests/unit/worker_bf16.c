@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/distance.h"
+
 static struct conv layer(int C, int size, int O, int kernel, int pad, int stride, int dilation)
 {
     struct conv c = { C,      size,     size,     O,   0,   0,   kernel, kernel, stride,
@@ -158,16 +160,6 @@ static void test_integers_are_exact_for_any_cut(void **state)
         free(dbias);
         example_free(&e);
     }
-}
-
-static double distance(const real *a, const real *b, size_t count)
-{
-    double far = 0, size = 0;
-    for (size_t i = 0; i < count; i++) {
-        far += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        size += (double)b[i] * (double)b[i];
-    }
-    return sqrt(far / size);
 }
 
 /* A scale per output goes into the gradient before it is rounded. */

@@ -12,44 +12,31 @@
 
 #include <cmocka.h>
 
-struct shape_case {
-    const char *name;
-    int C, H, W, O, KH, KW, stride_h, stride_w, dilation_h, dilation_w, top, left, bottom, right, groups,
-        blocks, weight; /* greatest magnitude of a weight */
-};
+#include "tests/unit/conv_case.h"
 
-static const struct shape_case cases[] = {
-    { "one weight", 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 128 },
-    { "lenet conv2", 20, 12, 12, 50, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 3, 7 },
-    { "dense", 37, 1, 1, 23, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 5, 128 },
-    { "dense, narrow weights", 200, 1, 1, 10, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 4, 64 },
-    { "same 3x3", 3, 8, 8, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 127 },
-    { "same 3x3, 16 channels", 16, 6, 7, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 7 },
-    { "same 3x3, small image", 5, 3, 2, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 128 },
-    { "stride 3 by 2, lopsided padding", 2, 10, 7, 3, 4, 3, 3, 2, 1, 1, 2, 0, 1, 3, 1, 1, 128 },
-    { "stride larger than the kernel", 2, 11, 11, 3, 2, 2, 4, 5, 1, 1, 0, 0, 0, 0, 1, 1, 128 },
-    { "dilation and stride", 2, 12, 11, 3, 3, 2, 2, 3, 2, 3, 1, 2, 2, 1, 1, 1, 128 },
-    { "more padding than kernel", 1, 3, 3, 2, 2, 2, 1, 1, 1, 1, 3, 4, 3, 4, 1, 1, 128 },
-    { "two groups", 6, 5, 5, 10, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 128 },
-    { "three groups of whole quads", 12, 3, 4, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3, 2, 128 },
-    { "five groups of 3 outputs", 5, 4, 6, 15, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 5, 1, 128 },
-    { "six groups of 2 by 1", 12, 4, 4, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6, 1, 128 },
-    { "depthwise", 7, 6, 6, 7, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 7, 2, 128 },
-    { "depthwise, two outputs each", 6, 5, 5, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6, 2, 128 },
-    { "kernel 1x7", 3, 4, 9, 5, 1, 7, 1, 1, 1, 1, 0, 3, 0, 3, 1, 1, 128 },
+static const struct int8_case {
+    struct conv_case conv;
+    int weight; /* greatest magnitude */
+} cases[] = {
+    { { "one weight", 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1 }, 128 },
+    { { "lenet conv2", 20, 12, 12, 50, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 3 }, 7 },
+    { { "dense", 37, 1, 1, 23, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 5 }, 128 },
+    { { "dense, narrow weights", 200, 1, 1, 10, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 4 }, 64 },
+    { { "same 3x3", 3, 8, 8, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2 }, 127 },
+    { { "same 3x3, 16 channels", 16, 6, 7, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2 }, 7 },
+    { { "same 3x3, small image", 5, 3, 2, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 5 }, 128 },
+    { { "stride 3 by 2, lopsided padding", 2, 10, 7, 3, 4, 3, 3, 2, 1, 1, 2, 0, 1, 3, 1, 1 }, 128 },
+    { { "stride larger than the kernel", 2, 11, 11, 3, 2, 2, 4, 5, 1, 1, 0, 0, 0, 0, 1, 1 }, 128 },
+    { { "dilation and stride", 2, 12, 11, 3, 3, 2, 2, 3, 2, 3, 1, 2, 2, 1, 1, 1 }, 128 },
+    { { "more padding than kernel", 1, 3, 3, 2, 2, 2, 1, 1, 1, 1, 3, 4, 3, 4, 1, 1 }, 128 },
+    { { "two groups", 6, 5, 5, 10, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2 }, 128 },
+    { { "three groups of whole quads", 12, 3, 4, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3, 2 }, 128 },
+    { { "five groups of 3 outputs", 5, 4, 6, 15, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 5, 1 }, 128 },
+    { { "six groups of 2 by 1", 12, 4, 4, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6, 1 }, 128 },
+    { { "depthwise", 7, 6, 6, 7, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 7, 2 }, 128 },
+    { { "depthwise, two outputs each", 6, 5, 5, 12, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6, 2 }, 128 },
+    { { "kernel 1x7", 3, 4, 9, 5, 1, 7, 1, 1, 1, 1, 0, 3, 0, 3, 1, 1 }, 128 },
 };
-
-static struct conv conv_of(const struct shape_case *k)
-{
-    struct conv c = { k->C,        k->H,        k->W,          k->O,
-                      0,           0,           k->KH,         k->KW,
-                      k->stride_h, k->stride_w, k->dilation_h, k->dilation_w,
-                      k->top,      k->left,     k->bottom,     k->right,
-                      k->groups };
-    c.OH = (k->H + k->top + k->bottom - (k->KH - 1) * k->dilation_h - 1) / k->stride_h + 1;
-    c.OW = (k->W + k->left + k->right - (k->KW - 1) * k->dilation_w - 1) / k->stride_w + 1;
-    return c;
-}
 
 enum { ZERO = 3 };
 
@@ -100,8 +87,10 @@ static void *room(size_t bytes)
 }
 
 /* Codes and weights reach their ends often: that is where 16 bits would overflow. */
-static struct bench bench_new(const struct shape_case *k)
+static struct bench bench_new(const struct int8_case *example)
 {
+    const struct conv_case *k = &example->conv;
+    const int most = example->weight;
     struct rng r = rng_at(7, 1, 0);
     struct bench b = { .k = { .conv = conv_of(k), .zero = ZERO }, .blocks = k->blocks };
     const struct conv *c = &b.k.conv;
@@ -117,8 +106,8 @@ static struct bench bench_new(const struct shape_case *k)
     for (size_t i = 0; i < in; i++)
         b.x[i] = rng_below(&r, 3) ? (uint8_t)rng_below(&r, 256) : 255;
     for (size_t i = 0; i < weights; i++) {
-        int w = rng_below(&r, 3) ? (int)rng_below(&r, 2 * (uint32_t)k->weight) - k->weight : -k->weight;
-        b.w[i] = (int8_t)(w == 0 && k->weight < 128 ? k->weight : w);
+        int w = rng_below(&r, 3) ? (int)rng_below(&r, 2 * (uint32_t)most) - most : -most;
+        b.w[i] = (int8_t)(w == 0 && most < 128 ? most : w);
     }
     for (int o = 0; o < c->O; o++) {
         b.start[o] = (int32_t)rng_below(&r, 2000) - 1000;
@@ -242,7 +231,7 @@ static void test_convolution(void **state)
         for (int k = 0; kernels_list[k]; k++) {
             if (!kernels_list[k]->usable())
                 continue;
-            print_message("%s, %s\n", cases[i].name, kernels_list[k]->name);
+            print_message("%s, %s\n", cases[i].conv.name, kernels_list[k]->name);
             const struct int8_kernels *set = kernels_list[k]->int8;
             check_sums(&b, set, 0);
             check_sums(&b, set, b.blocks / 2);

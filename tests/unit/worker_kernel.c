@@ -11,13 +11,9 @@
 
 #include <cmocka.h>
 
-struct shape_case {
-    const char *name;
-    int C, H, W, O, KH, KW, stride_h, stride_w, dilation_h, dilation_w, top, left, bottom, right, groups,
-        blocks;
-};
+#include "tests/unit/conv_case.h"
 
-static const struct shape_case cases[] = {
+static const struct conv_case cases[] = {
     { "one weight", 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1 },
     { "lenet conv1", 1, 28, 28, 20, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 2 },
     { "lenet conv2", 20, 12, 12, 50, 5, 5, 1, 1, 1, 1, 0, 0, 0, 0, 1, 3 },
@@ -45,18 +41,6 @@ static const struct shape_case cases[] = {
     { "kernel 1x7", 3, 4, 9, 5, 1, 7, 1, 1, 1, 1, 0, 3, 0, 3, 1, 1 },
 };
 
-static struct conv conv_of(const struct shape_case *k)
-{
-    struct conv c = { k->C,        k->H,        k->W,          k->O,
-                      0,           0,           k->KH,         k->KW,
-                      k->stride_h, k->stride_w, k->dilation_h, k->dilation_w,
-                      k->top,      k->left,     k->bottom,     k->right,
-                      k->groups };
-    c.OH = (k->H + k->top + k->bottom - (k->KH - 1) * k->dilation_h - 1) / k->stride_h + 1;
-    c.OW = (k->W + k->left + k->right - (k->KW - 1) * k->dilation_w - 1) / k->stride_w + 1;
-    return c;
-}
-
 /* Everything that one case needs; sizes in elements. */
 struct bench {
     struct conv c;
@@ -75,7 +59,7 @@ static real *draw(struct rng *r, size_t count)
     return p;
 }
 
-static struct bench bench_new(const struct shape_case *k)
+static struct bench bench_new(const struct conv_case *k)
 {
     struct rng r = rng_at(7, 1, 0);
     struct bench b = { .c = conv_of(k), .blocks = k->blocks };

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/distance.h"
+
 enum { BATCH = 40, CLASSES = 6 };
 
 static int add_param(struct graph *g, const char *name, struct shape s, uint64_t stream)
@@ -134,16 +136,6 @@ static void step(struct made *m)
         g[((ptrdiff_t)(i / CLASSES / LANES) * CLASSES + i % CLASSES) * LANES + i / CLASSES % LANES] =
             (real)rng_normal(&r);
     net_backward(m->net);
-}
-
-static double distance(const real *a, const real *b, size_t count)
-{
-    double far = 0, size = 0;
-    for (size_t i = 0; i < count; i++) {
-        far += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        size += (double)b[i] * (double)b[i];
-    }
-    return sqrt(far / size);
 }
 
 static const size_t outputs = (size_t)(BATCH + LANES - 1) / LANES * CLASSES * LANES;

@@ -58,18 +58,6 @@ static void put_text(struct buf *attrs, const char *name, const char *text)
     pb_put_message(attrs, 5, &a);
 }
 
-static struct graph *import(struct model *m)
-{
-    struct buf file;
-    struct graph *g;
-    struct err e = { 0 };
-    model_done(m, &file);
-    if (onnx_import(file.data, file.length, &g, &e))
-        fail_msg("%s (%s)", e.text, e.place);
-    buf_free(&file);
-    return g;
-}
-
 static void expect(struct graph *g, const float *want, int count)
 {
     struct tensor x = { DTYPE_FLOAT, { 4, { 1, 1, H, W } }, (void *)image };
@@ -100,7 +88,7 @@ static struct graph *resize(const struct resized *c, bool by_scale)
         model_longs(&m, "how", 1, 1, c->h, c->w);
     model_node(&m, "Resize", "resize", by_scale ? "x - how -> y" : "x - - how -> y", &attrs);
     model_output(&m, "y", -1, 1, c->h, c->w);
-    return import(&m);
+    return model_graph(&m);
 }
 
 static void modes(void **state)
@@ -139,7 +127,7 @@ static void old_forms(void **state)
         model_node(&m, opset < 10 ? "Upsample" : "Resize", "up", opset == 8 ? "x -> y" : "x scales -> y",
                    &attrs);
         model_output(&m, "y", -1, 1, 2 * H, 2 * W);
-        struct graph *g = import(&m), *back;
+        struct graph *g = model_graph(&m), *back;
         char *data;
         size_t length;
         struct err e = { 0 };
@@ -195,7 +183,7 @@ static void unread_part(void **state)
         model_node(&m, "Split", "split", given ? "x parts -> left right" : "x -> left right", &attrs);
         model_node(&m, "Relu", "relu", "left -> y", NULL);
         model_output(&m, "y", -1, 1, H, 2);
-        expect(import(&m), (const float[]){ 0, 0, 0, 2, 0, 2 }, 2 * H);
+        expect(model_graph(&m), (const float[]){ 0, 0, 0, 2, 0, 2 }, 2 * H);
     }
 }
 

@@ -19,14 +19,8 @@ static int setup(struct graph *g, struct node *n, struct err *e)
 {
     static const char *const known[] = { "auto_pad", "ceil_mode",     "dilations", "kernel_shape",
                                          "pads",     "storage_order", "strides",   NULL };
-    int r = setup_attrs(n, known, e);
-    if (r == 0)
-        r = setup_arity(n, 1, 1, e);
-    const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
-    struct window w = { 0 };
-    if (!x)
-        return ERR_UNSUPPORTED;
-    r = window_setup(n, x, &w, e);
+    struct window w;
+    int r = window_setup_pool(g, n, known, &w, e);
     return r < 0 ? r : setup_windows(g, n, &w, e);
 }
 

@@ -112,13 +112,29 @@ int window_setup(const struct node *n, const struct shape *sample, struct window
     return r;
 }
 
+/* The shape of the only input of a node with no attributes but those known; NULL on error. */
+static const struct shape *one_input(const struct graph *g, const struct node *n, const char *const *known,
+                                     struct err *e)
+{
+    if (setup_attrs(n, known, e) < 0 || setup_arity(n, 1, 1, e) < 0)
+        return NULL;
+    return setup_activation(g, n, 0, e);
+}
+
+int window_setup_pool(const struct graph *g, const struct node *n, const char *const *known, struct window *w,
+                      struct err *e)
+{
+    const struct shape *x = one_input(g, n, known, e);
+    if (!x)
+        return ERR_UNSUPPORTED;
+    *w = (struct window){ 0 };
+    return window_setup(n, x, w, e);
+}
+
 int window_setup_global(const struct graph *g, const struct node *n, struct window *w, struct err *e)
 {
     static const char *const known[] = { NULL };
-    int r = setup_attrs(n, known, e);
-    if (r == 0)
-        r = setup_arity(n, 1, 1, e);
-    const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
+    const struct shape *x = one_input(g, n, known, e);
     if (!x)
         return ERR_UNSUPPORTED;
     if (x->rank != 3)

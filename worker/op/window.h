@@ -15,6 +15,10 @@ struct window {
  * (else it must agree). C, H and W of the input are given by the sample's shape. */
 int window_setup(const struct node *n, const struct shape *sample, struct window *w, struct err *e);
 
+/* The window of a pool: one input, kernel_shape and no attributes but those `known` (NULL-terminated). */
+int window_setup_pool(const struct graph *g, const struct node *n, const char *const *known, struct window *w,
+                      struct err *e);
+
 /* The window of a global pool: the whole image. Checks that the node has one input and no attributes. */
 int window_setup_global(const struct graph *g, const struct node *n, struct window *w, struct err *e);
 
