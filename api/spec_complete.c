@@ -15,8 +15,8 @@
 
 struct walk {
     const json_t *capabilities;
-    const char *kind; /* NULL while it is not known: then every section is let through */
-    const char *task; /* likewise */
+    const char *kind;          /* NULL while it is not known: then every section is let through */
+    const char *task, *method; /* likewise */
     struct spec_problems *p;
 };
 
@@ -57,36 +57,48 @@ static bool kind_uses(const struct walk *w, const json_t *parameter)
     return listed(json_object_get(parameter, "kinds"), w->kind);
 }
 
-/* Kind and task both. */
-static bool job_uses(const struct walk *w, const json_t *parameter)
+static bool task_uses(const struct walk *w, const json_t *parameter)
 {
-    return kind_uses(w, parameter) && listed(json_object_get(parameter, "tasks"), w->task);
+    return listed(json_object_get(parameter, "tasks"), w->task);
 }
 
-/* Is there anything below this pattern, does the kind use any of it, and the task too? */
-static void section_find(const struct walk *w, const char *pattern, bool *exists, bool *of_kind, bool *used)
+/* Kind, task and method all. */
+static bool job_uses(const struct walk *w, const json_t *parameter)
+{
+    return kind_uses(w, parameter) && task_uses(w, parameter) &&
+           listed(json_object_get(parameter, "methods"), w->method);
+}
+
+/* Is there anything below this pattern, does the job use any of it? Else *shy is something that it does not.
+ */
+static void section_find(const struct walk *w, const char *pattern, bool *exists, const json_t **shy,
+                         bool *used)
 {
     const json_t *list = json_object_get(w->capabilities, "parameters"), *parameter;
     size_t i, n = strlen(pattern);
 
-    *exists = *of_kind = *used = false;
+    *exists = *used = false;
+    *shy = NULL;
     json_array_foreach(list, i, parameter)
     {
         const char *pointer = spec_text(parameter, "/pointer", "");
         if (strncmp(pointer, pattern, n) != 0 || pointer[n] != '/')
             continue;
         *exists = true;
-        *of_kind |= kind_uses(w, parameter);
+        if (!*shy || kind_uses(w, parameter))
+            *shy = parameter;
         *used |= job_uses(w, parameter);
     }
 }
 
-static void problem_unused(const struct walk *w, const char *pointer, bool of_kind)
+static void problem_unused(const struct walk *w, const char *pointer, const json_t *parameter)
 {
-    if (of_kind)
+    if (!kind_uses(w, parameter))
+        spec_problem(w->p, pointer, "unknown_key", "a job of kind \"%s\" does not use this", w->kind);
+    else if (!task_uses(w, parameter))
         spec_problem(w->p, pointer, "unknown_key", "a job for the task \"%s\" does not use this", w->task);
     else
-        spec_problem(w->p, pointer, "unknown_key", "a job of kind \"%s\" does not use this", w->kind);
+        spec_problem(w->p, pointer, "unknown_key", "the method \"%s\" does not use this", w->method);
 }
 
 static void walk_object(const struct walk *w, const json_t *object, const char *pattern, const char *pointer);
@@ -123,20 +135,21 @@ static void walk_list(const struct walk *w, const json_t *list, const char *patt
 static void walk_member(const struct walk *w, const json_t *v, const char *pattern, const char *pointer)
 {
     const json_t *parameter = spec_parameter(w->capabilities, pattern);
-    bool section, of_kind, used;
+    const json_t *shy;
+    bool section, used;
 
     if (parameter && !job_uses(w, parameter)) {
-        problem_unused(w, pointer, kind_uses(w, parameter));
+        problem_unused(w, pointer, parameter);
     } else if (parameter) {
         if (spec_value_ok(parameter, v, pointer, w->p) &&
             strcmp(spec_text(parameter, "/type", ""), "list") == 0)
             walk_list(w, v, pattern, pointer);
     } else {
-        section_find(w, pattern, &section, &of_kind, &used);
+        section_find(w, pattern, &section, &shy, &used);
         if (!section)
             spec_problem(w->p, pointer, "unknown_key", "there is no such parameter");
         else if (!used)
-            problem_unused(w, pointer, of_kind);
+            problem_unused(w, pointer, shy);
         else if (!json_is_object(v))
             spec_problem(w->p, pointer, "type", "must be an object");
         else
@@ -334,6 +347,7 @@ int spec_complete(const json_t *capabilities, const json_t *given, json_t **spec
         return ERR_NOMEM;
     w.kind = word_of(capabilities, given, "/kind");
     w.task = word_of(capabilities, given, "/task");
+    w.method = word_of(capabilities, given, "/quantize/method");
     walk_object(&w, given, "", "");
     if (build(&w, given, built) < 0) {
         json_decref(built);

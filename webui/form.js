@@ -18,9 +18,9 @@ function references(capabilities, models, datasets) {
 }
 
 /** Sections in the order of the capabilities: [name, parameters]; "" holds the top-level ones. */
-function sections(parameters, kind, task) {
+function sections(parameters, kind, task, method) {
   const map = new Map([["", []]]);
-  for (const p of parameters.filter((q) => applies(q, kind, task) && q.pointer !== "/kind")) {
+  for (const p of parameters.filter((q) => applies(q, kind, task, method) && q.pointer !== "/kind")) {
     if (!map.has(section(p))) map.set(section(p), []);
     map.get(section(p)).push(p);
   }
@@ -151,7 +151,7 @@ function Form({ basis, query, reload }) {
       <div class="fields">${list.map(field)}</div>
     </details>`;
   };
-  const [[, general], ...others] = sections(parameters, kind, task.name);
+  const [[, general], ...others] = sections(parameters, kind, task.name, chosen);
   const main = general.filter((p) => p.required || p.pointer === "/name");
   const further = general.filter((p) => !main.includes(p));
 

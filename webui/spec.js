@@ -12,12 +12,14 @@ export function put(root, pointer, value) {
   path.reduce((o, k) => (o[k] ??= {}), root)[end] = value;
 }
 
-/** Used by this kind and this task, and not a member of a list. */
-export const applies = (p, kind, task) =>
-  !p.pointer.includes("/*/") && (!p.kinds || p.kinds.includes(kind)) && (!p.tasks || !task || p.tasks.includes(task));
+/** Used by this kind, this task and this method, and not a member of a list. */
+export const applies = (p, kind, task, method) =>
+  !p.pointer.includes("/*/") && (!p.kinds || p.kinds.includes(kind)) && (!p.tasks || !task || p.tasks.includes(task)) &&
+  (!p.methods || !method || p.methods.includes(method));
 
-/** The task that the fields say, or the default. */
-export const taskOf = (parameters, raw) => raw["/task"] ?? parameters.find((p) => p.pointer === "/task")?.default;
+/** The task that the fields say, or the default; and the method. */
+const word = (pointer) => (parameters, raw) => raw[pointer] ?? parameters.find((p) => p.pointer === pointer)?.default;
+export const taskOf = word("/task"), methodOf = word("/quantize/method");
 export const members = (parameters, list) => parameters.filter((p) => p.pointer.startsWith(`${list}/*/`));
 
 /** "/train/epochs" -> "train"; "/priority" -> "". */
@@ -45,9 +47,9 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** Only what differs from the defaults, in the order of the parameters; `raw` maps pointers to field contents. */
 export function build(parameters, kind, raw) {
-  const spec = {}, task = taskOf(parameters, raw);
+  const spec = {}, task = taskOf(parameters, raw), method = methodOf(parameters, raw);
   for (const p of parameters) {
-    if (!applies(p, kind, task)) continue;
+    if (!applies(p, kind, task, method)) continue;
     const v = p.pointer === "/kind" ? kind : p.type === "list" ? rows(parameters, p, raw[p.pointer] ?? []) : raw[p.pointer] === undefined ? undefined : value(p, raw[p.pointer]);
     const absent = v === undefined || (v === "" && (p.required || p.type === "reference")) || (!p.required && same(v, p.default ?? (p.type === "list" ? [] : undefined)));
     if (!absent) put(spec, p.pointer, v);

@@ -76,6 +76,7 @@ static int load(struct bench *b, struct err *e)
 static int quantize(struct bench *b, struct err *e)
 {
     struct layer *layers = NULL;
+    const struct quant_options o = { .method = method_find("msqe"), .grid = grid_find("sym") };
     int count, status = graph_layers(b->graph, &layers, &count, e);
     struct quant_layer_plan *plan = status ? NULL : mem_array((size_t)count + 1, sizeof *plan);
 
@@ -88,11 +89,11 @@ static int quantize(struct bench *b, struct err *e)
     }
     free(layers);
     if (!status)
-        status = plan ? quant_new(b->graph, plan, count, grid_find("sym"), &b->quant, e)
+        status = plan ? quant_new(b->graph, plan, count, &o, &b->quant, e)
                       : err_set(e, ERR_NOMEM, "out of memory");
     free(plan);
     if (!status)
-        quant_fit(b->quant, b->graph);
+        quant_start(b->quant, b->graph);
     return status;
 }
 

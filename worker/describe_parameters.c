@@ -125,7 +125,11 @@ static json_t *list_precisions(void)
 
 static json_t *list_granularities(void)
 {
-    return json_pack("[s]", "layer");
+    json_t *a = json_array();
+    for (const struct method *const *m = method_list; *m; m++)
+        for (const char *const *n = (*m)->granularities; *n; n++)
+            add_word(a, *n);
+    return a;
 }
 
 static json_t *list_engines(void)
@@ -182,7 +186,7 @@ static const struct parameter parameters[] = {
     { "/prune/lambda", "number", "Lambda",
       "Weight of -log(coefficient) of partial-l2: how strongly the weights are drawn to zero.", "", 1e-6, 1e6,
       "1", 0, false, NULL },
-    { "/quantize/method", "enum", "Method", "How the quantized weights are learned.", "", 0, 0, "\"msqe\"", 0,
+    { "/quantize/method", "enum", "Method", "How the quantized weights come about.", "", 0, 0, "\"msqe\"", 0,
       false, list_methods },
     { "/quantize/weights/bits", "integer", "Weight bits",
       "Width of the weights between first and last layer; 32 leaves them in floating point.", "bit", 1, 8,
@@ -190,8 +194,10 @@ static const struct parameter parameters[] = {
     { "/quantize/weights/grid", "enum", "Weight grid",
       "sym and twos have a zero level, midrise has none. One bit is -d, +d in each.", "", 0, 0, "\"sym\"", 0,
       false, list_grids },
-    { "/quantize/weights/granularity", "enum", "Granularity", "Weights that share a step.", "", 0, 0,
-      "\"layer\"", 0, false, list_granularities },
+    { "/quantize/weights/granularity", "enum", "Granularity",
+      "Weights that share a step: a layer's, or those of one output channel. Absent: what the method is "
+      "published with.",
+      "", 0, 0, "null", 0, false, list_granularities },
     { "/quantize/activations/bits", "integer", "Activation bits",
       "Width of what goes into each layer; 32 leaves it in floating point.", "bit", 2, 8, "8", 32, false,
       NULL },
@@ -199,8 +205,18 @@ static const struct parameter parameters[] = {
       "Least width of weights and input of the first and the last layer; 1 treats them as the others.", "bit",
       1, 8, "8", 32, false, NULL },
     { "/quantize/lambda", "number", "Lambda",
-      "Weight of -log(coefficient): how strongly the weights are drawn to the grid.", "", 1e-6, 1e6, "1", 0,
+      "How strongly the weights are drawn to their levels. msqe: weight of -log(coefficient); lsq-br: weight "
+      "of the bins in the loss.",
+      "", 1e-6, 1e6, "1", 0, false, NULL },
+    { "/quantize/bins/warmup", "number", "Bins: warm-up",
+      "Share of the run in which only the step sizes learn, before bins are regularized.", "", 0, 1, "0.33",
+      0, false, NULL },
+    { "/quantize/bins/ramp", "number", "Bins: ramp",
+      "Share of the run in which the regularization of bins rises to its full strength.", "", 0, 1, "0.05", 0,
       false, NULL },
+    { "/quantize/bins/hold_steps", "boolean", "Bins: hold the steps",
+      "After the warm-up, weight steps stay (strategy S1); else they go on learning (S2).", "", 0, 0, "false",
+      0, false, NULL },
     { "/overrides", "list", "Overrides", "Other widths for layers by name; the last match wins.", "", 0, 64,
       "[]", 0, false, NULL },
     { "/overrides/*/match", "string", "Layers", "Shell pattern of layer names; it must match at least one.",
@@ -284,6 +300,16 @@ static bool for_quantizing(const char *pointer)
     return false;
 }
 
+/* What only some methods use. */
+static const struct {
+    const char *pointer, *methods[3];
+} method_only[] = {
+    { "/quantize/lambda", { "msqe", "lsq-br", NULL } },
+    { "/quantize/bins/warmup", { "lsq-br", NULL } },
+    { "/quantize/bins/ramp", { "lsq-br", NULL } },
+    { "/quantize/bins/hold_steps", { "lsq-br", NULL } },
+};
+
 /* Kinds whose sections begin this pointer; NULL when all of them do (a key outside every section). */
 static json_t *kinds_of(const char *pointer)
 {
@@ -310,6 +336,13 @@ static void set_number(json_t *o, const char *key, const struct parameter *p, do
     bool whole = strcmp(p->type, "integer") == 0;
 
     json_object_set_new(o, key, whole ? json_integer((json_int_t)value) : json_real(value));
+}
+
+static void add_member(json_t *o, const char *list, const char *word)
+{
+    if (!json_object_get(o, list))
+        json_object_set_new(o, list, json_array());
+    json_array_append_new(json_object_get(o, list), json_string(word));
 }
 
 static json_t *describe_one(const struct parameter *p)
@@ -344,6 +377,10 @@ static json_t *describe_one(const struct parameter *p)
     for (size_t i = 0; i < sizeof task_only / sizeof *task_only; i++)
         if (strcmp(task_only[i].pointer, p->pointer) == 0)
             json_object_set_new(o, "tasks", json_pack("[s]", task_only[i].task));
+    for (size_t i = 0; i < sizeof method_only / sizeof *method_only; i++)
+        for (const char *const *m = method_only[i].methods;
+             strcmp(method_only[i].pointer, p->pointer) == 0 && *m; m++)
+            add_member(o, "methods", *m);
     return o;
 }
 

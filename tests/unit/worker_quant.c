@@ -44,7 +44,8 @@ static void test_fit_finds_the_known_optimal_steps(void **state)
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const struct grid *g = grid_find(known[i].grid);
-        double step = (double)grid_fit(g, known[i].bits, x, NORMALS) * (g->odd && known[i].bits > 1 ? 2 : 1);
+        double step =
+            (double)grid_fit(g, known[i].bits, x, NORMALS, 1) * (g->odd && known[i].bits > 1 ? 2 : 1);
         if (fabs(step / known[i].step - 1) > 0.01)
             fail_msg("%s %d bit: %.4f instead of %.4f", known[i].grid, known[i].bits, step, known[i].step);
     }
@@ -125,7 +126,7 @@ static void test_quantizing_twice_is_quantizing_once(void **state)
     for (const struct grid *const *p = grid_list; *p; p++)
         for (int bits = 1; bits <= (*p)->bits_max; bits++)
             for (const struct kernels *const *k = kernels_list; *k; k++) {
-                struct grid_rule r = grid_rule(*p, bits, grid_fit(*p, bits, x, 1003));
+                struct grid_rule r = grid_rule(*p, bits, grid_fit(*p, bits, x, 1003, 1));
                 if ((*k)->usable())
                     quantize_twice((*k)->update, &r, x);
             }
@@ -159,7 +160,7 @@ static void test_coefficient_settles_at_lambda_over_error(void **state)
     struct quant q = { .total = 1000, .error = 1e-3 };
     (void)state;
 
-    regularizer_msqe.begin(s, &q, 2.0, 20000);
+    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .lambda = 2, .steps = 20000 });
     for (int i = 0; i < 60000; i++)
         regularizer_msqe.update(s, &q);
     double alpha = regularizer_msqe.coefficient(s);
@@ -173,7 +174,7 @@ static void test_coefficient_rises_while_the_error_falls_and_is_capped(void **st
     struct quant q = { .total = 1000, .error = 1e-4 };
     (void)state;
 
-    regularizer_msqe.begin(s, &q, 1.0, 100);
+    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .lambda = 1, .steps = 100 });
     q.error = 0;
     for (int i = 0; i < 200; i++) {
         regularizer_msqe.update(s, &q);

@@ -252,6 +252,8 @@ struct session {
     bool distil;
     enum precision precision;
     int epochs_judged;
+    const struct method *method;
+    bool per_channel;
     int stop_after; /* loss points until a stop is wished; 0: never */
     double last_error;
 };
@@ -297,12 +299,15 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
                                           .activation = { 8, 0, 255, (real)1 / 255, true } },
                                         { .weight_bits = 1, .activation = { 4, 0, 15, (real)0.1, false } } };
 
+    const struct method *method = s->method ? s->method : method_find("msqe");
+    const struct quant_options options = { method, grid_find("sym"), s->per_channel };
+
     s->stop_after = stop_after;
     s->control = (struct control){ 0 };
     s->graph = toy_graph();
     s->pool = pool_new(threads);
-    assert_int_equal(quant_new(s->graph, plan, 2, grid_find("sym"), &s->quant, &e), 0);
-    quant_fit(s->quant, s->graph);
+    assert_int_equal(quant_new(s->graph, plan, 2, &options, &s->quant, &e), 0);
+    quant_start(s->quant, s->graph);
     if (s->rule)
         assert_int_equal(prune_new(s->graph, s->rule, &s->prune, &e), 0);
     struct net_options o = {
@@ -328,14 +333,15 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
                       &loss_cross_entropy,
                       0,
                       { s->distil ? 0.5 : 0, 4 },
-                      1.0 },
+                      1.0,
+                      { 0.2, 0.1, false } },
         .graph = s->graph,
         .net = s->net,
         .pool = s->pool,
         .feed = &train->feed,
         .teacher = s->teacher,
         .quant = s->quant,
-        .method = method_find("msqe"),
+        .method = method,
         .prune = s->prune,
         .control = &s->control,
         .sink = { s, on_metric, on_save, on_judge },
@@ -363,6 +369,38 @@ static void session_end(struct session *s)
     pool_free(s->pool);
 }
 
+/* `whole` runs at once, `cut` is stopped again and again and has other numbers of threads each time. */
+static void run_both_ways(struct dataset *d, struct session whole, const char *optimizer)
+{
+    struct session cut = whole;
+
+    strcpy(whole.path, "/tmp/quantd-train-XXXXXX");
+    strcpy(cut.path, whole.path);
+    close(mkstemp(whole.path));
+    close(mkstemp(cut.path));
+    unlink(whole.path);
+    unlink(cut.path);
+    assert_int_equal(session_run(&whole, d, 1, 0, optimizer), 0);
+    int stops = 0, status;
+    while ((status = session_run(&cut, d, 1 + stops % 3, 7, optimizer)) == ERR_AGAIN) {
+        session_end(&cut);
+        stops++;
+    }
+    assert_int_equal(status, 0);
+    assert_true(stops >= 3);
+    assert_int_equal(whole.graph->param_count, cut.graph->param_count);
+    assert_memory_equal(whole.graph->param, cut.graph->param, whole.graph->param_count * sizeof(real));
+    assert_memory_equal(whole.quant->scale, cut.quant->scale, (size_t)whole.quant->scales * sizeof(real));
+    assert_true(whole.quant->error == cut.quant->error);
+    for (int i = 0; whole.rule && i < whole.prune->weights; i++)
+        assert_memory_equal(whole.prune->weight[i].doomed, cut.prune->weight[i].doomed,
+                            whole.prune->weight[i].count);
+    session_end(&whole);
+    session_end(&cut);
+    unlink(whole.path);
+    unlink(cut.path);
+}
+
 static void test_interrupted_training_ends_with_the_same_bits(void **state)
 {
     struct dataset *d = toy_dataset(true);
@@ -371,33 +409,15 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
     for (const struct optimizer *const *o = optimizer_list; *o; o++) {
         const bool distil = o != optimizer_list; /* and once with a teacher, pruned, mixed */
         const struct prune_rule rule = { &pruner_partial_l2, 0.5, 1, false, PRUNE_SINGLE };
-        struct session whole = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil },
-                       cut = { .path = "/tmp/quantd-train-XXXXXX", .distil = distil };
-        if (distil) {
-            whole.rule = cut.rule = &rule;
-            whole.precision = cut.precision = PRECISION_MIXED;
-        }
-        close(mkstemp(whole.path));
-        close(mkstemp(cut.path));
-        unlink(whole.path);
-        unlink(cut.path);
-        assert_int_equal(session_run(&whole, d, 1, 0, (*o)->name), 0);
-        int stops = 0, status;
-        while ((status = session_run(&cut, d, 1 + stops % 3, 7, (*o)->name)) == ERR_AGAIN) {
-            session_end(&cut);
-            stops++;
-        }
-        assert_int_equal(status, 0);
-        assert_true(stops >= 3);
-        assert_int_equal(whole.graph->param_count, cut.graph->param_count);
-        assert_memory_equal(whole.graph->param, cut.graph->param, whole.graph->param_count * sizeof(real));
-        for (int i = 0; distil && i < whole.prune->weights; i++)
-            assert_memory_equal(whole.prune->weight[i].doomed, cut.prune->weight[i].doomed,
-                                whole.prune->weight[i].count);
-        session_end(&whole);
-        session_end(&cut);
-        unlink(whole.path);
-        unlink(cut.path);
+        for (const struct method *const *m = method_list; *m; m++)
+            for (const char *const *name = (*m)->granularities; *name; name++)
+                run_both_ways(d,
+                              (struct session){ .distil = distil,
+                                                .rule = distil ? &rule : NULL,
+                                                .precision = distil ? PRECISION_MIXED : 0,
+                                                .method = *m,
+                                                .per_channel = strcmp(*name, "channel") == 0 },
+                              (*o)->name);
     }
     dataset_free(d);
 }
@@ -440,7 +460,7 @@ static void test_calibrated_step_of_a_half_normal(void **state)
     /* MSE-optimal unsigned steps of relu(N(0,1)), computed independently */
     static const double known[][2] = { { 2, 0.6510 }, { 3, 0.3535 }, { 4, 0.1930 } };
     for (int i = 0; i < 3; i++) {
-        double step = (double)calibrate_step(x, COUNT, 0, (1 << (int)known[i][0]) - 1);
+        double step = (double)method_activation(x, COUNT, 0, (1 << (int)known[i][0]) - 1);
         if (fabs(step / known[i][1] - 1) > 0.03)
             fail_msg("%g bit: %.4f instead of %.4f", known[i][0], step, known[i][1]);
     }

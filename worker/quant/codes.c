@@ -1,20 +1,22 @@
 /* codes.c - integers for the exporter. Codes are taken from snapped weights once; nothing quantizes again. */
 #include "base/mem.h"
 #include "worker/op/op.h"
-#include "worker/quant/quant.h"
+#include "worker/quant/quantizer.h"
 
 #include <stdlib.h>
 
-static struct value_codes *codes_new(int bits, size_t count, float scale)
+/* count codes with the scales of w, each times `factor`, along that axis where there are several. */
+static struct value_codes *codes_new(const struct quant_weight *w, int axis, int bits, size_t count,
+                                     real factor)
 {
     struct value_codes *c = mem_alloc(sizeof *c);
 
     if (!c)
         return NULL;
     c->bits = bits;
-    c->axis = -1;
-    c->channels = 1;
-    c->scale = mem_array(1, sizeof *c->scale);
+    c->axis = w->axis < 0 ? -1 : axis;
+    c->channels = w->channels;
+    c->scale = mem_array((size_t)w->channels, sizeof *c->scale);
     c->code = mem_array(count, sizeof *c->code);
     if (!c->scale || !c->code) {
         free(c->scale);
@@ -22,7 +24,8 @@ static struct value_codes *codes_new(int bits, size_t count, float scale)
         free(c);
         return NULL;
     }
-    c->scale[0] = scale;
+    for (int k = 0; k < w->channels; k++)
+        c->scale[k] = (float)(factor * w->scale[k]);
     return c;
 }
 
@@ -35,16 +38,22 @@ static void codes_free(struct value_codes *c)
     free(c);
 }
 
+/* Channel of element i of the weight. */
+static int channel_of(const struct quant_weight *w, size_t i)
+{
+    return (int)(w->stride == 1 ? i / (w->count / (size_t)w->channels) : i % (size_t)w->stride);
+}
+
 static int weight_codes(const struct quant_weight *w, struct graph *g, struct err *e)
 {
-    struct value_codes *c = codes_new(w->bits, w->count, (float)w->scale);
-    struct grid_rule rule = grid_rule(w->grid, w->bits, w->scale);
+    struct value_codes *c = codes_new(w, w->axis, w->bits, w->count, 1);
 
     if (!c)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < w->count; i++) {
-        c->code[i] = grid_code(&rule, g->param[w->offset + i]);
-        g->param[w->offset + i] = (real)c->code[i] * w->scale;
+        const real *scale = w->scale + channel_of(w, i);
+        c->code[i] = w->quantizer->code(w, scale, g->param[w->offset + i]);
+        g->param[w->offset + i] = (real)c->code[i] * *scale;
     }
     codes_free(g->value[w->value].codes);
     g->value[w->value].codes = c;
@@ -80,17 +89,23 @@ static int bias_codes(const struct quant *q, struct graph *g, const struct layer
         return 0;
     struct value *v = &g->value[l->bias];
     size_t count = (size_t)shape_count(&v->shape);
-    real *b = g->param + v->offset, scale = step * w->scale;
-    for (size_t i = 0; i < count; i++)
-        if (!(real_fabs(b[i] / scale) < (real)1e9))
-            return 0;
-    struct value_codes *c = codes_new(32, count, (float)scale);
+    real *b = g->param + v->offset;
+    if (w->axis >= 0 && (v->shape.rank != 1 || count != (size_t)w->channels))
+        return 0; /* broadcast in some other way */
+    struct value_codes *c = codes_new(w, 0, 32, count, step);
     if (!c)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < count; i++) {
-        c->code[i] = (int32_t)real_rint(b[i] / scale);
-        b[i] = (real)c->code[i] * scale;
+        const real scale = (real)c->scale[c->axis < 0 ? 0 : i];
+        const real code = real_rint(b[i] / scale);
+        if (!(real_fabs(code) < (real)1e9)) {
+            codes_free(c);
+            return 0;
+        }
+        c->code[i] = (int32_t)code;
     }
+    for (size_t i = 0; i < count; i++)
+        b[i] = (real)c->code[i] * (real)c->scale[c->axis < 0 ? 0 : i];
     codes_free(v->codes);
     v->codes = c;
     return 0;

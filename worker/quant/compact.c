@@ -18,8 +18,8 @@ real compact_round(real x, int mantissa)
 
 void compact_scales(struct quant *q)
 {
-    for (int i = 0; i < q->weights; i++)
-        q->weight[i].scale = compact_round(q->weight[i].scale, COMPACT_STEP);
+    for (int i = 0; i < q->scales; i++)
+        q->scale[i] = compact_round(q->scale[i], COMPACT_STEP);
 }
 
 static void free_codes(struct value_codes *c)

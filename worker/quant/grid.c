@@ -71,13 +71,14 @@ int grid_code(const struct grid_rule *r, real w)
     return (int)nearest(r, w);
 }
 
-static double scale_error(const struct grid *g, int bits, const real *w, size_t count, double scale)
+static double scale_error(const struct grid *g, int bits, const real *w, size_t count, size_t stride,
+                          double scale)
 {
     struct grid_rule r = grid_rule(g, bits, (real)scale);
     double error = 0;
 
     for (size_t i = 0; i < count; i++) {
-        double d = (double)w[i] - (double)nearest(&r, w[i]) * scale;
+        double d = (double)w[i * stride] - (double)nearest(&r, w[i * stride]) * scale;
         error += d * d;
     }
     return error;
@@ -85,13 +86,13 @@ static double scale_error(const struct grid *g, int bits, const real *w, size_t 
 
 /* The error as a function of the scale is nearly unimodal: a geometric scan finds the valley, thirds narrow
  * it. */
-real grid_fit(const struct grid *g, int bits, const real *w, size_t count)
+real grid_fit(const struct grid *g, int bits, const real *w, size_t count, size_t stride)
 {
     const double ratio = 1.12;
     double sum = 0, top = 0;
 
     for (size_t i = 0; i < count; i++) {
-        double a = (double)real_fabs(w[i]);
+        double a = (double)real_fabs(w[i * stride]);
         sum += a;
         top = a > top ? a : top;
     }
@@ -100,7 +101,7 @@ real grid_fit(const struct grid *g, int bits, const real *w, size_t count)
     double high = g->high(bits), mean = sum / (double)count, best_error = INFINITY, best = top / high;
     /* the clipping point is between half the mean and the maximum of |w| */
     for (double scale = top / high; scale * high > mean / 2; scale /= ratio) {
-        double error = scale_error(g, bits, w, count, scale);
+        double error = scale_error(g, bits, w, count, stride, scale);
         if (error < best_error) {
             best_error = error;
             best = scale;
@@ -109,7 +110,7 @@ real grid_fit(const struct grid *g, int bits, const real *w, size_t count)
     double low = best / ratio, up = best * ratio;
     while (up - low > 1e-4 * best) {
         double a = low + (up - low) / 3, b = up - (up - low) / 3;
-        if (scale_error(g, bits, w, count, a) < scale_error(g, bits, w, count, b))
+        if (scale_error(g, bits, w, count, stride, a) < scale_error(g, bits, w, count, stride, b))
             up = b;
         else
             low = a;

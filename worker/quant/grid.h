@@ -28,8 +28,7 @@ struct grid_rule grid_rule(const struct grid *g, int bits, real scale);
 /* Nearest code of one weight; whole tensors go through the kernels (worker/kernels/update.h). */
 int grid_code(const struct grid_rule *r, real w);
 
-/* Scale that minimises the squared error: Lloyd iterations from several starts. Deterministic; O(60 count).
- */
-real grid_fit(const struct grid *g, int bits, const real *w, size_t count);
+/* Scale that minimises the squared error of count weights, stride apart. Deterministic; O(60 count). */
+real grid_fit(const struct grid *g, int bits, const real *w, size_t count, size_t stride);
 
 #endif

@@ -20,9 +20,9 @@ enum { OMEGA, FIRST, SECOND, STEP, LAMBDA, RATE, OMEGA_MAX, ETA };
 #define RAMP_PART 0.75 /* of the run: when the coefficient may reach its cap at the earliest */
 #define PULLS     8.0
 
-static void msqe_begin(double *s, const struct quant *q, double lambda, int64_t steps)
+static void msqe_begin(double *s, const struct quant *q, const struct regularizer_settings *settings)
 {
-    double count = (double)(steps > 0 ? steps : 1);
+    const double count = (double)(settings->steps > 0 ? settings->steps : 1), lambda = settings->lambda;
 
     s[OMEGA] = s[FIRST] = s[SECOND] = s[STEP] = 0;
     s[LAMBDA] = lambda;
@@ -34,11 +34,6 @@ static void msqe_begin(double *s, const struct quant *q, double lambda, int64_t 
 static double msqe_coefficient(const double *s)
 {
     return exp(s[OMEGA]);
-}
-
-static double msqe_cost(const double *s, const struct quant *q)
-{
-    return exp(s[OMEGA]) * q->error - s[LAMBDA] * s[OMEGA];
 }
 
 static double msqe_pull(const double *s, const struct quant *q)
@@ -61,9 +56,23 @@ static void msqe_update(double *s, const struct quant *q)
 
 const struct regularizer regularizer_msqe = {
     .name = "msqe",
-    .cost = msqe_cost,
     .pull = msqe_pull,
     .begin = msqe_begin,
     .update = msqe_update,
     .coefficient = msqe_coefficient,
+};
+
+const struct method method_msqe = {
+    .name = "msqe",
+    .title = "MSQE regularization with a learnable coefficient",
+    .source = "Choi, El-Khamy, Lee, arXiv 1809.00095",
+    .weight_bits = { 1, 8 },
+    .activation_bits = { 2, 8 },
+    .grids = method_grids,
+    .granularities = method_layer_first,
+    .quantizer = method_uniform,
+    .start = method_fit,
+    .rescale = method_refit,
+    .activation = method_activation,
+    .regularizer = &regularizer_msqe,
 };

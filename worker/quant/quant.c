@@ -1,190 +1,36 @@
-#include "worker/quant/quant.h"
-#include "base/mem.h"
-#include "worker/kernels/kernels.h"
+/* quant.c - passes over all quantized weights: forward, backward, scales, snap. */
+#include "worker/quant/method.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#define CHUNK ((size_t)8192)
+struct pass {
+    struct quant *q;
+    const real *w;
+    real *out; /* gradients, or the weights that are pulled */
+    real strength;
+    const double *regularizer;
+};
 
-static void copy_name(char out[64], const char *name)
+static const real *scale_of(const struct quant_weight *w, int channel)
 {
-    snprintf(out, 64, "%s", name);
+    return w->scale + channel * w->width;
 }
 
-/* The FakeQuant node on the edge from `source` into the layers of the plan that read it. */
-static int insert_activation(struct quant *q, struct graph *g, const struct layer *layers,
-                             const struct quant_layer_plan *plan, int count, int first, struct err *e)
+/* Bins are counted where there are few enough levels. */
+static bool counted(const struct quant *q, const struct quant_weight *w)
 {
-    int source = g->node[layers[first].node].input[0];
-    int consumer[256], consumers = 0, widest = first;
-    char name[160];
-
-    for (int i = first; i < count && consumers < 256; i++) {
-        if (g->node[layers[i].node].input[0] != source || plan[i].activation.bits == 32)
-            continue;
-        consumer[consumers++] = layers[i].node;
-        if (plan[i].activation.bits > plan[widest].activation.bits)
-            widest = i;
-    }
-    struct quant_activation *a = &q->activation[q->activations];
-    *a = (struct quant_activation){ .bits = plan[widest].activation.bits,
-                                    .high = plan[widest].activation.high,
-                                    .features = shape_count(&g->value[source].shape),
-                                    .fixed = plan[widest].activation.fixed };
-    copy_name(a->name, g->value[source].name);
-    snprintf(name, sizeof name, "%.120s.step", a->name);
-    float step = (float)plan[widest].activation.step;
-    int param = graph_add_param(g, name, &(struct shape){ .rank = 1, .dim = { 1 } }, !a->fixed, &step, e);
-    if (param < 0)
-        return param;
-    snprintf(name, sizeof name, "%.120s/Quantize", a->name);
-    int node = graph_insert(g, source, "QuantdFakeQuant", name, &param, 1, consumer, consumers, e);
-    if (node < 0)
-        return node;
-    if (node_set_int(&g->node[node], "low", plan[widest].activation.low) ||
-        node_set_int(&g->node[node], "high", plan[widest].activation.high))
-        return err_set(e, ERR_NOMEM, "out of memory");
-    q->activations++;
-    return 0;
+    return q->bins && w->bits <= 4;
 }
 
-static bool quantized_before(const struct graph *g, const struct layer *layers,
-                             const struct quant_layer_plan *plan, int i)
+void quant_start(struct quant *q, const struct graph *g)
 {
-    for (int j = 0; j < i; j++)
-        if (plan[j].activation.bits != 32 &&
-            g->node[layers[j].node].input[0] == g->node[layers[i].node].input[0])
-            return true;
-    return false;
-}
-
-static int cut_chunks(struct quant *q, struct err *e)
-{
-    size_t chunks = 0;
-
-    for (int i = 0; i < q->weights; i++)
-        chunks += (q->weight[i].count + CHUNK - 1) / CHUNK;
-    q->chunk = mem_array(chunks ? chunks : 1, sizeof *q->chunk);
-    if (!q->chunk)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    for (int i = 0; i < q->weights; i++) {
-        const struct quant_weight *w = &q->weight[i];
-        for (size_t at = 0; at < w->count; at += CHUNK)
-            q->chunk[q->chunks++] = (struct quant_chunk){
-                .weight = i, .offset = w->offset + at, .count = w->count - at < CHUNK ? w->count - at : CHUNK
-            };
-    }
-    return 0;
-}
-
-int quant_locate(struct quant *q, struct graph *g, struct err *e)
-{
-    char name[160];
-
-    for (int i = 0; i < q->activations; i++) {
-        snprintf(name, sizeof name, "%.120s.step", q->activation[i].name);
-        q->activation[i].step = graph_find_value(g, name);
-        if (q->activation[i].step < 0)
-            return err_set(e, ERR_INTERNAL, "no step for %s", q->activation[i].name);
-    }
-    struct layer *layers = NULL;
-    int count, status = graph_layers(g, &layers, &count, e);
-    q->total = 0;
-    for (int i = 0; !status && i < q->weights; i++) {
-        struct quant_weight *w = &q->weight[i];
-        const struct layer *l = layers;
-        while (l < layers + count && strncmp(l->name, w->layer, sizeof w->layer - 1) != 0)
-            l++;
-        if (l == layers + count) {
-            status = err_set(e, ERR_INTERNAL, "layer %s is gone", w->layer);
-            break;
-        }
-        w->value = l->weight;
-        w->offset = g->value[l->weight].offset;
-        w->count = (size_t)shape_count(&g->value[l->weight].shape);
-        g->value[l->weight].coded = true;
-        q->total += (int64_t)w->count;
-    }
-    free(layers);
-    return status;
-}
-
-int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, const struct grid *grid,
-              struct quant **out, struct err *e)
-{
-    struct quant *q = mem_alloc(sizeof *q);
-    struct layer *layers = NULL;
-    int layer_count, status = ERR_NOMEM;
-
-    if (!q)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    q->weight = mem_array((size_t)count + 1, sizeof *q->weight);
-    q->activation = mem_array((size_t)count + 1, sizeof *q->activation);
-    if (!q->weight || !q->activation) {
-        err_set(e, ERR_NOMEM, "out of memory");
-        goto out;
-    }
-    if ((status = graph_layers(g, &layers, &layer_count, e)))
-        goto out;
-    if (layer_count != count) {
-        status = err_set(e, ERR_INTERNAL, "a plan for %d layers, but the graph has %d", count, layer_count);
-        goto out;
-    }
-    for (int i = 0; i < count; i++) {
-        if (plan[i].weight_bits == 32)
-            continue;
-        struct quant_weight *w = &q->weight[q->weights++];
-        copy_name(w->layer, layers[i].name);
-        w->bits = plan[i].weight_bits;
-        w->grid = grid;
-    }
-    /* Which layers read which value is asked of the graph as it was: decide first, then insert. */
-    bool *leads = mem_array((size_t)count + 1, sizeof *leads);
-    if (!leads) {
-        status = err_set(e, ERR_NOMEM, "out of memory");
-        goto out;
-    }
-    for (int i = 0; i < count; i++)
-        leads[i] = plan[i].activation.bits != 32 && !quantized_before(g, layers, plan, i);
-    for (int i = 0; i < count && !status; i++)
-        if (leads[i])
-            status = insert_activation(q, g, layers, plan, count, i, e);
-    free(leads);
-    if (status || (status = graph_finish(g, e)) || (status = quant_locate(q, g, e)) ||
-        (status = cut_chunks(q, e)))
-        goto out;
-    q->pass = kernels_best()->update;
-    q->q = mem_aligned(64, g->param_count * sizeof *q->q + 64);
-    q->code = mem_aligned(64, g->param_count + 64);
-    if (!q->q || !q->code)
-        status = err_set(e, ERR_NOMEM, "out of memory");
-out:
-    free(layers);
-    if (status)
-        quant_free(q);
-    else
-        *out = q;
-    return status;
-}
-
-void quant_free(struct quant *q)
-{
-    if (!q)
-        return;
-    free(q->weight);
-    free(q->activation);
-    free(q->chunk);
-    free(q->q);
-    free(q->code);
-    free(q);
-}
-
-void quant_fit(struct quant *q, const struct graph *g)
-{
-    for (int i = 0; i < q->weights; i++) {
-        struct quant_weight *w = &q->weight[i];
-        w->scale = grid_fit(w->grid, w->bits, g->param + w->offset, w->count);
+    for (int i = 0; i < q->chunks; i++) {
+        const struct quant_chunk *c = &q->chunk[i];
+        const struct quant_weight *w = &q->weight[c->weight];
+        const size_t first = w->offset + (size_t)c->channel * (w->stride == 1 ? w->count / w->channels : 1);
+        if (c->offset == first) /* of its channel: once for all of it */
+            q->method->start(w, g->param + first, w->count / (size_t)w->channels, (size_t)w->stride,
+                             w->scale + c->channel * w->width);
     }
 }
 
@@ -193,56 +39,155 @@ void quant_bind(struct quant *q, struct net *n)
     for (int i = 0; i < q->weights; i++) {
         const struct quant_weight *w = &q->weight[i];
         net_set_weight(n, w->value, q->q + w->offset);
-        net_set_codes(n, w->value, q->code + w->offset, &w->scale, 1);
+        net_set_codes(n, w->value, q->code + w->offset, w->scale, w->channels);
     }
 }
 
-struct apply {
-    struct quant *q;
-    const real *w;
-};
-
 static void apply_chunks(void *arg, int lo, int hi, int thread)
 {
-    struct apply *a = arg;
+    const struct pass *p = arg;
+    struct quant *q = p->q;
     (void)thread;
 
     for (int i = lo; i < hi; i++) {
-        struct quant_chunk *c = &a->q->chunk[i];
-        const struct quant_weight *w = &a->q->weight[c->weight];
-        struct grid_rule rule = grid_rule(w->grid, w->bits, w->scale);
+        struct quant_chunk *c = &q->chunk[i];
+        const struct quant_weight *w = &q->weight[c->weight];
+        struct quant_bins *bins = counted(q, w) ? &q->chunk_bins[i] : NULL;
         c->sums = (struct grid_sums){ 0 };
-        a->q->pass->quantize(&rule, a->w + c->offset, a->q->q + c->offset, a->q->code + c->offset, c->count,
-                             &c->sums);
+        if (bins)
+            *bins = (struct quant_bins){ 0 };
+        const struct quant_run run = { p->w + c->offset, q->q + c->offset, q->code + c->offset,
+                                       c->count,         c->stride,        q->pass };
+        w->quantizer->apply(w, scale_of(w, c->channel), &run, &c->sums, bins);
+    }
+}
+
+static void add_sums(struct grid_sums *to, const struct grid_sums *from)
+{
+    to->error += from->error;
+    to->wk += from->wk;
+    to->kk += from->kk;
+    to->zeros += from->zeros;
+}
+
+static void add_bins(struct quant_bins *to, const struct quant_bins *from)
+{
+    for (int k = 0; k < QUANT_LEVELS; k++) {
+        to->count[k] += from->count[k];
+        to->sum[k] += from->sum[k];
+        to->miss[k] += from->miss[k];
+        to->error[k] += from->error[k];
+    }
+}
+
+/* Layers from their channels. */
+static void total_layers(struct quant *q)
+{
+    for (int i = 0; i < q->weights; i++) {
+        struct quant_weight *w = &q->weight[i];
+        w->sums = (struct grid_sums){ 0 };
+        for (int c = 0; c < w->channels; c++)
+            add_sums(&w->sums, &q->sums[w->channel + c]);
+        if (!q->bins)
+            continue;
+        q->layer_bins[i] = (struct quant_bins){ 0 };
+        for (int c = 0; c < w->channels; c++)
+            add_bins(&q->layer_bins[i], &q->bins[w->channel + c]);
     }
 }
 
 void quant_apply(struct quant *q, const struct graph *g, struct pool *p)
 {
-    struct apply a = { q, g->param };
+    struct pass a = { .q = q, .w = g->param };
     double error = 0;
 
     pool_run(p, apply_chunks, &a, q->chunks);
-    for (int i = 0; i < q->weights; i++)
-        q->weight[i].sums = (struct grid_sums){ 0 };
+    memset(q->sums, 0, (size_t)q->channels * sizeof *q->sums);
+    if (q->bins)
+        memset(q->bins, 0, (size_t)q->channels * sizeof *q->bins);
     for (int i = 0; i < q->chunks; i++) {
-        struct grid_sums *s = &q->weight[q->chunk[i].weight].sums;
-        s->error += q->chunk[i].sums.error;
-        s->wk += q->chunk[i].sums.wk;
-        s->kk += q->chunk[i].sums.kk;
-        s->zeros += q->chunk[i].sums.zeros;
-        error += q->chunk[i].sums.error;
+        const struct quant_chunk *c = &q->chunk[i];
+        const struct quant_weight *w = &q->weight[c->weight];
+        add_sums(&q->sums[w->channel + c->channel], &c->sums);
+        if (counted(q, w))
+            add_bins(&q->bins[w->channel + c->channel], &q->chunk_bins[i]);
+        error += c->sums.error;
     }
+    total_layers(q);
     q->error = q->total ? error / (double)q->total : 0;
 }
 
-void quant_refit(struct quant *q)
+static void backward_chunks(void *arg, int lo, int hi, int thread)
 {
-    for (int i = 0; i < q->weights; i++) {
-        struct quant_weight *w = &q->weight[i];
-        if (w->sums.kk > 0 && w->sums.wk > 0)
-            w->scale = (real)(w->sums.wk / w->sums.kk);
+    const struct pass *p = arg;
+    struct quant *q = p->q;
+    (void)thread;
+
+    for (int i = lo; i < hi; i++) {
+        struct quant_chunk *c = &q->chunk[i];
+        const struct quant_weight *w = &q->weight[c->weight];
+        const real *x = p->w + c->offset;
+        real *g = p->out + c->offset;
+        c->slope = 0;
+        if (q->method->backward)
+            c->slope += q->method->backward(w, scale_of(w, c->channel), x, g, c->count, c->stride);
+        if (p->regularizer)
+            c->slope += q->method->regularizer->backward(p->regularizer, q, c, x, g);
     }
+}
+
+void quant_backward(struct quant *q, const struct graph *g, real *gradients, const double *regularizer,
+                    struct pool *p)
+{
+    const struct regularizer *r = q->method->regularizer;
+    struct pass b = { .q = q, .w = g->param, .out = gradients };
+
+    if (r && r->backward)
+        b.regularizer = regularizer;
+    if (!q->method->backward && !b.regularizer)
+        return;
+    pool_run(p, backward_chunks, &b, q->chunks);
+    for (int i = 0; i < q->weights; i++)
+        for (int c = 0; c < q->weight[i].channels; c++)
+            q->slope[q->weight[i].scale - q->scale + c] = 0;
+    for (int i = 0; i < q->chunks; i++) {
+        const struct quant_chunk *c = &q->chunk[i];
+        q->slope[q->weight[c->weight].scale - q->scale + c->channel] += (real)c->slope;
+    }
+}
+
+void quant_rescale(struct quant *q)
+{
+    for (int i = 0; q->method->rescale && i < q->weights; i++)
+        for (int c = 0; c < q->weight[i].channels; c++)
+            q->method->rescale(q, &q->weight[i], c);
+}
+
+static void pull_chunks(void *arg, int lo, int hi, int thread)
+{
+    const struct pass *p = arg;
+    (void)thread;
+
+    for (int i = lo; i < hi; i++) {
+        const struct quant_chunk *c = &p->q->chunk[i];
+        real *w = p->out + c->offset;
+        const real *q = p->q->q + c->offset;
+        /* w moves towards q and never past it, so its code stays: a resumed run finds the same q */
+        if (c->stride == 1)
+            p->q->pass->pull(w, q, c->count, p->strength);
+        else
+            for (size_t k = 0; k < c->count * c->stride; k += c->stride)
+                w[k] += p->strength * (q[k] - w[k]);
+    }
+}
+
+void quant_pull(struct quant *q, struct graph *g, double strength, struct pool *p)
+{
+    struct pass a = { .q = q, .out = g->param, .strength = (real)strength };
+
+    pool_run(p, pull_chunks, &a, q->chunks);
+    /* the sums are of before the pull, which shrinks every distance by 1 - strength */
+    q->error *= (1 - strength) * (1 - strength);
 }
 
 void quant_snap(struct quant *q, struct graph *g, struct pool *p)
@@ -252,6 +197,13 @@ void quant_snap(struct quant *q, struct graph *g, struct pool *p)
         memcpy(g->param + q->weight[i].offset, q->q + q->weight[i].offset, q->weight[i].count * sizeof(real));
 }
 
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
 double quant_median_scale(const struct quant *q)
 {
     double scale[1024];
@@ -259,11 +211,31 @@ double quant_median_scale(const struct quant *q)
 
     for (int i = 0; i < q->weights && count < 1024; i++) {
         const struct quant_weight *w = &q->weight[i];
-        double d = (double)w->scale * (w->grid->odd && w->bits > 1 ? 2 : 1);
-        int at = count++;
-        for (; at > 0 && scale[at - 1] > d; at--)
-            scale[at] = scale[at - 1];
-        scale[at] = d;
+        double mean = 0;
+        for (int c = 0; c < w->channels; c++)
+            mean += w->quantizer->step(w, scale_of(w, c)) / w->channels;
+        scale[count++] = mean;
     }
+    qsort(scale, (size_t)count, sizeof *scale, compare);
     return count ? scale[count / 2] : 1;
+}
+
+int quant_parts(struct quant *q, struct quant_part part[QUANT_PARTS])
+{
+    const size_t scales = (size_t)q->scales, channels = (size_t)q->channels;
+    int n = 0;
+
+    part[n++] = (struct quant_part){ &q->error, sizeof q->error };
+    part[n++] = (struct quant_part){ q->scale, scales * sizeof *q->scale };
+    part[n++] = (struct quant_part){ q->sums, channels * sizeof *q->sums };
+    for (int i = 0; i < 2; i++)
+        part[n++] = (struct quant_part){ q->moment[i], scales * sizeof *q->moment[i] };
+    if (q->bins)
+        part[n++] = (struct quant_part){ q->bins, channels * sizeof *q->bins };
+    return n;
+}
+
+void quant_restored(struct quant *q)
+{
+    total_layers(q);
 }

@@ -1,9 +1,16 @@
 /* quant.h - the quantization of one network: which tensors, how, and the values they take.
  *
  * Methods never touch operators. A weight is quantized beside the graph: the latent ("shadow") weight stays
- * in graph->param, its quantized value goes to quant->q, and the net is told to read that (net_set_weight);
- * the loss gradient with respect to q is taken as the gradient of w (straight-through). An activation is
- * quantized by a QuantdFakeQuant node put on the edge into the layer; its step is a parameter of the graph.
+ * in graph->param, its quantized value goes to quant->q, and the net is told to read that (net_set_weight).
+ * An activation is quantized by a node put on the edge into the layer, with parameters of the graph.
+ *
+ * One step of training, after the net's backward pass:
+ *
+ *      quant_backward   gradients in q become gradients in w (straight-through) and in the scales
+ *      optimizer        moves w; the trainer's affair
+ *      quant_rescale    new scales: closed form from the sums of the last pass, or learned by the optimizer
+ *      quant_apply      q = Q(w), and the sums
+ *      quant_pull       w moves towards q (regularizers with a proximal step)
  */
 #ifndef WORKER_QUANT_QUANT_H
 #define WORKER_QUANT_QUANT_H
@@ -16,14 +23,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { QUANT_LEVELS = 16 }; /* that are counted one by one: up to 4 bits */
+
+/* What a pass over weights found; sums in double, fixed order. */
+struct quant_bins {
+    double count[QUANT_LEVELS], sum[QUANT_LEVELS];  /* of the weights w on each level */
+    double miss[QUANT_LEVELS], error[QUANT_LEVELS]; /* sums of w - q and of its square */
+};
+
+struct quantizer;
+struct method;
+
 struct quant_weight {
     char layer[64];
     int value;            /* PARAM in the graph */
     size_t offset, count; /* its slice of graph->param */
     int bits;             /* 1..8 */
+    const struct quantizer *quantizer;
     const struct grid *grid;
-    real scale;
-    struct grid_sums sums; /* of the last quant_apply */
+    int axis;              /* of the output channels where each has its own scale; -1: one for the tensor */
+    int channels, stride;  /* scales; elements from one weight of a channel to the next */
+    int width;             /* numbers of one scale */
+    real *scale;           /* [channels][width], a slice of quant->scale */
+    int channel;           /* the first of its channels in quant->sums, quant->bins */
+    struct grid_sums sums; /* of the last quant_apply: all channels */
 };
 
 struct quant_activation {
@@ -34,14 +57,17 @@ struct quant_activation {
     bool fixed;       /* the step is known exactly (pixels): it does not learn */
 };
 
-/* A piece of one weight: the cut is fixed, so that sums do not depend on the number of threads. */
+/* A piece of one channel of one weight: the cut is fixed, so that sums do not depend on the number of
+ * threads. */
 struct quant_chunk {
-    int weight;
-    size_t offset, count; /* in graph->param */
+    int weight, channel;          /* channel of that weight */
+    size_t offset, count, stride; /* in graph->param: count weights, stride apart */
     struct grid_sums sums;
+    double slope; /* of the loss in the scale */
 };
 
 struct quant {
+    const struct method *method; /* borrowed */
     struct quant_weight *weight;
     int weights;
     struct quant_activation *activation;
@@ -51,7 +77,17 @@ struct quant {
     int8_t *code;                   /* q = code * scale: the same layout */
     const struct update_pass *pass; /* the best of this CPU */
     double error;                   /* R = sum (w - Q(w))^2 / N of the last quant_apply */
-    struct quant_chunk *chunk;      /* the fixed cut of all weights for parallel passes */
+
+    real *scale;     /* [scales] of all weights */
+    real *slope;     /* [scales] gradients of the loss, by LSQ's factor, of the last quant_backward */
+    real *moment[2]; /* [scales] the optimizer's */
+    int scales, channels;
+    struct grid_sums *sums;        /* [channels] of the last quant_apply */
+    struct quant_bins *bins;       /* [channels] likewise; NULL unless the method wants them */
+    struct quant_bins *layer_bins; /* [weights] their sums */
+
+    struct quant_chunk *chunk;     /* the fixed cut of all weights for parallel passes */
+    struct quant_bins *chunk_bins; /* [chunks]; NULL without bins */
     int chunks;
 };
 
@@ -66,25 +102,45 @@ struct quant_layer_plan {
     } activation;
 };
 
-/* Put FakeQuant nodes on the inputs of the planned layers of g and finish it again. Layers are those of
+struct quant_options {
+    const struct method *method;
+    const struct grid *grid;
+    bool per_channel; /* a scale for each output channel, else one for each layer */
+};
+
+/* Put quantizers on the inputs of the planned layers of g and finish it again. Layers are those of
  * graph_layers(g) in order, count of them; an input that feeds two layers is quantized once (the wider width
  * wins). Indices of values and nodes of g change. */
-int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, const struct grid *grid,
+int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, const struct quant_options *o,
               struct quant **q, struct err *e);
 void quant_free(struct quant *q);
 
-/* Find everything again by name: indices change with graph_finish, sizes when units are removed. A net of the
- * graph, and the cut for parallel passes, must not be used any more after the latter. */
+/* Find everything again by name: indices change with graph_finish, sizes when units are removed (only where
+ * each layer has one scale). A net of the graph, and the cut for parallel passes, must not be used any more
+ * after the latter. */
 int quant_locate(struct quant *q, struct graph *g, struct err *e);
 
-void quant_fit(struct quant *q, const struct graph *g); /* MSE-optimal scales from the weights */
-void quant_bind(struct quant *q, struct net *n);        /* the net reads the quantized weights */
-void quant_apply(struct quant *q, const struct graph *g,
-                 struct pool *p); /* q = Q(w) with the present scales */
-void quant_refit(
-    struct quant *q); /* closed-form scales from the sums of the last apply: d = sum wk / sum kk */
-void quant_snap(struct quant *q, struct graph *g, struct pool *p); /* w := Q(w) for ever */
+void quant_start(struct quant *q, const struct graph *g); /* the method's scales for these weights */
+void quant_bind(struct quant *q, struct net *n);          /* the net reads the quantized weights */
+/* q = Q(w) with the present scales */
+void quant_apply(struct quant *q, const struct graph *g, struct pool *p);
+/* gradients: layout of graph->param; in place, from those in q to those in w, with those of the method's
+ * regularizer, whose state is given. Fills slope. */
+void quant_backward(struct quant *q, const struct graph *g, real *gradients, const double *regularizer,
+                    struct pool *p);
+void quant_rescale(struct quant *q); /* scales from the sums of the last apply, where the method does so */
+void quant_pull(struct quant *q, struct graph *g, double strength, struct pool *p); /* w += s (Q(w) - w) */
+void quant_snap(struct quant *q, struct graph *g, struct pool *p);                  /* w := Q(w) for ever */
 double quant_median_scale(const struct quant *q); /* of step, in grid units (d), over layers */
+
+/* Everything that a checkpoint must keep of q beside the graph's parameters; count <= QUANT_PARTS. */
+enum { QUANT_PARTS = 6 };
+struct quant_part {
+    void *data;
+    size_t bytes;
+};
+int quant_parts(struct quant *q, struct quant_part part[QUANT_PARTS]);
+void quant_restored(struct quant *q); /* the parts have been read back: what follows from them */
 
 /* After the snap: attach integer codes to g's quantized parameters and biases, for the exporter. Bias codes
  * use scale = activation step * weight scale where the layer's input is quantized; other biases stay float.

@@ -15,42 +15,6 @@ struct range {
     size_t count;
 };
 
-static double step_error(const real *x, size_t count, real step, real low, real high)
-{
-    double error = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        real k = real_rint(x[i] / step);
-        k = k < low ? low : k > high ? high : k;
-        double d = (double)(x[i] - k * step);
-        error += d * d;
-    }
-    return error;
-}
-
-real calibrate_step(const real *x, size_t count, int low, int high)
-{
-    real top = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        real a = x[i] > 0 ? x[i] / (real)high : low < 0 ? x[i] / (real)low : 0;
-        top = a > top ? a : top;
-    }
-    if (!(top > 0))
-        return (real)1 / (real)high; /* never anything but zero */
-    double best_error = -1;
-    real best = top;
-    /* from no clipping at all downward in steps of 3 %, until two octaves below the best */
-    for (real step = top; step > top / 128 && step > best / 4; step *= (real)0.97) {
-        double error = step_error(x, count, step, (real)low, (real)high);
-        if (best_error < 0 || error < best_error) {
-            best_error = error;
-            best = step;
-        }
-    }
-    return best;
-}
-
 static void take_samples(struct range *r, const real *x, size_t features, int samples, size_t quota,
                          struct rng *g)
 {
@@ -77,9 +41,9 @@ static void decide(const struct calibration *c, const struct range *r, struct qu
     p->activation.low = r->low < 0 ? -(1 << (bits - 1)) : 0;
     p->activation.high = r->low < 0 ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
     p->activation.fixed = bits == 8 && r->low >= 0 && input && c->exact;
-    p->activation.step = p->activation.fixed
-                             ? (real)1 / 255
-                             : calibrate_step(r->sample, r->count, p->activation.low, p->activation.high);
+    p->activation.step = p->activation.fixed ? (real)1 / 255
+                                             : c->method->activation(r->sample, r->count, p->activation.low,
+                                                                     p->activation.high);
 }
 
 /* What each layer reads will be remembered; the net must keep it. */

@@ -1,15 +1,16 @@
-/* calibrate.h - ranges of activations from a few batches: signed or not, and the MSE-optimal step. */
+/* calibrate.h - ranges of activations from a few batches: signed or not, and the first step. */
 #ifndef WORKER_TRAIN_CALIBRATE_H
 #define WORKER_TRAIN_CALIBRATE_H
 
-#include "worker/quant/quant.h"
+#include "worker/quant/method.h"
 #include "worker/train/feed.h"
 
 struct calibration {
     struct graph *graph; /* float */
     struct net *net;     /* of it, in inference mode, not used before */
     struct pool *pool;
-    struct feed *feed; /* with classes for targets or values; nobody looks at them */
+    const struct method *method; /* says how a step is found */
+    struct feed *feed;           /* with classes for targets or values; nobody looks at them */
     const struct target *target;
     int batch, batches; /* at most so many, of so many samples */
     bool exact;         /* inputs are whole multiples of 1/255 */
@@ -19,8 +20,5 @@ struct calibration {
  * layers' inputs of the graph. */
 int calibrate_activations(const struct calibration *c, struct quant_layer_plan *plan, int count,
                           struct err *e);
-
-/* Step that minimises the squared error of the samples on codes low..high. */
-real calibrate_step(const real *x, size_t count, int low, int high);
 
 #endif

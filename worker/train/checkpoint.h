@@ -1,6 +1,6 @@
 /* checkpoint.h - everything that training needs to go on with the same bits, in one file replaced atomically.
  *
- *   "QDCP" version:u32 spec:32 bytes   position   parameters   moments   scale and sums of each weight
+ *   "QDCP" version:u32 spec:32 bytes   position   parameters   moments   quantizers' state
  *   state and masks of pruning   crc:u32
  *
  * Native byte order: a checkpoint is continued on the machine kind that wrote it. It is bound to the

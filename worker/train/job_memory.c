@@ -39,20 +39,24 @@ static size_t target_bytes(const struct job *j, int batch)
 /* The graph with its quantizers, whatever their ranges; its parameters are thrown away with it. */
 static int quantized_clone(struct job *j, struct graph **g, struct err *e)
 {
-    const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
+    struct quant_options o;
     struct quant_layer_plan *plan;
     struct quant *q = NULL;
     int count, status = job_plan_layers(j, &plan, &count, e);
 
     if (status)
         return status;
+    if ((status = job_quant_options(j, &o, e))) {
+        free(plan);
+        return status;
+    }
     for (int i = 0; i < count; i++) {
         plan[i].activation.high = 1;
         plan[i].activation.step = 1;
     }
     status = graph_clone(j->graph, g, e);
     if (!status)
-        status = quant_new(*g, plan, count, grid, &q, e);
+        status = quant_new(*g, plan, count, &o, &q, e);
     quant_free(q);
     free(plan);
     return status;

@@ -35,6 +35,9 @@ struct job_stage {
 };
 int job_stage(struct job *j, const struct job_stage *s, struct err *e);
 
+/* Method, grid, granularity of the specification. */
+int job_quant_options(const struct job *j, struct quant_options *o, struct err *e);
+
 struct trainer_settings job_settings(const struct job *j);
 struct trainer_settings job_prune_settings(const struct job *j);
 enum precision job_precision(const struct job *j);

@@ -30,10 +30,17 @@ static void plan_layer(const json_t *spec, const char *name, bool outer, struct 
     }
 }
 
-/* A pruned weight is zero: its grid must have such a level. */
-static int check_zero(const struct grid *grid, const struct layer *layers,
+/* A pruned weight is zero: its grid must have such a level. Dead units leave the network, so their scales
+ * must not be counted. */
+static int check_zero(const struct quant_options *o, const struct layer *layers,
                       const struct quant_layer_plan *plan, int count, struct err *e)
 {
+    const struct grid *grid = o->grid;
+
+    if (o->per_channel) {
+        err_set(e, ERR_INVALID, "pruned weights are quantized with a scale per layer");
+        return err_at(e, "/quantize/weights/granularity");
+    }
     for (int i = 0; i < count; i++)
         if (plan[i].weight_bits != 32 && (grid->odd || plan[i].weight_bits == 1)) {
             err_set(e, ERR_INVALID,
@@ -54,16 +61,28 @@ static int check_grid(const struct grid *grid, const struct layer *layers,
     return 0;
 }
 
+int job_quant_options(const struct job *j, struct quant_options *o, struct err *e)
+{
+    *o = (struct quant_options){ .method = method_find(spec_text(j->spec, "/quantize/method", "msqe")),
+                                 .grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym")) };
+    if (!o->method || !o->grid)
+        return err_set(e, ERR_INVALID, "no such method or grid");
+    const char *granularity =
+        spec_text(j->spec, "/quantize/weights/granularity", o->method->granularities[0]);
+    o->per_channel = strcmp(granularity, "channel") == 0;
+    return 0;
+}
+
 int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, struct err *e)
 {
-    const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
+    struct quant_options o;
     struct quant_layer_plan *plan = NULL;
     struct layer *layers = NULL;
     int status = graph_layers(j->graph, &layers, count, e);
 
     *out = NULL;
-    if (!status && !grid)
-        status = err_set(e, ERR_INVALID, "no such grid");
+    if (!status)
+        status = job_quant_options(j, &o, e);
     if (!status && *count == 0)
         status = err_set(e, ERR_INVALID, "the model has no layer with weights");
     if (!status && !(plan = mem_array((size_t)*count, sizeof *plan)))
@@ -71,9 +90,9 @@ int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, st
     for (int i = 0; !status && i < *count; i++)
         plan_layer(j->spec, layers[i].name, i == 0 || i == *count - 1, &plan[i]);
     if (!status)
-        status = check_grid(grid, layers, plan, *count, e);
+        status = check_grid(o.grid, layers, plan, *count, e);
     if (!status && j->kind->prunes)
-        status = check_zero(grid, layers, plan, *count, e);
+        status = check_zero(&o, layers, plan, *count, e);
     free(layers);
     if (status)
         free(plan);
@@ -82,7 +101,8 @@ int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, st
     return status;
 }
 
-static int calibrate(struct job *j, struct quant_layer_plan *plan, int count, struct err *e)
+static int calibrate(struct job *j, const struct method *method, struct quant_layer_plan *plan, int count,
+                     struct err *e)
 {
     const int batch = j->task->batch;
     struct net_options o = job_net_options(j, false, batch);
@@ -96,6 +116,7 @@ static int calibrate(struct job *j, struct quant_layer_plan *plan, int count, st
         const struct calibration c = { .graph = j->graph,
                                        .net = net,
                                        .pool = j->pool,
+                                       .method = method,
                                        .feed = j->feed,
                                        .target = &target,
                                        .batch = batch,
@@ -110,23 +131,26 @@ static int calibrate(struct job *j, struct quant_layer_plan *plan, int count, st
 
 int job_prepare(struct job *j, struct err *e)
 {
-    const struct grid *grid = grid_find(spec_text(j->spec, "/quantize/weights/grid", "sym"));
+    struct quant_options o;
     struct quant_layer_plan *plan;
     int count, status = job_plan_layers(j, &plan, &count, e);
 
     if (status)
         return status;
+    if ((status = job_quant_options(j, &o, e)))
+        goto out;
     events_phase(j->events, "calibrate");
-    status = calibrate(j, plan, count, e);
+    status = calibrate(j, o.method, plan, count, e);
     if (!status)
-        status = quant_new(j->graph, plan, count, grid, &j->quant, e);
+        status = quant_new(j->graph, plan, count, &o, &j->quant, e);
     if (!status && j->prune)
         status = prune_locate(j->prune, j->graph, e);
     if (!status)
-        quant_fit(j->quant, j->graph);
+        quant_start(j->quant, j->graph);
     for (int i = 0; i < count && !status; i++)
         json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits,
                                                    "activation_bits", plan[i].activation.bits));
+out:
     free(plan);
     return status;
 }

@@ -82,6 +82,9 @@ struct trainer_settings job_settings(const struct job *j)
         .distill = { spec_double(spec, "/train/distill/weight", 0),
                      spec_double(spec, "/train/distill/temperature", 4) },
         .lambda = spec_double(spec, "/quantize/lambda", 1),
+        .bins = { spec_double(spec, "/quantize/bins/warmup", 0.33),
+                  spec_double(spec, "/quantize/bins/ramp", 0.05),
+                  spec_bool(spec, "/quantize/bins/hold_steps", false) },
     };
 }
 
@@ -124,15 +127,15 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
     int status = job_judge(j, &latent, false, &j->latent_value, e);
     if (status)
         return status;
-    double distance = sqrt(j->quant->error) / quant_median_scale(j->quant);
-    if (distance > 1e-3) {
+    const double distance = sqrt(j->quant->error) / quant_median_scale(j->quant);
+    if (j->quant->method->regularizer && j->quant->method->regularizer->pull && distance > 1e-3) {
         char text[160];
         snprintf(text, sizeof text,
                  "the weights are still %.2g of a step from the grid at the end: more epochs would help",
                  distance);
         events_emit(j->events, "warning", json_pack("{s:s, s:s}", "code", "not_converged", "text", text));
     }
-    quant_refit(j->quant);
+    quant_rescale(j->quant);
     if (j->kind->prunes)
         return snap_small(j, t, e);
     quant_snap(j->quant, j->graph, j->pool);

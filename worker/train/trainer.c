@@ -1,11 +1,14 @@
 #include "worker/train/trainer.h"
 #include "base/mem.h"
 #include "worker/kernels/kernels.h"
+#include "worker/quant/histogram.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PIECE        ((size_t)8192)
 #define CURVE_POINTS 400
+#define BINS_POINTS  20
 #define STEP_MIN     ((real)1e-8) /* an activation step never becomes zero or negative */
 
 /* A slice of one parameter: updated by whichever thread gets it. */
@@ -13,21 +16,11 @@ struct trainer_piece {
     size_t offset, count;
     real decay;          /* weight decay that applies: none for biases, scales and steps */
     real gradient_scale; /* 1; LSQ's g for activation steps */
-    int weight;          /* index in quant->weight, -1: not quantized */
     int pruned;          /* index in prune->weight, -1: not pruned */
     size_t from;         /* first element within the parameter */
     bool positive;
-    struct grid_sums sums;
     double doomed; /* sum of w^2 over its pruned weights */
 };
-
-static int weight_index(const struct quant *q, int value)
-{
-    for (int i = 0; q && i < q->weights; i++)
-        if (q->weight[i].value == value)
-            return i;
-    return -1;
-}
 
 static int pruned_index(const struct prune *p, int value)
 {
@@ -62,9 +55,7 @@ static int cut_pieces(struct trainer *t, struct err *e)
             continue;
         const struct quant_activation *a = step_of(t->quant, v);
         size_t count = (size_t)shape_count(&value->shape);
-        struct trainer_piece p = { .weight = weight_index(t->quant, v),
-                                   .pruned = pruned_index(t->prune, v),
-                                   .positive = a != NULL };
+        struct trainer_piece p = { .pruned = pruned_index(t->prune, v), .positive = a != NULL };
         p.decay = value->shape.rank >= 2 ? (real)t->settings.weight_decay : 0;
         /* LSQ (arXiv 1902.08153): g = 1 / sqrt(N Q_P), N features of one sample */
         p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * a->high)) : 1;
@@ -122,7 +113,10 @@ int trainer_init(struct trainer *t, struct err *e)
         quant_bind(t->quant, t->net);
         quant_apply(t->quant, t->graph, t->pool);
         if (t->method->regularizer)
-            t->method->regularizer->begin(t->at.regularizer, t->quant, s->lambda, t->steps_total);
+            t->method->regularizer->begin(t->at.regularizer, t->quant,
+                                          &(struct regularizer_settings){ s->lambda, t->steps_total,
+                                                                          s->bins.warmup, s->bins.ramp,
+                                                                          s->bins.hold });
     }
     return cut_pieces(t, e);
 }
@@ -140,12 +134,16 @@ void trainer_deinit(struct trainer *t)
 struct update {
     struct trainer *t;
     struct optimizer_step step;
-    const real *gradient;
-    real pull; /* t / (1 + t) of the regularizer's proximal step */
     double prune_pull;
 };
 
-/* Optimizer, pruning, straight-through requantization and proximal pull, while the piece is in the cache. */
+static void keep_positive(real *step, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        step[i] = step[i] > STEP_MIN ? step[i] : STEP_MIN;
+}
+
+/* Optimizer and pruning, while the piece is in the cache. */
 static void update_piece(const struct update *u, struct trainer_piece *p)
 {
     struct trainer *t = u->t;
@@ -160,21 +158,9 @@ static void update_piece(const struct update *u, struct trainer_piece *p)
             g[i] *= p->gradient_scale;
     t->settings.optimizer->update(t->pass, &step, w, g, moment, p->count);
     if (p->positive)
-        for (size_t i = 0; i < p->count; i++)
-            w[i] = w[i] > STEP_MIN ? w[i] : STEP_MIN;
+        keep_positive(w, p->count);
     if (p->pruned >= 0)
         p->doomed = prune_apply(t->prune, p->pruned, p->from, w, p->count, u->prune_pull);
-    if (p->weight < 0)
-        return;
-    const struct quant_weight *weight = &t->quant->weight[p->weight];
-    struct grid_rule rule = grid_rule(weight->grid, weight->bits, weight->scale);
-    const struct update_pass *pass = t->quant->pass;
-    real *q = t->quant->q + p->offset;
-    p->sums = (struct grid_sums){ 0 };
-    pass->quantize(&rule, w, q, t->quant->code + p->offset, p->count, &p->sums);
-    /* w moves towards q and never past it, so its code stays: a resumed run finds the same q */
-    if (u->pull > 0)
-        pass->pull(w, q, p->count, u->pull);
 }
 
 static void update_pieces(void *arg, int lo, int hi, int thread)
@@ -186,26 +172,24 @@ static void update_pieces(void *arg, int lo, int hi, int thread)
         update_piece(u, &u->t->piece[i]);
 }
 
-/* Sums of all pieces, in their order. */
-static void collect_sums(struct trainer *t, double pull)
+/* Scales, then what the weights are quantized to, then the regularizer. */
+static void requantize(struct trainer *t, const struct optimizer_step *step)
 {
+    const struct regularizer *r = t->method->regularizer;
     struct quant *q = t->quant;
-    double error = 0;
 
-    for (int i = 0; i < q->weights; i++)
-        q->weight[i].sums = (struct grid_sums){ 0 };
-    for (int i = 0; i < t->pieces; i++) {
-        if (t->piece[i].weight < 0)
-            continue;
-        struct grid_sums *s = &q->weight[t->piece[i].weight].sums;
-        s->error += t->piece[i].sums.error;
-        s->wk += t->piece[i].sums.wk;
-        s->kk += t->piece[i].sums.kk;
-        s->zeros += t->piece[i].sums.zeros;
-        error += t->piece[i].sums.error;
+    if (t->method->learns && !(r && r->holds && r->holds(t->at.regularizer))) {
+        t->settings.optimizer->update(t->pass, step, q->scale, q->slope, q->moment, (size_t)q->scales);
+        keep_positive(q->scale, (size_t)q->scales);
     }
-    /* the pieces summed before the pull, which shrinks every distance by 1 - pull */
-    q->error = q->total ? error / (double)q->total * (1 - pull) * (1 - pull) : 0;
+    quant_rescale(q);
+    quant_apply(q, t->graph, t->pool);
+    if (!r)
+        return;
+    const double strength = r->pull ? r->pull(t->at.regularizer, q) : 0;
+    if (strength > 0)
+        quant_pull(q, t->graph, strength / (1 + strength), t->pool);
+    r->update(t->at.regularizer, q);
 }
 
 static void collect_doomed(struct trainer *t)
@@ -221,27 +205,36 @@ static void collect_doomed(struct trainer *t)
 
 static void update_all(struct trainer *t, double rate)
 {
-    const struct regularizer *r = t->method ? t->method->regularizer : NULL;
-    double pull = 0;
+    struct update u = { .t = t };
 
-    if (t->quant) {
-        quant_refit(t->quant);
-        double strength = r ? r->pull(t->at.regularizer, t->quant) : 0;
-        pull = strength / (1 + strength);
-    }
-    struct update u = { .t = t, .pull = (real)pull };
     if (t->prune) {
         prune_rank(t->prune, t->graph, t->at.step, t->steps_total);
         u.prune_pull = prune_pull(t->prune);
     }
     u.step = (struct optimizer_step){ (real)rate, (real)t->settings.momentum, 0, t->at.step + 1 };
+    if (t->quant)
+        quant_backward(t->quant, t->graph, net_gradients(t->net), t->at.regularizer, t->pool);
     pool_run(t->pool, update_pieces, &u, t->pieces);
     if (t->prune)
         collect_doomed(t);
-    if (t->quant) {
-        collect_sums(t, pull);
-        if (r)
-            r->update(t->at.regularizer, t->quant);
+    if (t->quant)
+        requantize(t, &u.step);
+}
+
+/* Where the weights lie between the levels: rarely, for it is a pass over all of them and many series. */
+static void report_bins(struct trainer *t)
+{
+    const struct trainer_sink *s = &t->sink;
+    struct histogram h;
+    char series[32];
+
+    histogram_take(t->quant, t->graph->param, &h);
+    if (h.count == 0)
+        return;
+    s->metric(s->arg, "bin_variance", t->at.step, h.variance);
+    for (int k = 0; k < HISTOGRAM_CELLS; k++) {
+        snprintf(series, sizeof series, "bins/%+.3f", (k + 0.5) / HISTOGRAM_CELLS - 0.5);
+        s->metric(s->arg, series, t->at.step, h.offset[k]);
     }
 }
 
@@ -296,10 +289,18 @@ static int diverged(const struct trainer *t, double rate, struct err *e)
                    (long long)t->at.step, (long long)t->steps_total, rate);
 }
 
+/* One of about `points` steps of the run that are reported; the last one always is. */
+static bool is_point(const struct trainer *t, int points)
+{
+    const int64_t span = t->steps_total / points;
+
+    return t->at.step % (span ? span : 1) == 0 || t->at.step == t->steps_total;
+}
+
 int trainer_step(struct trainer *t, struct err *e)
 {
     const struct trainer_settings *s = &t->settings;
-    int64_t left = t->feed->count - t->at.sample, span = t->steps_total / CURVE_POINTS;
+    int64_t left = t->feed->count - t->at.sample;
     int samples = left < s->batch_size ? (int)left : s->batch_size, blocks = net_blocks(t->net);
     double rate = s->learning_rate * s->schedule->factor((double)t->at.step / (double)t->steps_total);
 
@@ -328,8 +329,10 @@ int trainer_step(struct trainer *t, struct err *e)
     t->at.epoch_correct += r.correct;
     t->at.span_loss += r.loss;
     t->at.span_samples += samples;
-    if (t->at.step % (span ? span : 1) == 0 || t->at.step == t->steps_total)
+    if (is_point(t, CURVE_POINTS))
         report_span(t, rate);
+    if (t->quant && is_point(t, BINS_POINTS))
+        report_bins(t);
     atomic_store(&t->control->step, t->steps_before + t->at.step);
     return 0;
 }

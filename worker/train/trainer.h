@@ -28,6 +28,10 @@ struct trainer_settings {
     double label_smoothing;
     struct distill distill; /* weight 0: no teacher */
     double lambda;
+    struct {
+        double warmup, ramp; /* shares of the run */
+        bool hold;
+    } bins; /* bin regularization: struct regularizer_settings */
 };
 
 /* Plain data: where training stands. Saved and restored as it is. */

@@ -1,0 +1,277 @@
+/* attach.c - quant_new: which tensors of a graph are quantized, and the nodes, memory and cut that it takes.
+ */
+#include "base/mem.h"
+#include "worker/kernels/kernels.h"
+#include "worker/op/op.h"
+#include "worker/quant/method.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHUNK ((size_t)8192)
+
+static void copy_name(char out[64], const char *name)
+{
+    snprintf(out, 64, "%s", name);
+}
+
+/* The quantizer's node on the edge from `source` into the layers of the plan that read it. */
+static int insert_activation(struct quant *q, struct graph *g, const struct layer *layers,
+                             const struct quant_layer_plan *plan, int count, int first, struct err *e)
+{
+    int source = g->node[layers[first].node].input[0];
+    int consumer[256], consumers = 0, widest = first;
+    char name[160];
+
+    for (int i = first; i < count && consumers < 256; i++) {
+        if (g->node[layers[i].node].input[0] != source || plan[i].activation.bits == 32)
+            continue;
+        consumer[consumers++] = layers[i].node;
+        if (plan[i].activation.bits > plan[widest].activation.bits)
+            widest = i;
+    }
+    struct quant_activation *a = &q->activation[q->activations];
+    *a = (struct quant_activation){ .bits = plan[widest].activation.bits,
+                                    .high = plan[widest].activation.high,
+                                    .features = shape_count(&g->value[source].shape),
+                                    .fixed = plan[widest].activation.fixed };
+    copy_name(a->name, g->value[source].name);
+    snprintf(name, sizeof name, "%.120s.step", a->name);
+    float step = (float)plan[widest].activation.step;
+    int param = graph_add_param(g, name, &(struct shape){ .rank = 1, .dim = { 1 } }, !a->fixed, &step, e);
+    if (param < 0)
+        return param;
+    snprintf(name, sizeof name, "%.120s/Quantize", a->name);
+    int node = graph_insert(g, source, "QuantdFakeQuant", name, &param, 1, consumer, consumers, e);
+    if (node < 0)
+        return node;
+    if (node_set_int(&g->node[node], "low", plan[widest].activation.low) ||
+        node_set_int(&g->node[node], "high", plan[widest].activation.high))
+        return err_set(e, ERR_NOMEM, "out of memory");
+    q->activations++;
+    return 0;
+}
+
+static bool quantized_before(const struct graph *g, const struct layer *layers,
+                             const struct quant_layer_plan *plan, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (plan[j].activation.bits != 32 &&
+            g->node[layers[j].node].input[0] == g->node[layers[i].node].input[0])
+            return true;
+    return false;
+}
+
+/* Which layers read which value is asked of the graph as it was: decide first, then insert. */
+static int insert_activations(struct quant *q, struct graph *g, const struct layer *layers,
+                              const struct quant_layer_plan *plan, int count, struct err *e)
+{
+    bool *leads = mem_array((size_t)count + 1, sizeof *leads);
+    int status = leads ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+    for (int i = 0; leads && i < count; i++)
+        leads[i] = plan[i].activation.bits != 32 && !quantized_before(g, layers, plan, i);
+    for (int i = 0; i < count && !status; i++)
+        if (leads[i])
+            status = insert_activation(q, g, layers, plan, count, i, e);
+    free(leads);
+    return status;
+}
+
+/* Output channels lie along the first axis, but in matrices that stand on the right (MatMul, Gemm). */
+static int channel_axis(const struct graph *g, const struct node *n, int weight)
+{
+    const bool gemm = strcmp(n->op->name, "Gemm") == 0, matmul = strcmp(n->op->name, "MatMul") == 0;
+
+    if (matmul || (gemm && !node_int(n, "transB", 0)))
+        return g->value[weight].shape.rank - 1;
+    return 0;
+}
+
+/* How many scales the weight of a layer has, and which weights share one. */
+static void share_scales(struct quant *q, const struct graph *g, const struct layer *l, bool per_channel,
+                         struct quant_weight *w)
+{
+    const struct value *v = &g->value[l->weight];
+
+    w->axis = per_channel ? channel_axis(g, &g->node[l->node], l->weight) : -1;
+    w->channels = per_channel ? (int)v->shape.dim[w->axis] : 1;
+    w->stride = w->axis > 0 ? w->channels : 1;
+    w->width = w->quantizer->width(w->bits);
+    w->channel = q->channels;
+    q->channels += w->channels;
+    q->scales += w->channels * w->width;
+}
+
+/* per_channel NULL: scales stay as they are. */
+static int locate(struct quant *q, struct graph *g, const bool *per_channel, struct err *e)
+{
+    char name[160];
+
+    for (int i = 0; i < q->activations; i++) {
+        snprintf(name, sizeof name, "%.120s.step", q->activation[i].name);
+        q->activation[i].step = graph_find_value(g, name);
+        if (q->activation[i].step < 0)
+            return err_set(e, ERR_INTERNAL, "no step for %s", q->activation[i].name);
+    }
+    struct layer *layers = NULL;
+    int count, status = graph_layers(g, &layers, &count, e);
+    q->total = 0;
+    for (int i = 0; !status && i < q->weights; i++) {
+        struct quant_weight *w = &q->weight[i];
+        const struct layer *l = layers;
+        while (l < layers + count && strncmp(l->name, w->layer, sizeof w->layer - 1) != 0)
+            l++;
+        if (l == layers + count) {
+            status = err_set(e, ERR_INTERNAL, "layer %s is gone", w->layer);
+            break;
+        }
+        w->value = l->weight;
+        w->offset = g->value[l->weight].offset;
+        w->count = (size_t)shape_count(&g->value[l->weight].shape);
+        g->value[l->weight].coded = true;
+        q->total += (int64_t)w->count;
+        if (per_channel)
+            share_scales(q, g, l, *per_channel, w);
+    }
+    free(layers);
+    return status;
+}
+
+int quant_locate(struct quant *q, struct graph *g, struct err *e)
+{
+    return locate(q, g, NULL, e);
+}
+
+/* Weights of one channel: they share a scale. */
+static size_t channel_size(const struct quant_weight *w)
+{
+    return w->count / (size_t)w->channels;
+}
+
+static int cut_chunks(struct quant *q)
+{
+    size_t chunks = 0;
+
+    for (int i = 0; i < q->weights; i++)
+        chunks += (size_t)q->weight[i].channels * ((channel_size(&q->weight[i]) + CHUNK - 1) / CHUNK);
+    q->chunk = mem_array(chunks + 1, sizeof *q->chunk);
+    if (!q->chunk)
+        return ERR_NOMEM;
+    for (int i = 0; i < q->weights; i++) {
+        const struct quant_weight *w = &q->weight[i];
+        const size_t size = channel_size(w), stride = (size_t)w->stride, apart = stride == 1 ? size : 1;
+        for (int c = 0; c < w->channels; c++)
+            for (size_t at = 0; at < size; at += CHUNK)
+                q->chunk[q->chunks++] =
+                    (struct quant_chunk){ .weight = i,
+                                          .channel = c,
+                                          .offset = w->offset + (size_t)c * apart + at * stride,
+                                          .count = size - at < CHUNK ? size - at : CHUNK,
+                                          .stride = stride };
+    }
+    return 0;
+}
+
+static int allocate(struct quant *q, size_t params)
+{
+    const size_t scales = (size_t)q->scales + 1, channels = (size_t)q->channels + 1;
+
+    if (cut_chunks(q))
+        return ERR_NOMEM;
+    q->pass = kernels_best()->update;
+    q->q = mem_aligned(64, params * sizeof *q->q + 64);
+    q->code = mem_aligned(64, params + 64);
+    q->scale = mem_array(scales, sizeof *q->scale);
+    q->slope = mem_array(scales, sizeof *q->slope);
+    q->sums = mem_array(channels, sizeof *q->sums);
+    for (int i = 0; i < 2; i++) {
+        q->moment[i] = mem_array(scales, sizeof *q->moment[i]);
+        if (!q->moment[i])
+            return ERR_NOMEM;
+    }
+    if (q->method->bins) {
+        q->bins = mem_array(channels, sizeof *q->bins);
+        q->layer_bins = mem_array((size_t)q->weights + 1, sizeof *q->layer_bins);
+        q->chunk_bins = mem_array((size_t)q->chunks + 1, sizeof *q->chunk_bins);
+        if (!q->bins || !q->layer_bins || !q->chunk_bins)
+            return ERR_NOMEM;
+    }
+    real *scale = q->scale;
+    for (int i = 0; scale && i < q->weights; i++) {
+        q->weight[i].scale = scale;
+        scale += q->weight[i].channels * q->weight[i].width;
+    }
+    return q->q && q->code && q->scale && q->slope && q->sums ? 0 : ERR_NOMEM;
+}
+
+static void choose_weights(struct quant *q, const struct layer *layers, const struct quant_layer_plan *plan,
+                           int count, const struct grid *grid)
+{
+    for (int i = 0; i < count; i++) {
+        if (plan[i].weight_bits == 32)
+            continue;
+        struct quant_weight *w = &q->weight[q->weights++];
+        copy_name(w->layer, layers[i].name);
+        w->bits = plan[i].weight_bits;
+        w->grid = grid;
+        w->quantizer = q->method->quantizer(w->bits);
+    }
+}
+
+int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, const struct quant_options *o,
+              struct quant **out, struct err *e)
+{
+    struct quant *q = mem_alloc(sizeof *q);
+    struct layer *layers = NULL;
+    int layer_count, status = ERR_NOMEM;
+
+    if (!q)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    q->method = o->method;
+    q->weight = mem_array((size_t)count + 1, sizeof *q->weight);
+    q->activation = mem_array((size_t)count + 1, sizeof *q->activation);
+    if (!q->weight || !q->activation) {
+        err_set(e, ERR_NOMEM, "out of memory");
+        goto out;
+    }
+    if ((status = graph_layers(g, &layers, &layer_count, e)))
+        goto out;
+    if (layer_count != count) {
+        status = err_set(e, ERR_INTERNAL, "a plan for %d layers, but the graph has %d", count, layer_count);
+        goto out;
+    }
+    choose_weights(q, layers, plan, count, o->grid);
+    if ((status = insert_activations(q, g, layers, plan, count, e)) || (status = graph_finish(g, e)) ||
+        (status = locate(q, g, &o->per_channel, e)))
+        goto out;
+    if (allocate(q, g->param_count))
+        status = err_set(e, ERR_NOMEM, "out of memory");
+out:
+    free(layers);
+    if (status)
+        quant_free(q);
+    else
+        *out = q;
+    return status;
+}
+
+void quant_free(struct quant *q)
+{
+    if (!q)
+        return;
+    for (int i = 0; i < 2; i++)
+        free(q->moment[i]);
+    free(q->weight);
+    free(q->activation);
+    free(q->chunk);
+    free(q->chunk_bins);
+    free(q->bins);
+    free(q->layer_bins);
+    free(q->sums);
+    free(q->scale);
+    free(q->slope);
+    free(q->q);
+    free(q->code);
+    free(q);
+}

@@ -1,0 +1,99 @@
+/* lsq.c - learned step size quantization (Esser et al., arXiv 1902.08153).
+ *
+ *      q = s clip(rint(w / s), Q_N, Q_P)
+ *      dq/dw = 1 inside the range, else 0                                                  (equation 5)
+ *      dq/ds = rint(w / s) - w / s inside the range, Q_N or Q_P outside                    (equation 3)
+ *      the gradient of s is multiplied by 1 / sqrt(N Q_P), N weights that share s          (section 2.2)
+ *      s starts at 2 mean|w| / sqrt(Q_P)                                                   (section 2.1)
+ *
+ * The paper has one step per layer; per channel, N and the mean are those of the channel. It has no binary
+ * weights: with one bit q = s sign(w), whose slope in s is sign(w); the gradient goes straight through, and s
+ * starts at mean|w|, which is the nearest of all ±s. */
+#include "worker/quant/method.h"
+
+static double mean_magnitude(const real *x, size_t count, size_t stride)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += (double)real_fabs(x[i * stride]);
+    return sum / (double)(count ? count : 1);
+}
+
+void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale)
+{
+    const double mean = mean_magnitude(x, count, stride), high = w->grid->high(w->bits);
+
+    *scale = (real)(w->bits == 1 ? mean : 2 * mean / sqrt(high));
+    if (!(*scale > (real)1e-8))
+        *scale = (real)1e-3; /* nothing but zeros: any step will do */
+}
+
+real lsq_activation(const real *x, size_t count, int low, int high)
+{
+    const real step = (real)(2 * mean_magnitude(x, count, 1) / sqrt((double)high));
+
+    (void)low;
+    return step > (real)1e-8 ? step : (real)1 / (real)high;
+}
+
+double lsq_factor(const struct quant_weight *w)
+{
+    return 1 / sqrt((double)w->count / w->channels * w->grid->high(w->bits));
+}
+
+/* Partial sums lane by lane keep the loop vertical; they are added in lane order. */
+static inline double backward(const struct grid_rule *r, const real *x, real *g, size_t count, size_t stride)
+{
+    const real low = (real)r->low, high = (real)r->high;
+    double sum[LANES] = { 0 }, total = 0;
+
+    for (size_t i = 0; i < count; i += LANES) {
+        const size_t n = count - i < LANES ? count - i : LANES;
+        for (size_t j = 0; j < n; j++) {
+            const size_t at = (i + j) * stride;
+            const real u = x[at] / r->scale, inside = u < low ? 0 : u > high ? 0 : 1;
+            const real slope = u < low ? low : u > high ? high : real_rint(u) - u;
+            sum[j] += (double)g[at] * (double)slope;
+            g[at] *= inside;
+        }
+    }
+    for (int j = 0; j < LANES; j++)
+        total += sum[j];
+    return total;
+}
+
+static double backward_binary(const real *x, const real *g, size_t count, size_t stride)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += (double)(x[i * stride] < 0 ? -g[i * stride] : g[i * stride]);
+    return sum;
+}
+
+double lsq_backward(const struct quant_weight *w, const real *scale, const real *x, real *g, size_t count,
+                    size_t stride)
+{
+    const struct grid_rule r = grid_rule(w->grid, w->bits, *scale);
+    const double factor = lsq_factor(w);
+
+    if (w->bits == 1)
+        return factor * backward_binary(x, g, count, stride);
+    return factor * (stride == 1 ? backward(&r, x, g, count, 1) : backward(&r, x, g, count, stride));
+}
+
+const struct method method_lsq = {
+    .name = "lsq",
+    .title = "Learned step sizes",
+    .source = "Esser et al., arXiv 1902.08153",
+    .weight_bits = { 1, 8 },
+    .activation_bits = { 2, 8 },
+    .grids = method_mid_tread,
+    .granularities = method_layer_first,
+    .learns = true,
+    .quantizer = method_uniform,
+    .start = lsq_start,
+    .backward = lsq_backward,
+    .activation = lsq_activation,
+};

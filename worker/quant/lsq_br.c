@@ -1,0 +1,97 @@
+/* lsq_br.c - LSQ with bin regularization (Han et al., ICCV 2021).
+ *
+ * The weights of a layer that have code i are bin V_i; its target is i s. Added to the loss is
+ *
+ *      lambda sum_i [ (mean(V_i) - i s)^2 + var(V_i) ]  =  lambda sum_i 1/|V_i| sum_{w in V_i} (w - i s)^2
+ *
+ * so a bin weighs the same however few weights it has. Assignments are held:
+ *
+ *      dL/dw = 2 lambda / |V_i| (w - i s)          dL/ds = - lambda sum_i 2 i / |V_i| sum_{w in V_i} (w - i
+ * s)
+ *
+ * and the latter is multiplied by LSQ's factor like the rest of the gradient in s.
+ *
+ * The steps must have settled before their multiples can be targets: the regularizer sleeps for a share of
+ * the run and then rises in a line. From then on the steps either go on learning (the paper's strategy S2) or
+ * are held (S1). Where a channel has its own step, a bin is still one of the layer. Layers of more than 4
+ * bits are left alone: their bins would hold few weights each. */
+#include "worker/quant/method.h"
+
+enum { STEP, BEGIN, FULL, LAMBDA, HOLD };
+
+static void bins_begin(double *s, const struct quant *q, const struct regularizer_settings *settings)
+{
+    (void)q;
+    s[STEP] = 0;
+    s[BEGIN] = settings->warmup * (double)settings->steps;
+    s[FULL] = s[BEGIN] + settings->ramp * (double)settings->steps;
+    s[LAMBDA] = settings->lambda;
+    s[HOLD] = settings->hold;
+}
+
+static double bins_coefficient(const double *s)
+{
+    if (s[STEP] < s[BEGIN])
+        return 0;
+    return s[STEP] < s[FULL] ? s[LAMBDA] * (s[STEP] - s[BEGIN]) / (s[FULL] - s[BEGIN]) : s[LAMBDA];
+}
+
+static bool bins_holds(const double *s)
+{
+    return s[HOLD] != 0 && s[STEP] >= s[BEGIN];
+}
+
+static double bins_backward(const double *s, const struct quant *q, const struct quant_chunk *c,
+                            const real *x, real *g)
+{
+    const struct quant_weight *w = &q->weight[c->weight];
+    const struct quant_bins *bins = &q->layer_bins[c->weight];
+    const real *value = q->q + c->offset;
+    const int8_t *code = q->code + c->offset;
+    const double lambda = bins_coefficient(s);
+    const struct grid_rule rule = grid_rule(w->grid, w->bits, 1);
+    double each[QUANT_LEVELS], slope = 0;
+
+    if (lambda == 0 || w->bits > 4)
+        return 0;
+    for (int k = 0; k < QUANT_LEVELS; k++)
+        each[k] = bins->count[k] > 0 ? 2 * lambda / bins->count[k] : 0;
+    for (size_t i = 0; i < c->count * c->stride; i += c->stride) {
+        const double pull = each[(code[i] - rule.low) >> rule.odd] * ((double)x[i] - (double)value[i]);
+        g[i] += (real)pull;
+        slope -= code[i] * pull;
+    }
+    return slope * lsq_factor(w);
+}
+
+static void bins_update(double *s, const struct quant *q)
+{
+    (void)q;
+    s[STEP] += 1;
+}
+
+const struct regularizer regularizer_bins = {
+    .name = "bins",
+    .begin = bins_begin,
+    .backward = bins_backward,
+    .holds = bins_holds,
+    .update = bins_update,
+    .coefficient = bins_coefficient,
+};
+
+const struct method method_lsq_br = {
+    .name = "lsq-br",
+    .title = "Learned step sizes with bin regularization",
+    .source = "Han, Li, Liu, Tian, Shan, ICCV 2021",
+    .weight_bits = { 1, 8 },
+    .activation_bits = { 2, 8 },
+    .grids = method_mid_tread,
+    .granularities = method_layer_first,
+    .learns = true,
+    .bins = true,
+    .quantizer = method_uniform,
+    .start = lsq_start,
+    .backward = lsq_backward,
+    .activation = lsq_activation,
+    .regularizer = &regularizer_bins,
+};
