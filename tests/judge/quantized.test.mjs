@@ -38,12 +38,14 @@ async function integerClasses(job, onnx) {
   return csv.trim().split('\n').slice(1).map((line) => Number(line.split(',')[2]));
 }
 
-// widths with and without a Clip between QuantizeLinear and DequantizeLinear; signed and unsigned activations
-for (const [bits, activations, grid, outer] of [[2, 8, 'sym', 8], [3, 4, 'midrise', 4]])
-  test(`W${bits}/A${activations} ${grid}, first and last at least ${outer} bits`, { skip }, async () => {
+// widths with and without a Clip between QuantizeLinear and DequantizeLinear; signed and unsigned activations; a scale for
+// each output channel, of weights and of biases
+for (const [method, bits, activations, grid, outer, granularity] of [
+  ['msqe', 2, 8, 'sym', 8], ['msqe', 3, 4, 'midrise', 4], ['lsq', 2, 2, 'twos', 8, 'channel']])
+  test(`${method} W${bits}/A${activations} ${grid}, first and last at least ${outer} bits`, { skip }, async () => {
     const { status, body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({
       kind: 'quantize', model: 'lenet', dataset: 'mnist',
-      quantize: { weights: { bits, grid }, activations: { bits: activations }, first_last_bits: outer },
+      quantize: { method, weights: { bits, grid, ...(granularity && { granularity }) }, activations: { bits: activations }, first_last_bits: outer },
       train: { epochs: 1, batch_size: 128 }, resources: { cpus: 2 },
     }), { 'content-type': 'application/json' });
     assert.equal(status, 202, JSON.stringify(body));

@@ -47,6 +47,8 @@ static void good_documents(void **state)
         "{" Q ",\"quantize\":{\"method\":\"coarse\",\"weights\":{\"bits\":3,\"grid\":\"midrise\"}}}",
         "{" Q ",\"quantize\":{\"method\":\"coarse\",\"weights\":{\"bits\":32,\"grid\":\"midrise\"}}}",
         "{" Q ",\"overrides\":[{\"match\":\"conv*\",\"weights\":{\"bits\":8}},{\"match\":\"fc?\"}]}",
+        "{" Q ",\"quantize\":{\"method\":\"coarse\",\"weights\":{\"bits\":3,\"grid\":\"midrise\"},\"bins\":{"
+              "\"warmup\":1}}}",
         "{" Q ",\"overrides\":[]}",
         "{" Q ",\"train\":{\"seed\":9007199254740991,\"nesterov\":true}}",
         "{" Q ",\"train\":{}}",
@@ -125,6 +127,12 @@ static void bad_documents(void **state)
         { "{\"kind\":\"train\"," BASE ",\"quantize\":{\"weights\":{\"bits\":4}}}", "/quantize",
           "unknown_key" },
         { "{\"kind\":\"train\"," BASE ",\"overrides\":[]}", "/overrides", "unknown_key" },
+        /* what only another method uses, as a key and as a section */
+        { "{" Q
+          ",\"quantize\":{\"method\":\"coarse\",\"weights\":{\"bits\":3,\"grid\":\"midrise\"},\"lambda\":1}}",
+          "/quantize/lambda", "unknown_key" },
+        { "{" Q ",\"quantize\":{\"bins\":{\"warmup\":0.5}}}", "/quantize/bins", "unknown_key" },
+        { "{" Q ",\"quantize\":{\"bins\":{\"cooldown\":0.5}}}", "/quantize/bins", "unknown_key" },
         /* lists */
         { "{" Q ",\"overrides\":{}}", "/overrides", "type" },
         { "{" Q ",\"overrides\":[3]}", "/overrides/0", "type" },
