@@ -48,7 +48,7 @@ static void good_documents(void **state)
         "{" Q ",\"quantize\":{\"method\":\"coarse\",\"weights\":{\"bits\":32,\"grid\":\"midrise\"}}}",
         "{" Q ",\"overrides\":[{\"match\":\"conv*\",\"weights\":{\"bits\":8}},{\"match\":\"fc?\"}]}",
         "{" Q ",\"quantize\":{\"method\":\"coarse\",\"weights\":{\"bits\":3,\"grid\":\"midrise\"},\"bins\":{"
-              "\"warmup\":1}}}",
+        "\"warmup\":1}}}",
         "{" Q ",\"overrides\":[]}",
         "{" Q ",\"train\":{\"seed\":9007199254740991,\"nesterov\":true}}",
         "{" Q ",\"train\":{}}",
