@@ -6,7 +6,7 @@
 #include "worker/onnx/onnx.h"
 #include "worker/op/op.h"
 #include "worker/prune/dead.h"
-#include "worker/quant/quant.h"
+#include "worker/quant/method.h"
 #include "worker/zoo/zoo.h"
 
 #include <setjmp.h>
@@ -36,6 +36,7 @@ static struct graph *small_lenet(bool renamed)
                                         { 2, { 8, -128, 127, (real)0.03, false } },
                                         { 2, { 32, 0, 0, 0, false } },
                                         { 4, { 4, 0, 15, (real)0.1, false } } };
+    const struct quant_options options = { .method = &method_msqe, .grid = grid_find("sym") };
     int64_t removed;
     ok(zoo_graph("lenet5", 1, &g, &e), &e);
     for (int i = 0; i < 300; i++)
@@ -44,7 +45,7 @@ static struct graph *small_lenet(bool renamed)
         zero_row(g, "conv1.weight", 2 * i);
     ok(dead_remove(g, &removed, &e), &e);
     assert_int_equal(removed, 307);
-    ok(quant_new(g, plan, 4, grid_find("sym"), &q, &e), &e);
+    ok(quant_new(g, plan, 4, &options, &q, &e), &e);
     quant_free(q);
     for (int v = 0; v < g->values; v++)
         if (g->value[v].kind == VALUE_PARAM && g->value[v].shape.rank > 1)

@@ -6,7 +6,7 @@
 #include "worker/coder/qdz.h"
 #include "worker/coder/wire.h"
 #include "worker/prune/dead.h"
-#include "worker/quant/quant.h"
+#include "worker/quant/method.h"
 #include "worker/zoo/zoo.h"
 
 #include <math.h>
@@ -54,13 +54,14 @@ static struct graph *make(bool activations, bool named)
                                         { 2, { 8, -128, 127, (real)0.03, false } },
                                         { 2, { 32, 0, 0, 0, false } },
                                         { 4, { 4, 0, 15, (real)0.1, false } } };
+    const struct quant_options options = { .method = &method_msqe, .grid = grid_find("sym") };
     assert_int_equal(zoo_graph("lenet5", 1, &g, NULL), 0);
     const struct value *w = &g->value[value_of(g, "fc1.weight")];
     memset(g->param + w->offset, 0, 470 * 800 * sizeof(real));
     assert_int_equal(dead_remove(g, &removed, NULL), 0);
     assert_int_equal(removed, 470);
     if (activations) {
-        assert_int_equal(quant_new(g, plan, 4, grid_find("sym"), &q, NULL), 0);
+        assert_int_equal(quant_new(g, plan, 4, &options, &q, NULL), 0);
         quant_free(q);
     }
     add_codes(g, value_of(g, "conv1.weight"), 3, 0.3, 0);

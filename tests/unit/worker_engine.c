@@ -71,23 +71,25 @@ static int quantized(struct graph *g, const char *name, int x, float step, int z
     return add_node(g, "DequantizeLinear", text, (int[]){ clip, scale, point }, 3);
 }
 
-/* A parameter of codes in [-most, most] times scale. */
+/* A parameter of codes in [-most, most] times scale; along an axis, scale and half of it in turns. */
 static int coded(struct graph *g, const char *name, const struct shape *shape, int most, int bits,
-                 float scale)
+                 float scale, int axis)
 {
-    const size_t count = (size_t)shape_count(shape);
+    const size_t count = (size_t)shape_count(shape), channels = axis < 0 ? 1 : (size_t)shape->dim[axis];
+    const size_t inner = axis < 0 || axis == shape->rank - 1 ? 1 : count / channels;
     struct rng r = rng_at(5, (uint64_t)g->values, 0);
     struct value_codes *c = mem_alloc(sizeof *c);
     float *values = mem_array(count, sizeof *values);
-    c->scale = mem_array(1, sizeof *c->scale);
+    c->scale = mem_array(channels, sizeof *c->scale);
     c->code = mem_array(count, sizeof *c->code);
     c->bits = bits;
-    c->axis = -1;
-    c->channels = 1;
-    c->scale[0] = scale;
+    c->axis = axis;
+    c->channels = (int64_t)channels;
+    for (size_t i = 0; i < channels; i++)
+        c->scale[i] = i % 2 ? scale / 2 : scale;
     for (size_t i = 0; i < count; i++) {
         c->code[i] = (int32_t)rng_below(&r, (uint32_t)(2 * most + 1)) - most;
-        values[i] = (float)c->code[i] * scale;
+        values[i] = (float)c->code[i] * c->scale[i / inner % channels];
     }
     int v = graph_add_param(g, name, shape, true, values, &failure);
     ok(v);
@@ -96,15 +98,25 @@ static int coded(struct graph *g, const char *name, const struct shape *shape, i
     return v;
 }
 
+static bool per_channel; /* layers have a scale for each output */
+static bool turned;      /* matrices of Gemm have their outputs in columns */
+
 static int layer(struct graph *g, const char *op, const char *name, int x, struct shape shape, float step,
                  float scale)
 {
+    const int axis = turned && shape.rank == 2 ? 1 : 0;
     char w[64], b[64];
     snprintf(w, sizeof w, "%s.weight", name);
     snprintf(b, sizeof b, "%s.bias", name);
-    const int weight = coded(g, w, &shape, 7, 4, scale);
-    const int bias = coded(g, b, &(struct shape){ 1, { shape.dim[0] } }, 50, 32, step * scale);
-    return add_node(g, op, name, (int[]){ x, weight, bias }, 3);
+    if (axis)
+        shape = (struct shape){ 2, { shape.dim[1], shape.dim[0] } };
+    const int weight = coded(g, w, &shape, 7, 4, scale, per_channel ? axis : -1);
+    const int bias =
+        coded(g, b, &(struct shape){ 1, { shape.dim[axis] } }, 50, 32, step * scale, per_channel ? 0 : -1);
+    const int y = add_node(g, op, name, (int[]){ x, weight, bias }, 3);
+    if (shape.rank == 2)
+        ok(node_set_int(&g->node[g->nodes - 1], "transB", !axis));
+    return y;
 }
 
 static void padded(struct graph *g, int64_t stride)
@@ -170,7 +182,6 @@ static struct graph *residual(void)
     x = add_one(g, "GlobalAveragePool", "mean", add_one(g, "Relu", "relu3", x));
     x = quantized(g, "q3", add_one(g, "Flatten", "flat", x), 1.0f / 8, 0, 0, 255);
     x = layer(g, "Gemm", "fc", x, (struct shape){ 2, { 5, 8 } }, 1.0f / 8, 1.0f / 64);
-    ok(node_set_int(&g->node[g->nodes - 1], "transB", 1));
     finish(g, x);
     return g;
 }
@@ -192,7 +203,6 @@ static struct graph *pooled(void)
     padded(g, 2);
     x = add_one(g, "Flatten", "flat", quantized(g, "q2", x, 1.0f / 2, 0, -128, 127));
     x = layer(g, "Gemm", "fc", x, (struct shape){ 2, { 7, 80 } }, 1.0f / 2, 1.0f / 32);
-    ok(node_set_int(&g->node[g->nodes - 1], "transB", 1));
     finish(g, add_one(g, "Relu", "last", x));
     return g;
 }
@@ -250,6 +260,17 @@ static void test_pooled(void **state)
 {
     (void)state;
     check(pooled());
+}
+
+static void test_a_scale_for_each_output(void **state)
+{
+    (void)state;
+    per_channel = true;
+    check(residual());
+    check(pooled());
+    turned = true;
+    check(pooled());
+    turned = per_channel = false;
 }
 
 static void refused(struct graph *g, const char *place)
@@ -328,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_residual),
         cmocka_unit_test(test_pooled),
+        cmocka_unit_test(test_a_scale_for_each_output),
         cmocka_unit_test(test_what_is_no_integer_is_refused),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_out_of_memory),

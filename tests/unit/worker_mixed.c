@@ -89,7 +89,7 @@ struct made {
     struct pool *pool;
 };
 
-static struct made make(enum precision precision, int threads, const char *kernels)
+static struct made make(enum precision precision, bool per_channel, int threads, const char *kernels)
 {
     struct quant_layer_plan plan[4] = { { 8, { 8, -128, 127, (real)0.02, false } },
                                         { 4, { 8, 0, 255, (real)0.01, false } },
@@ -98,8 +98,9 @@ static struct made make(enum precision precision, int threads, const char *kerne
     struct made m = { .g = small_graph(), .pool = pool_new(threads) };
     struct err e = { 0 };
 
-    assert_int_equal(quant_new(m.g, plan, 4, grid_find("twos"), &m.q, &e), 0);
-    quant_fit(m.q, m.g);
+    const struct quant_options quantize = { &method_msqe, grid_find("twos"), per_channel };
+    assert_int_equal(quant_new(m.g, plan, 4, &quantize, &m.q, &e), 0);
+    quant_start(m.q, m.g);
     struct net_options o = { .batch = BATCH,
                              .train = true,
                              .precision = precision,
@@ -140,16 +141,15 @@ static void step(struct made *m)
 
 static const size_t outputs = (size_t)(BATCH + LANES - 1) / LANES * CLASSES * LANES;
 
-static void test_mixed_is_float_but_for_rounding(void **state)
+static void compare_with_float(bool per_channel)
 {
-    struct made plain = make(PRECISION_FP32, 1, NULL);
-    (void)state;
+    struct made plain = make(PRECISION_FP32, per_channel, 1, NULL);
 
     step(&plain);
     for (const struct kernels *const *k = kernels_list; *k; k++) {
         if (!(*k)->usable())
             continue;
-        struct made mixed = make(PRECISION_MIXED, 2, (*k)->name);
+        struct made mixed = make(PRECISION_MIXED, per_channel, 2, (*k)->name);
         step(&mixed);
         assert_true(distance(net_output(mixed.net, 0), net_output(plain.net, 0), outputs) < 1e-3);
         for (int v = 0; v < plain.g->values; v++) {
@@ -169,14 +169,21 @@ static void test_mixed_is_float_but_for_rounding(void **state)
     made_free(&plain);
 }
 
+static void test_mixed_is_float_but_for_rounding(void **state)
+{
+    (void)state;
+    compare_with_float(false);
+    compare_with_float(true);
+}
+
 static void test_threads_do_not_matter(void **state)
 {
-    struct made one = make(PRECISION_MIXED, 1, NULL);
+    struct made one = make(PRECISION_MIXED, false, 1, NULL);
     (void)state;
 
     step(&one);
     for (int threads = 2; threads <= 3; threads++) {
-        struct made many = make(PRECISION_MIXED, threads, NULL);
+        struct made many = make(PRECISION_MIXED, false, threads, NULL);
         step(&many);
         assert_memory_equal(net_output(many.net, 0), net_output(one.net, 0), outputs * sizeof(real));
         assert_memory_equal(net_gradients(many.net), net_gradients(one.net),
@@ -189,7 +196,7 @@ static void test_threads_do_not_matter(void **state)
 /* Quantized inputs exist as codes alone, a quarter of the size. */
 static void test_codes_take_the_place_of_numbers(void **state)
 {
-    struct made plain = make(PRECISION_FP32, 1, NULL), mixed = make(PRECISION_MIXED, 1, NULL);
+    struct made plain = make(PRECISION_FP32, false, 1, NULL), mixed = make(PRECISION_MIXED, false, 1, NULL);
     int v = graph_find_value(mixed.g, "relu1"), quantized = -1;
     (void)state;
 
