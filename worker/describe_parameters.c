@@ -174,11 +174,16 @@ static const struct parameter parameters[] = {
     { "/prune/sparsity", "number", "Sparsity", "Share of the weights (or rows, or columns) to be zero.", "",
       0, 0.9999, "0.9", 0, false, NULL },
     { "/prune/scope", "enum", "Scope",
-      "Where the smallest are looked for: in the whole network or in each layer.", "", 0, 0, "\"network\"", 0,
-      false, list_scopes },
+      "Where the smallest are looked for: in the whole network by magnitude, in each layer, or (adaptive) in "
+      "the "
+      "network by their share of their layer.",
+      "", 0, 0, "\"network\"", 0, false, list_scopes },
     { "/prune/structure", "enum", "Structure",
       "none: each weight for itself; rows: whole filters and hidden units; columns: whole inputs.", "", 0, 0,
       "\"none\"", 0, false, list_structures },
+    { "/prune/ramp", "number", "Ramp",
+      "Part of the epochs over which the share grows. Absent: 0 with partial-l2, 0.75 with magnitude.", "", 0,
+      1, "null", 0, false, NULL },
     { "/prune/epochs", "integer", "Epochs", "Passes before the cut; /train/epochs is what follows it.",
       "epoch", 0, 10000, "10", 0, false, NULL },
     { "/prune/learning_rate", "number", "Learning rate", "Before the cut. Absent: that of the training.", "",

@@ -1,6 +1,7 @@
 /* Ranks, structures, pruners, and the mask that stays. */
 #include "base/mem.h"
 #include "base/rng.h"
+#include "worker/prune/lamp.h"
 #include "worker/prune/pruner.h"
 #include "worker/prune/rank.h"
 #include "worker/zoo/zoo.h"
@@ -46,6 +47,33 @@ static void test_the_k_smallest_as_a_sort_finds_them(void **state)
     assert_true(value == 0 && ties == 0);
 }
 
+/* The sums of the formula are at most those over the same 1/32 octave too large. */
+static void test_lamp_scores_are_those_of_the_formula(void **state)
+{
+    enum { COUNT = 500 };
+    float x[COUNT], score[COUNT];
+    struct rng r = rng_at(3, 1, 4);
+    (void)state;
+
+    for (int i = 0; i < COUNT; i++)
+        score[i] = x[i] = i % 7 ? (float)exp(10 * rng_uniform(&r) - 5) : 0;
+    lamp_scores(score, COUNT);
+    float most = 0;
+    for (int i = 0; i < COUNT; i++) {
+        double least_sum = 0, most_sum = 0;
+        for (int k = 0; k < COUNT; k++) {
+            least_sum += x[k] >= x[i] ? (double)x[k] * (double)x[k] : 0;
+            most_sum += (double)x[k] * 1.04 >= (double)x[i] ? (double)x[k] * (double)x[k] : 0;
+            assert_true(x[k] <= x[i] || score[k] > score[i]);
+        }
+        const double square = (double)x[i] * (double)x[i];
+        assert_true((double)score[i] <= square / least_sum * (1 + 1e-6));
+        assert_true((double)score[i] >= square / most_sum * (1 - 1e-6));
+        most = score[i] > most ? score[i] : most;
+    }
+    assert_true(most > 0.3f && most <= 1);
+}
+
 static struct graph *lenet(void)
 {
     struct graph *g;
@@ -68,8 +96,8 @@ static void test_the_share_is_exact_and_the_smallest_go(void **state)
     (void)state;
 
     for (int per_layer = 0; per_layer < 2; per_layer++) {
-        struct prune *p =
-            prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.9, 1, per_layer, PRUNE_SINGLE });
+        struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.9, 1,
+                                                            (enum prune_scope)per_layer, PRUNE_SINGLE, 0 });
         assert_int_equal(p->total, 430500);
         prune_mark(p, g, 0.9);
         assert_true(llabs(p->marked - 387450) <= 3 * per_layer);
@@ -96,10 +124,61 @@ static void test_the_share_is_exact_and_the_smallest_go(void **state)
     graph_free(g);
 }
 
+/* The scale of a layer decides nothing, and no layer is starved. */
+static void test_adaptive_ranks_see_no_scales(void **state)
+{
+    struct graph *g = lenet();
+    struct prune *p =
+        prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.999, 1, PRUNE_ADAPTIVE, PRUNE_SINGLE, 0 });
+    const struct prune_weight *third = &p->weight[2];
+    uint8_t *before = mem_alloc(third->count);
+    (void)state;
+
+    prune_mark(p, g, 0.999);
+    assert_int_equal(p->marked, 430069);
+    memcpy(before, third->doomed, third->count);
+    for (size_t k = 0; k < third->count; k++)
+        g->param[third->offset + k] *= (real)0.0078125;
+    prune_mark(p, g, 0.999);
+    assert_memory_equal(before, third->doomed, third->count);
+    for (int i = 0; i < p->weights; i++) {
+        size_t left = 0;
+        for (size_t k = 0; k < p->weight[i].count; k++)
+            left += !p->weight[i].doomed[k];
+        assert_true(left >= 20);
+    }
+    free(before);
+    prune_free(p);
+    graph_free(g);
+}
+
+/* With a ramp, too, the strength of the pull is that of all that shall go in the end. */
+static void test_a_ramp_takes_nothing_from_the_pull(void **state)
+{
+    struct graph *g = lenet();
+    struct prune_rule rule = { &pruner_partial_l2, 0.9, 1, PRUNE_NETWORK, PRUNE_SINGLE, 0 };
+    double pull[2];
+    (void)state;
+
+    for (int ramp = 0; ramp < 2; ramp++) {
+        rule.ramp = ramp * 0.5;
+        struct prune *p = prune_of(g, &rule);
+        prune_begin(p, g, 1000);
+        assert_int_equal(p->marked, ramp ? 0 : 387450);
+        pull[ramp] = prune_pull(p);
+        prune_rank(p, g, 500, 1000);
+        assert_int_equal(p->marked, 387450);
+        prune_free(p);
+    }
+    assert_true(pull[0] > 0 && pull[0] == pull[1]);
+    graph_free(g);
+}
+
 static void test_equal_weights_go_in_their_order(void **state)
 {
     struct graph *g = lenet();
-    struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_magnitude, 0.5, 1, false, PRUNE_SINGLE });
+    struct prune *p =
+        prune_of(g, &(struct prune_rule){ &pruner_magnitude, 0.5, 1, PRUNE_NETWORK, PRUNE_SINGLE, 0 });
     (void)state;
 
     for (size_t i = 0; i < g->param_count; i++)
@@ -119,8 +198,8 @@ static void test_structures_go_whole(void **state)
     (void)state;
 
     for (int s = PRUNE_ROWS; s <= PRUNE_COLUMNS; s++) {
-        struct prune *p = prune_of(
-            g, &(struct prune_rule){ &pruner_partial_l2, 0.9999, 1, false, (enum prune_structure)s });
+        struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.9999, 1, PRUNE_NETWORK,
+                                                            (enum prune_structure)s, 0 });
         prune_mark(p, g, 0.9999);
         for (int i = 0; i < p->weights; i++) {
             const struct prune_weight *w = &p->weight[i];
@@ -147,7 +226,8 @@ static void test_partial_l2_brings_the_doomed_to_zero_alone(void **state)
 {
     enum { STEPS = 2000 };
     struct graph *g = lenet(), *before = lenet();
-    struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.8, 1, false, PRUNE_SINGLE });
+    struct prune *p =
+        prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.8, 1, PRUNE_NETWORK, PRUNE_SINGLE, 0 });
     double coefficient = 0;
     (void)state;
 
@@ -179,16 +259,17 @@ static void test_partial_l2_brings_the_doomed_to_zero_alone(void **state)
 static void test_magnitude_grows_to_its_share_and_the_mask_holds(void **state)
 {
     struct graph *g = lenet();
-    struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_magnitude, 0.95, 1, false, PRUNE_SINGLE });
+    struct prune *p =
+        prune_of(g, &(struct prune_rule){ &pruner_magnitude, 0.95, 1, PRUNE_NETWORK, PRUNE_SINGLE, -1 });
     double share = -1;
     (void)state;
 
     for (int i = 0; i <= 20; i++) {
-        const double next = pruner_magnitude.share(0.95, i / 20.0);
+        const double next = prune_share(p, i / 20.0);
         assert_true(next >= share);
         share = next;
     }
-    assert_true(share == 0.95 && pruner_magnitude.share(0.95, 0) == 0);
+    assert_true(share == 0.95 && prune_share(p, 0) == 0);
     prune_begin(p, g, 1000);
     assert_int_equal(p->marked, 0);
     prune_rank(p, g, 900, 1000);
@@ -212,6 +293,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_k_smallest_as_a_sort_finds_them),
         cmocka_unit_test(test_the_share_is_exact_and_the_smallest_go),
+        cmocka_unit_test(test_lamp_scores_are_those_of_the_formula),
+        cmocka_unit_test(test_adaptive_ranks_see_no_scales),
+        cmocka_unit_test(test_a_ramp_takes_nothing_from_the_pull),
         cmocka_unit_test(test_equal_weights_go_in_their_order),
         cmocka_unit_test(test_structures_go_whole),
         cmocka_unit_test(test_partial_l2_brings_the_doomed_to_zero_alone),

@@ -408,7 +408,7 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
 
     for (const struct optimizer *const *o = optimizer_list; *o; o++) {
         const bool distil = o != optimizer_list; /* and once with a teacher, pruned, mixed */
-        const struct prune_rule rule = { &pruner_partial_l2, 0.5, 1, false, PRUNE_SINGLE };
+        const struct prune_rule rule = { &pruner_partial_l2, 0.5, 1, PRUNE_NETWORK, PRUNE_SINGLE, 0 };
         for (const struct method *const *m = method_list; *m; m++)
             for (const char *const *name = (*m)->granularities; *name; name++)
                 run_both_ways(d,

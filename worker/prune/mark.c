@@ -1,4 +1,5 @@
 /* mark.c - who is doomed: ranks of single weights or of groups, over the network or layer by layer. */
+#include "worker/prune/lamp.h"
 #include "worker/prune/prune.h"
 #include "worker/prune/rank.h"
 
@@ -85,6 +86,8 @@ static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int
     for (int i = first; i < end; i++)
         if (may_lose(&p->weight[i], s)) {
             rate(&p->weight[i], g, s, p->rank + groups);
+            if (p->rule.scope == PRUNE_ADAPTIVE)
+                lamp_scores(p->rank + groups, group_count(&p->weight[i], s));
             groups += group_count(&p->weight[i], s);
         }
     rank_smallest(p->rank, groups, (size_t)(share * (double)groups), &value, &ties);
@@ -104,7 +107,7 @@ static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int
 void prune_mark(struct prune *p, const struct graph *g, double share)
 {
     p->marked = 0;
-    if (!p->rule.per_layer) {
+    if (p->rule.scope != PRUNE_LAYER) {
         p->marked = mark_scope(p, g, 0, p->weights, share);
         return;
     }

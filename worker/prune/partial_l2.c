@@ -4,9 +4,7 @@
  * P = 1/N sum of w^2 over the weights whose magnitude is below the r-th percentile. The others are left
  * alone, which is the difference to plain L2. dC/dzeta = gamma P - lambda: gamma grows as fast as P falls,
  * so that the doomed really reach zero. zeta is moved by Adam and capped at ln(lambda / 1e-8), the pull is
- * the exact proximal step with a step size of its own, both as in quant/msqe.c and for the same reasons.
- *
- * The percentile is r from the beginning: a ramp has not been tried. */
+ * the exact proximal step with a step size of its own, both as in quant/msqe.c and for the same reasons. */
 #include "worker/prune/pruner.h"
 
 #include <math.h>
@@ -27,12 +25,6 @@ static void partial_begin(double *s, const struct prune *p, int64_t steps)
     s[ZETA_MAX] = log(lambda / 1e-8);
     s[RATE] = s[ZETA_MAX] / (RAMP_PART * count);
     s[REACH] = PULLS * p->energy / count;
-}
-
-static double partial_share(double sparsity, double progress)
-{
-    (void)progress;
-    return sparsity;
 }
 
 static double partial_coefficient(const double *s)
@@ -63,7 +55,6 @@ const struct pruner pruner_partial_l2 = {
     .title = "Partial L2 regularization with a learnable coefficient",
     .source = "Choi, El-Khamy, Lee, arXiv 1809.00095",
     .begin = partial_begin,
-    .share = partial_share,
     .pull = partial_pull,
     .update = partial_update,
     .coefficient = partial_coefficient,

@@ -118,17 +118,26 @@ static double energy_of(const struct prune *p, const struct graph *g)
     return p->total ? sum / (double)p->total : 0;
 }
 
+double prune_share(const struct prune *p, double progress)
+{
+    const double ramp = p->rule.ramp < 0 ? p->rule.pruner->ramp : p->rule.ramp,
+                 left = progress < ramp ? 1 - progress / ramp : 0;
+
+    return p->rule.sparsity * (1 - left * left * left);
+}
+
 void prune_begin(struct prune *p, const struct graph *g, int64_t steps)
 {
-    prune_mark(p, g, p->rule.pruner->share(p->rule.sparsity, 0));
+    prune_mark(p, g, p->rule.sparsity);
     p->energy = energy_of(p, g);
     p->rule.pruner->begin(p->state, p, steps);
+    prune_mark(p, g, prune_share(p, 0));
 }
 
 void prune_rank(struct prune *p, const struct graph *g, int64_t step, int64_t steps)
 {
     if (!p->fixed && step % PRUNE_PERIOD == 0)
-        prune_mark(p, g, p->rule.pruner->share(p->rule.sparsity, (double)step / (double)steps));
+        prune_mark(p, g, prune_share(p, (double)step / (double)steps));
 }
 
 double prune_pull(const struct prune *p)

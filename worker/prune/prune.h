@@ -25,12 +25,20 @@ enum prune_structure {
     PRUNE_COLUMNS /* all that read one input channel or feature */
 };
 
+/* Whom a weight is compared with. */
+enum prune_scope {
+    PRUNE_NETWORK, /* all others, by magnitude */
+    PRUNE_LAYER,   /* those of its layer: each layer loses the same share */
+    PRUNE_ADAPTIVE /* all others, by what it is of its layer: lamp.h */
+};
+
 struct prune_rule {
     const struct pruner *pruner;
     double sparsity; /* share of the weights that shall be zero in the end, 0..1 */
     double lambda;   /* of the coefficient */
-    bool per_layer;  /* ranks within each layer, else over the network */
+    enum prune_scope scope;
     enum prune_structure structure;
+    double ramp; /* part of the run over which the share grows; negative: what the pruner likes */
 };
 
 struct prune_weight {
@@ -67,6 +75,10 @@ int prune_locate(struct prune *p, struct graph *g, struct err *e);
 /* Doom the weights of least magnitude, `share` of each scope (rounded down; equal ones by their place), and
  * no others. Sequential: the same for any number of threads. */
 void prune_mark(struct prune *p, const struct graph *g, double share);
+
+/* The share to be doomed at progress 0..1 of the run: Zhu and Gupta's cubic (arXiv 1710.01878),
+ * s (1 - (1 - progress / ramp)^3), whole after the ramp. */
+double prune_share(const struct prune *p, double progress);
 
 /* The first ranking of `steps` optimizer steps; the pruner begins. */
 void prune_begin(struct prune *p, const struct graph *g, int64_t steps);

@@ -5,7 +5,7 @@
 const struct pruner *const pruner_list[] = { &pruner_partial_l2, &pruner_magnitude, NULL };
 
 const char *const prune_structures[] = { "none", "rows", "columns", NULL };
-const char *const prune_scopes[] = { "network", "layer", NULL };
+const char *const prune_scopes[] = { "network", "layer", "adaptive", NULL };
 
 const struct pruner *pruner_find(const char *name)
 {

@@ -6,9 +6,9 @@
 
 struct pruner {
     const char *name, *title, *source;
-    /* p has been ranked once: its energy is that of the start */
+    double ramp; /* part of the run over which the share grows, unless the rule says otherwise */
+    /* p has been ranked once at the full share: its energy is that of all that shall go */
     void (*begin)(double *state, const struct prune *p, int64_t steps);
-    double (*share)(double sparsity, double progress);    /* to be doomed at progress 0..1 of the run */
     double (*pull)(const double *state);                  /* as prune_pull */
     void (*update)(double *state, const struct prune *p); /* one step of its own variables */
     double (*coefficient)(const double *state);           /* what the curve shows */
@@ -22,6 +22,7 @@ extern const struct pruner pruner_partial_l2, pruner_magnitude;
 /* The words of a specification. */
 extern const char
     *const prune_structures[]; /* "none", "rows", "columns"; as enum prune_structure; NULL-terminated */
-extern const char *const prune_scopes[]; /* "network", "layer"; NULL-terminated */
+extern const char
+    *const prune_scopes[]; /* "network", "layer", "adaptive"; as enum prune_scope; NULL-terminated */
 
 #endif

@@ -31,8 +31,9 @@ static int make(struct job *j, struct err *e)
     const struct prune_rule rule = { .pruner = pruner_find(spec_text(j->spec, "/prune/method", "partial-l2")),
                                      .sparsity = spec_double(j->spec, "/prune/sparsity", 0.9),
                                      .lambda = spec_double(j->spec, "/prune/lambda", 1),
-                                     .per_layer = scope == 1,
-                                     .structure = (enum prune_structure)structure };
+                                     .scope = (enum prune_scope)scope,
+                                     .structure = (enum prune_structure)structure,
+                                     .ramp = spec_double(j->spec, "/prune/ramp", -1) };
 
     if (!rule.pruner || structure < 0 || scope < 0)
         return err_set(e, ERR_INVALID, "unknown pruning method, structure or scope");
