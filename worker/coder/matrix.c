@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLEARLY 0.99 /* flags have fewer contexts than codes */
+
 enum { UNARY = 15, MAGNITUDES = 16, SHAPES = 81, COUNTS = 13 };
 /* contexts of their own: beyond them rows, inputs and places share */
 enum { LINES = 1 << 14 };
@@ -195,7 +197,7 @@ static void code_row(struct pass *s, int64_t row, int32_t *code)
     for (int64_t i = 0; i < x->inputs; i++) {
         int32_t *block = code + i * x->inner;
         bool alive = s->input_lives[i];
-        if (alive && x->blocks)
+        if (alive && x->dead_blocks)
             alive = code_block_alive(s, row, i, !s->m->decoding && any(block, 1, 0, x->inner));
         s->block_lives[i] = alive;
         if (!alive)
@@ -220,7 +222,8 @@ static void code_inputs(struct pass *s)
     const struct matrix *x = s->x;
     bool before = true;
 
-    for (int64_t i = 0; i < x->inputs; i++) {
+    memset(s->input_lives, 1, (size_t)x->inputs);
+    for (int64_t i = 0; x->dead_inputs && i < x->inputs; i++) {
         struct counter *const c[] = { &s->t.alive[1], &s->t.input_alive[before] };
         const bool alive =
             !s->m->decoding && any(x->code + i * x->inner, x->rows, x->inputs * x->inner, x->inner);
@@ -238,7 +241,8 @@ static void code_rows(struct pass *s)
     for (int64_t r = 0; r < x->rows && !s->bad; r++) {
         struct counter *const c[] = { &s->t.alive[0], &s->t.row_alive[before] };
         int32_t *code = x->code + r * row;
-        before = mixing_bit(s->m, SET_ROW, c, 2, !s->m->decoding && any(code, 1, 0, row));
+        if (x->dead_rows)
+            before = mixing_bit(s->m, SET_ROW, c, 2, !s->m->decoding && any(code, 1, 0, row));
         if (s->m->decoding)
             memset(code, 0, (size_t)row * sizeof *code);
         memset(s->block_lives, 0, (size_t)x->inputs);
@@ -254,25 +258,34 @@ static double surprise(double p)
     return p > 0 && p < 1 ? -p * log2(p) - (1 - p) * log2(1 - p) : 0;
 }
 
-bool matrix_has_dead_blocks(const struct matrix *x)
+/* Zero or not, said of each of `groups` groups first, then of each code in those that live: fewer bits than
+ * of all codes at once? */
+static bool pays(int64_t groups, int64_t dead, int64_t codes, int64_t nonzero)
 {
-    const int64_t blocks = x->rows * x->inputs;
-    int64_t codes = 0, dead = 0;
+    const double all = (double)codes, alive = all * (double)(groups - dead) / (double)groups;
 
-    for (int64_t b = 0; b < blocks && x->inner > 1; b++) {
-        int64_t here = 0;
-        for (int64_t k = 0; k < x->inner; k++)
-            here += x->code[b * x->inner + k] != 0;
-        codes += here;
-        dead += !here;
-    }
-    if (!codes)
-        return false;
-    /* bits for zero or not: of all codes, or of the flags and of the codes in living blocks */
-    const double all = (double)blocks * (double)x->inner, alive = (double)(blocks - dead) * (double)x->inner;
-    return (double)blocks * surprise((double)dead / (double)blocks) +
-               alive * surprise((double)codes / alive) <
-           all * surprise((double)codes / all);
+    return dead && dead < groups &&
+           (double)groups * surprise((double)dead / (double)groups) +
+                   alive * surprise((double)nonzero / alive) <
+               CLEARLY * all * surprise((double)nonzero / all);
+}
+
+void matrix_choose(struct matrix *x)
+{
+    const int64_t row = x->inputs * x->inner, codes = x->rows * row;
+    int64_t nonzero = 0, rows = 0, inputs = 0, blocks = 0;
+
+    for (int64_t i = 0; i < codes; i++)
+        nonzero += x->code[i] != 0;
+    for (int64_t r = 0; r < x->rows; r++)
+        rows += !any(x->code + r * row, 1, 0, row);
+    for (int64_t i = 0; i < x->inputs; i++)
+        inputs += !any(x->code + i * x->inner, x->rows, row, x->inner);
+    for (int64_t b = 0; b < x->rows * x->inputs; b++)
+        blocks += !any(x->code + b * x->inner, 1, 0, x->inner);
+    x->dead_rows = pays(x->rows, rows, codes, nonzero);
+    x->dead_inputs = pays(x->inputs, inputs, codes, nonzero);
+    x->dead_blocks = x->inner > 1 && pays(x->rows * x->inputs, blocks, codes, nonzero);
 }
 
 int matrix_code(struct mixing *m, const struct matrix *x, struct err *e)

@@ -10,11 +10,12 @@ struct matrix {
     int64_t rows, inputs, inner, width;
     int32_t low, high;
     int32_t *code;
-    bool blocks; /* is said of each block whether it lives? Never for blocks of one code */
+    /* is said of each row, input, block whether it lives? The last never for blocks of one code */
+    bool dead_rows, dead_inputs, dead_blocks;
 };
 
-/* Whether that pays: zeros come in whole blocks. */
-bool matrix_has_dead_blocks(const struct matrix *x);
+/* Where that pays, because zeros come in whole rows, inputs, blocks: sets the three. */
+void matrix_choose(struct matrix *x);
 
 /* Through m, in its direction; decoding fills code. ERR_NOMEM, ERR_CORRUPT. */
 int matrix_code(struct mixing *m, const struct matrix *x, struct err *e);

@@ -7,12 +7,18 @@
 enum {
     STRETCH = 4096,
     REACH = 2815,
-    LEARN = 21,
-    FIRST_WEIGHT = 13107,
-    RATE = 80,
+    LEARN = 5,
+    ONE = 1 << 30, /* a probability */
+    STEP = 20,     /* bits behind the point of a counter's step */
+    RATE = 320,
     RATE_LEAST = 2,
-    RATE_HALF = 2048
+    RATE_HALF = 4096
 };
+
+/* Weights have 32 bits behind the point: rounding must not swallow what many likely bits say. */
+#define WEIGHT_ONE   ((int64_t)1 << 32)
+#define WEIGHT_FIRST (WEIGHT_ONE / 4)
+#define WEIGHT_MOST  (16 * WEIGHT_ONE)
 
 /* Tables are computed once, in integers: squash by powers of e^(-1/256), stretch as its inverse. */
 static uint16_t squash_table[2 * REACH + 1];
@@ -35,7 +41,7 @@ __attribute__((constructor)) static void make_tables(void)
         stretch_table[p] = (int16_t)(x - REACH);
     }
     for (uint32_t n = 0; n <= MIXING_LIMIT; n++) {
-        step_table[n] = 131072 / (2 * n + 3);
+        step_table[n] = (2u << STEP) / (2 * n + 3);
         trust_table[n] = (65536 * (3 * n + 1)) / (3 * n + 9);
     }
 }
@@ -43,7 +49,7 @@ __attribute__((constructor)) static void make_tables(void)
 void counters_reset(struct counter *c, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        c[i] = (struct counter){ .p = 1 << 21, .n = -1 };
+        c[i] = (struct counter){ .p = ONE / 2, .n = -1 };
 }
 
 int mixing_init(struct mixing *m, const uint8_t *data, size_t length, struct err *e)
@@ -51,7 +57,7 @@ int mixing_init(struct mixing *m, const uint8_t *data, size_t length, struct err
     *m = (struct mixing){ .decoding = data != NULL };
     for (int s = 0; s < MIXING_SETS; s++)
         for (int i = 0; i < MIXING_INPUTS; i++)
-            m->weight[s][i] = FIRST_WEIGHT;
+            m->weight[s][i] = i ? WEIGHT_FIRST : WEIGHT_ONE;
     if (!data)
         return range_encoder_init(&m->encoder, e);
     range_decoder_init(&m->decoder, data, length);
@@ -73,15 +79,34 @@ static bool transfer(struct mixing *m, uint32_t p, bool bit)
 
 static void learn(struct counter *c, bool bit)
 {
-    const int64_t distance = (bit ? 1 << 22 : 0) - c->p;
+    const int64_t distance = (bit ? ONE : 0) - c->p;
 
-    c->p += (int32_t)(distance * step_table[c->n] / 65536);
+    c->p += (int32_t)(distance * step_table[c->n] / (1 << STEP));
     c->n += c->n < MIXING_LIMIT;
+}
+
+static int64_t rarer(int32_t p)
+{
+    return p < ONE / 2 ? p : ONE - p;
+}
+
+/* As many bits as bring half a one of the rarer kind: what a copied opinion weighs against what is seen. */
+static int32_t half_seen(int32_t p)
+{
+    const int64_t n = ONE / 2 / (rarer(p) + 1);
+
+    return (int32_t)(n < MIXING_LIMIT ? n : MIXING_LIMIT);
+}
+
+/* By how often it has seen the rarer bit, about: that is what the error of its logarithm depends on. */
+static int64_t trust(const struct counter *c)
+{
+    return trust_table[2 * rarer(c->p) * c->n >> 30];
 }
 
 static int stretch(const struct counter *c)
 {
-    return stretch_table[c->p >= 1 << 22 ? STRETCH - 1 : c->p >> 10];
+    return stretch_table[c->p >> 18];
 }
 
 static uint32_t squash(int64_t x)
@@ -93,25 +118,26 @@ static uint32_t squash(int64_t x)
 
 bool mixing_bit(struct mixing *m, int set, struct counter *const *c, int count, bool bit)
 {
-    int32_t *w = m->weight[set];
+    int64_t *w = m->weight[set];
     int opinion[MIXING_INPUTS];
     int64_t sum = 0;
 
     for (int i = 0; i < count; i++) {
         if (c[i]->n < 0)
-            *c[i] = (struct counter){ .p = c[0]->p, .n = 0 };
+            *c[i] = (struct counter){ .p = c[0]->p, .n = half_seen(c[0]->p) };
         opinion[i] = stretch(c[i]);
         if (i)
-            opinion[i] = (int)((int64_t)opinion[i] * trust_table[c[i]->n] / 65536);
-        sum += (int64_t)w[i] * opinion[i];
+            opinion[i] = (int)((int64_t)(opinion[i] - opinion[0]) * trust(c[i]) / 65536);
+        sum += w[i] * opinion[i];
     }
-    const uint32_t p = squash(sum / 65536);
+    const uint32_t p = squash(sum / WEIGHT_ONE);
     bit = transfer(m, p, bit);
     const int64_t error = (bit ? 65536 : 0) - (int64_t)p;
     const int64_t rate = RATE_LEAST + RATE * RATE_HALF / (RATE_HALF + m->seen[set]);
     m->seen[set] += m->seen[set] < RATE_HALF * RATE;
     for (int i = 0; i < count; i++) {
-        w[i] += (int32_t)(opinion[i] * error * rate / (1 << LEARN));
+        const int64_t next = w[i] + opinion[i] * error * rate / (1 << LEARN);
+        w[i] = next > WEIGHT_MOST ? WEIGHT_MOST : next < -WEIGHT_MOST ? -WEIGHT_MOST : next;
         learn(c[i], bit);
     }
     return bit;
@@ -121,7 +147,7 @@ bool mixing_single(struct mixing *m, struct counter *c, bool bit)
 {
     if (c->n < 0)
         c->n = 0;
-    const int32_t p = c->p >> 6;
+    const int32_t p = c->p >> 14;
     bit = transfer(m, (uint32_t)(p < 32 ? 32 : p > 65504 ? 65504 : p), bit);
     learn(c, bit);
     return bit;

@@ -12,10 +12,10 @@
 
 #include "worker/coder/range.h"
 
-enum { MIXING_INPUTS = 10, MIXING_SETS = 12, MIXING_LIMIT = 1023 };
+enum { MIXING_INPUTS = 10, MIXING_SETS = 12, MIXING_LIMIT = 16383 };
 
 struct counter {
-    int32_t p; /* probability that the bit is 1, in 1/2^22 */
+    int32_t p; /* probability that the bit is 1, in 1/2^30 */
     int32_t n; /* bits seen, up to MIXING_LIMIT */
 };
 
@@ -24,7 +24,7 @@ struct mixing {
     bool decoding;
     struct range_encoder encoder;
     struct range_decoder decoder;
-    int32_t weight[MIXING_SETS][MIXING_INPUTS]; /* in 1/65536 */
+    int64_t weight[MIXING_SETS][MIXING_INPUTS]; /* in 1/2^32 */
     int32_t seen[MIXING_SETS];                  /* decisions: they learn ever more slowly */
 };
 

@@ -267,6 +267,16 @@ static int check_codes(const struct value *v, struct err *e)
                    (long long)q->channels, q->axis);
 }
 
+static void code_choice(struct stream *s, struct matrix *x)
+{
+    if (!s->m.decoding)
+        matrix_choose(x);
+    x->dead_rows = stream_flag(s, &s->dead[0], x->dead_rows);
+    x->dead_inputs = stream_flag(s, &s->dead[1], x->dead_inputs);
+    if (x->inner > 1)
+        x->dead_blocks = stream_flag(s, &s->dead[2], x->dead_blocks);
+}
+
 static int code_param(struct stream *s, struct graph *g, int v, struct value_codes *q,
                       struct qdz_layer *layer, struct err *e)
 {
@@ -277,10 +287,10 @@ static int code_param(struct stream *s, struct graph *g, int v, struct value_cod
         status = code_head(s, &g->value[v], q, &x, e);
     x.code = q->code;
     const size_t before = s->m.encoder.length;
-    if (!status && x.inner > 1 && (x.low || x.high))
-        x.blocks = stream_flag(s, &s->blocks, !s->m.decoding && matrix_has_dead_blocks(&x));
-    if (!status && (x.low || x.high))
+    if (!status && (x.low || x.high)) {
+        code_choice(s, &x);
         status = matrix_code(&s->m, &x, e);
+    }
     if (status || s->m.decoding)
         return status;
     const int64_t count = shape_count(&g->value[v].shape);

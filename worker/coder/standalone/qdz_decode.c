@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { REACH = 2815, UNARY = 15, SIZES = 16, LINES = 1 << 14 };
+enum { ONE = 1 << 30, REACH = 2815, UNARY = 15, SIZES = 16, LINES = 1 << 14 };
 enum { SET_ROW, SET_INPUT, SET_BLOCK, SET_ZERO, SET_SIGN = SET_ZERO + 2, SET_MORE = SET_SIGN + 2 };
 
 typedef struct qdz_counter counter;
@@ -14,7 +14,7 @@ typedef struct qdz_counter counter;
 static void fresh(counter *c, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        c[i].p = 1 << 21;
+        c[i].p = ONE / 2;
         c[i].n = -1;
     }
 }
@@ -41,21 +41,33 @@ static int take(struct qdz *q, uint32_t p)
 
 static void learn(counter *c, int bit)
 {
-    const int64_t distance = (bit ? 1 << 22 : 0) - (int64_t)c->p;
+    const int64_t distance = (bit ? ONE : 0) - (int64_t)c->p;
 
-    c->p += (int32_t)(distance * (131072 / (2 * c->n + 3)) / 65536);
-    c->n += c->n < 1023;
+    c->p += (int32_t)(distance * ((2 << 20) / (2 * c->n + 3)) / (1 << 20));
+    c->n += c->n < 16383;
 }
 
 static int single(struct qdz *q, counter *c)
 {
     if (c->n < 0)
         c->n = 0;
-    const int32_t p = c->p >> 6;
+    const int32_t p = c->p >> 14;
     const int bit = take(q, (uint32_t)(p < 32 ? 32 : p > 65504 ? 65504 : p));
 
     learn(c, bit);
     return bit;
+}
+
+static int64_t rarer(int32_t p)
+{
+    return p < ONE / 2 ? p : ONE - p;
+}
+
+static int64_t limited(int64_t weight)
+{
+    const int64_t most = (int64_t)16 << 32;
+
+    return weight > most ? most : weight < -most ? -most : weight;
 }
 
 static int mixed(struct qdz *q, int set, counter *const *c, int count)
@@ -65,23 +77,27 @@ static int mixed(struct qdz *q, int set, counter *const *c, int count)
 
     for (int i = 0; i < count; i++) {
         if (c[i]->n < 0) {
+            const int64_t n = ONE / 2 / (rarer(c[0]->p) + 1);
             c[i]->p = c[0]->p;
-            c[i]->n = 0;
+            c[i]->n = n < 16383 ? (int32_t)n : 16383;
         }
-        const uint32_t n = (uint32_t)c[i]->n;
-        opinion[i] = q->stretch[c[i]->p >= 1 << 22 ? 4095 : c[i]->p >> 10];
-        if (i)
-            opinion[i] = (int32_t)((int64_t)opinion[i] * (65536 * (3 * n + 1) / (3 * n + 9)) / 65536);
-        sum += (int64_t)q->weight[set][i] * opinion[i];
+        opinion[i] = q->stretch[c[i]->p >> 18];
+        if (i) {
+            const uint32_t seen = (uint32_t)(2 * rarer(c[i]->p) * c[i]->n >> 30);
+            opinion[i] = (int32_t)((int64_t)(opinion[i] - opinion[0]) *
+                                   (65536 * (3 * seen + 1) / (3 * seen + 9)) / 65536);
+        }
+        sum += q->weight[set][i] * opinion[i];
     }
-    sum /= 65536;
+    sum /= (int64_t)1 << 32;
     uint32_t p = q->squash[(sum > REACH ? REACH : sum < -REACH ? -REACH : sum) + REACH];
     p = p < 2 ? 2 : p > 65534 ? 65534 : p;
     const int bit = take(q, p);
-    const int64_t rate = 2 + 80 * 2048 / (2048 + q->seen[set]);
-    q->seen[set] += q->seen[set] < 80 * 2048;
+    const int64_t rate = 2 + 320 * 4096 / (4096 + q->seen[set]);
+    q->seen[set] += q->seen[set] < 320 * 4096;
     for (int i = 0; i < count; i++) {
-        q->weight[set][i] += (int32_t)(opinion[i] * ((bit ? 65536 : 0) - (int64_t)p) * rate / (1 << 21));
+        q->weight[set][i] =
+            limited(q->weight[set][i] + opinion[i] * ((bit ? 65536 : 0) - (int64_t)p) * rate / 32);
         learn(c[i], bit);
     }
     return bit;
@@ -190,7 +206,7 @@ int qdz_open(struct qdz *q, const uint8_t *file, size_t length)
         stored |= (uint32_t)file[end + i] << 8 * i;
     if (stored != check_sum(file, end, tail == 4))
         return QDZ_DAMAGED;
-    if (file[0] != 0xd4)
+    if (file[0] != 0xdc)
         return QDZ_UNKNOWN;
     q->reference = file[1];
     if (!q->reference) { /* the description of the network: text for whoever does not know it */
@@ -209,7 +225,7 @@ int qdz_open(struct qdz *q, const uint8_t *file, size_t length)
         q->code = q->code << 8 | (q->position < q->length ? q->data[q->position] : 0);
     for (int s = 0; s < 12; s++)
         for (int i = 0; i < 10; i++)
-            q->weight[s][i] = 13107;
+            q->weight[s][i] = (int64_t)1 << (i ? 30 : 32);
     fresh(&q->coded, (size_t)((counter *)&q->mantissa - &q->coded));
     q->mantissa = 23;
     q->last_exponent = 122;
@@ -290,7 +306,7 @@ static int floats(struct qdz *q, void *out, size_t count)
 struct matrix {
     uint32_t rows, inputs, inner, width;
     int32_t low, high, *code;
-    int blocks;
+    int dead_rows, dead_inputs, dead_blocks;
 };
 
 /* Contexts of one tensor: what is fixed, then arrays in the caller's scratch. */
@@ -415,7 +431,7 @@ static int decode_row(struct pass *s, int32_t *code)
         *lives = s->input_lives[s->input];
         if (x->inner > 1)
             s->count = s->net = 0;
-        if (*lives && x->blocks) {
+        if (*lives && x->dead_blocks) {
             const int near = (s->input ? lives[-1] : 0) | (s->row ? lives[x->inputs] << 1 : 0);
             counter *const c[] = { &s->t->alive[2], &s->row_block[s->row % s->lines],
                                    &s->input_block[s->input % s->tracks], &s->t->block_near[near] };
@@ -438,7 +454,8 @@ static int decode_matrix(struct pass *s)
     const size_t row = (size_t)x->inputs * x->inner;
     int before = 1;
 
-    for (uint32_t i = 0; i < x->inputs; i++) {
+    memset(s->input_lives, 1, x->inputs);
+    for (uint32_t i = 0; x->dead_inputs && i < x->inputs; i++) {
         counter *const c[] = { &s->t->alive[1], &s->t->input_alive[before] };
         s->input_lives[i] = (uint8_t)(before = mixed(s->q, SET_INPUT, c, 2));
     }
@@ -446,7 +463,8 @@ static int decode_matrix(struct pass *s)
     for (s->row = 0; s->row < x->rows; s->row++) {
         counter *const c[] = { &s->t->alive[0], &s->t->row_alive[before] };
         int32_t *code = x->code + s->row * row;
-        before = mixed(s->q, SET_ROW, c, 2);
+        if (x->dead_rows)
+            before = mixed(s->q, SET_ROW, c, 2);
         memset(code, 0, row * sizeof *code);
         memset(s->block_lives, 0, x->inputs);
         if (before && decode_row(s, code))
@@ -572,7 +590,9 @@ int qdz_tensor(struct qdz *q, struct qdz_tensor *t, void *work, size_t bytes)
     memset(t->code, 0, (size_t)count * sizeof *t->code);
     if (!s.x.low && !s.x.high)
         return 0;
-    s.x.blocks = s.x.inner > 1 && single(q, &q->blocks);
+    s.x.dead_rows = single(q, &q->dead[0]);
+    s.x.dead_inputs = single(q, &q->dead[1]);
+    s.x.dead_blocks = s.x.inner > 1 && single(q, &q->dead[2]);
     const int room = carve(&s, work, bytes);
     return room ? room : decode_matrix(&s);
 }

@@ -29,8 +29,9 @@ struct qdz {
     uint32_t code, range;
     int reference; /* 0: the network is described in the file; else 1 + 2 * row + (another size than the
                       row's) */
-    int32_t weight[12][10], seen[12];
-    struct qdz_counter coded, fits, channels, symmetric, usual, blocks, same_mantissa, zero[2], sign, text;
+    int64_t weight[12][10];
+    int32_t seen[12];
+    struct qdz_counter coded, fits, channels, symmetric, usual, dead[3], same_mantissa, zero[2], sign, text;
     struct qdz_numbers number, exponent, layout;
     uint32_t mantissa, last_exponent;
     int16_t stretch[4096];
