@@ -87,7 +87,7 @@ static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int
         if (may_lose(&p->weight[i], s)) {
             rate(&p->weight[i], g, s, p->rank + groups);
             if (p->rule.scope == PRUNE_ADAPTIVE)
-                lamp_scores(p->rank + groups, group_count(&p->weight[i], s));
+                lamp_scores(p->rank + groups, group_count(&p->weight[i], s), p->order);
             groups += group_count(&p->weight[i], s);
         }
     rank_smallest(p->rank, groups, (size_t)(share * (double)groups), &value, &ties);

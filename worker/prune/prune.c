@@ -71,6 +71,19 @@ static int make_weights(struct prune *p, struct graph *g, struct err *e)
     return status;
 }
 
+static int make_scratch(struct prune *p, struct err *e)
+{
+    size_t largest = 0;
+
+    for (int i = 0; i < p->weights; i++)
+        largest = p->weight[i].count > largest ? p->weight[i].count : largest;
+    p->rank = mem_array((size_t)p->total + 1, sizeof *p->rank);
+    if (p->rule.scope == PRUNE_ADAPTIVE && p->rank)
+        p->order = mem_array(2 * largest + 1, sizeof *p->order);
+    return p->rank && (p->order || p->rule.scope != PRUNE_ADAPTIVE) ? 0
+                                                                    : err_set(e, ERR_NOMEM, "out of memory");
+}
+
 int prune_new(struct graph *g, const struct prune_rule *rule, struct prune **out, struct err *e)
 {
     struct prune *p = mem_alloc(sizeof *p);
@@ -80,8 +93,8 @@ int prune_new(struct graph *g, const struct prune_rule *rule, struct prune **out
         return err_set(e, ERR_NOMEM, "out of memory");
     p->rule = *rule;
     int status = make_weights(p, g, e);
-    if (!status && !(p->rank = mem_array((size_t)p->total + 1, sizeof *p->rank)))
-        status = err_set(e, ERR_NOMEM, "out of memory");
+    if (!status)
+        status = make_scratch(p, e);
     if (status)
         prune_free(p);
     else
@@ -97,12 +110,14 @@ void prune_free(struct prune *p)
         free(p->weight[i].doomed);
     free(p->weight);
     free(p->rank);
+    free(p->order);
     free(p);
 }
 
-size_t prune_bytes(size_t weights)
+size_t prune_bytes(size_t weights, size_t largest, enum prune_scope scope)
 {
-    return weights * (sizeof(float) + sizeof(uint8_t));
+    return weights * (sizeof(float) + sizeof(uint8_t)) +
+           (scope == PRUNE_ADAPTIVE ? 2 * largest * sizeof(uint64_t) : 0);
 }
 
 static double energy_of(const struct prune *p, const struct graph *g)

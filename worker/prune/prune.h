@@ -59,15 +59,16 @@ struct prune {
     double energy;             /* P = sum w^2 over the doomed / total, after the last step */
     double state[PRUNE_STATE]; /* the pruner's own */
     bool fixed;
-    float *rank; /* owned: scratch of the ranking, one for each weight */
+    float *rank;     /* owned: scratch of the ranking, one for each weight */
+    uint64_t *order; /* owned: more of it for PRUNE_ADAPTIVE, two for each weight of the largest layer */
 };
 
 /* For the layers of a finished graph, which stays the caller's. Nothing is doomed yet. */
 int prune_new(struct graph *g, const struct prune_rule *rule, struct prune **p, struct err *e);
 void prune_free(struct prune *p);
 
-/* What prune_new takes for that many weights. */
-size_t prune_bytes(size_t weights);
+/* What prune_new takes for that many weights, `largest` of them in one layer. */
+size_t prune_bytes(size_t weights, size_t largest, enum prune_scope scope);
 
 /* Find the weights again by name after the graph was edited. */
 int prune_locate(struct prune *p, struct graph *g, struct err *e);

@@ -24,10 +24,26 @@ struct trainer_settings job_prune_settings(const struct job *j)
     return s;
 }
 
+static int scope_of(const struct job *j)
+{
+    return word_index(prune_scopes, spec_text(j->spec, "/prune/scope", "network"));
+}
+
+size_t job_prune_bytes(const struct job *j)
+{
+    const struct graph *g = j->graph;
+    size_t largest = 0;
+
+    for (int v = 0; v < g->values; v++)
+        if (g->value[v].kind == VALUE_PARAM && (size_t)shape_count(&g->value[v].shape) > largest)
+            largest = (size_t)shape_count(&g->value[v].shape);
+    return prune_bytes(g->param_count, largest, (enum prune_scope)scope_of(j));
+}
+
 static int make(struct job *j, struct err *e)
 {
     const int structure = word_index(prune_structures, spec_text(j->spec, "/prune/structure", "none")),
-              scope = word_index(prune_scopes, spec_text(j->spec, "/prune/scope", "network"));
+              scope = scope_of(j);
     const struct prune_rule rule = { .pruner = pruner_find(spec_text(j->spec, "/prune/method", "partial-l2")),
                                      .sparsity = spec_double(j->spec, "/prune/sparsity", 0.9),
                                      .lambda = spec_double(j->spec, "/prune/lambda", 1),
