@@ -31,6 +31,12 @@ int handle_job(struct api *api, const struct exchange *x, struct job *j, struct 
     return rc < 0 ? rc : job_get(api->db, id, j, e);
 }
 
+void handle_changed(struct api *api)
+{
+    api->service->events_changed(api->service->arg);
+    api->service->kick(api->service->arg);
+}
+
 const char *handle_content_type(const char *name)
 {
     static const struct {

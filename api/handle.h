@@ -32,6 +32,11 @@ HANDLER(job_delete);
 HANDLER(job_cancel);
 HANDLER(job_retry);
 
+HANDLER(sweep_list); /* sweep.c */
+HANDLER(sweep_get);
+HANDLER(sweep_cancel);
+HANDLER(sweep_delete);
+
 HANDLER(job_events); /* stream.c */
 HANDLER(all_events);
 HANDLER(job_metrics);   /* metric.c */
@@ -51,6 +56,9 @@ int handle_job_id(const struct exchange *x, int64_t *id, struct err *e);
 
 /* The job of the route; job_free it, whatever is returned. */
 int handle_job(struct api *api, const struct exchange *x, struct job *j, struct err *e);
+
+/* Something about the queue is different now: wake the streams and the scheduler. */
+void handle_changed(struct api *api);
 
 /* By the name's ending; application/octet-stream for one that is not known. */
 const char *handle_content_type(const char *name);

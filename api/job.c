@@ -16,13 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Something about the queue is different now. */
-static void changed(struct api *api)
-{
-    api->service->events_changed(api->service->arg);
-    api->service->kick(api->service->arg);
-}
-
 /* --- list -------------------------------------------------------------------------------------------------
  */
 
@@ -41,6 +34,8 @@ static int filter_read(const struct exchange *x, struct page *page, struct job_f
         .before = page->before,
         .limit = page->limit + 1,
     };
+    if ((rc = query_int(x, "sweep", 1, INT64_MAX, &f->sweep, e)) < 0)
+        return rc;
     if (!state || f->state >= 0)
         return 0;
     err_set(e, ERR_SYNTAX, "there is no job state \"%.40s\"", state);
@@ -170,7 +165,7 @@ void handle_job_patch(struct api *api, struct exchange *x)
     } else if (patch_store(api, j.id, version, patch, &e) < 0) {
         exchange_problem(x, &e);
     } else {
-        changed(api);
+        handle_changed(api);
         job_free(&j);
         if (handle_job(api, x, &j, &e) < 0)
             exchange_problem(x, &e);
@@ -212,7 +207,7 @@ void handle_job_cancel(struct api *api, struct exchange *x)
     } else {
         if (j.state == JOB_CANCELLING)
             api->service->stop_job(api->service->arg, j.id);
-        changed(api);
+        handle_changed(api);
         job_answer(api, x, 202, &j);
     }
     job_free(&j);
@@ -228,7 +223,7 @@ void handle_job_retry(struct api *api, struct exchange *x)
     if (move(api, x, JOB_EVENT_RETRY, "", &j, &e) < 0) {
         exchange_problem(x, &e);
     } else {
-        changed(api);
+        handle_changed(api);
         job_answer(api, x, 202, &j);
     }
     job_free(&j);
@@ -246,7 +241,7 @@ void handle_job_delete(struct api *api, struct exchange *x)
         exchange_problem(x, &e);
         return;
     }
-    changed(api);
+    handle_changed(api);
     /* The row went first: a crash in between leaves a stray directory, never a job without one. */
     job_dir(api->db, id, dir, sizeof dir);
     if (file_remove_tree(dir, &e) < 0) {

@@ -105,6 +105,7 @@ int job_json(struct api *api, const struct job *j, bool full, json_t **out, stru
     json_object_set_new(job, "finished", handle_time(j->finished_ms));
     json_object_set_new(job, "updated", handle_time(j->updated_ms));
     json_object_set_new(job, "not_before", handle_time(j->not_before_ms));
+    json_object_set_new(job, "sweep", j->sweep ? json_integer(j->sweep) : json_null());
     json_object_set_new(job, "progress", stored_json(j->progress));
     json_object_set_new(job, "result", stored_json(j->result));
     add_summary(j, job);

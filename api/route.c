@@ -33,7 +33,7 @@ const struct route route_list[] = {
     { "PUT", "/v1/blobs/{hash}", BODY_UPLOAD, false, handle_blob_put, "Upload a file under its hash", "" },
 
     { "POST", "/v1/jobs", BODY_JSON, false, handle_job_create, "Create a job", "dry_run" },
-    { "GET", "/v1/jobs", BODY_NONE, false, handle_job_list, "List jobs", "limit cursor state owner kind tag" },
+    { "GET", "/v1/jobs", BODY_NONE, false, handle_job_list, "List jobs", "limit cursor state owner kind tag sweep" },
     { "GET", "/v1/jobs/{id}", BODY_NONE, false, handle_job_get, "One job", "" },
     { "PATCH", "/v1/jobs/{id}", BODY_JSON, false, handle_job_patch, "Change priority, name or tags", "" },
     { "DELETE", "/v1/jobs/{id}", BODY_NONE, false, handle_job_delete, "Delete a finished job", "" },
@@ -44,6 +44,11 @@ const struct route route_list[] = {
     { "GET", "/v1/jobs/{id}/log", BODY_NONE, false, handle_job_log, "Log of a job", "" },
     { "GET", "/v1/jobs/{id}/artifacts", BODY_NONE, false, handle_artifact_list, "Files that a job has made", "" },
     { "GET", "/v1/jobs/{id}/artifacts/{name}", BODY_NONE, false, handle_artifact_get, "One of these files", "" },
+    { "GET", "/v1/sweeps", BODY_NONE, false, handle_sweep_list, "List sweeps", "limit cursor" },
+    { "GET", "/v1/sweeps/{id}", BODY_NONE, false, handle_sweep_get, "One sweep with its table", "format" },
+    { "DELETE", "/v1/sweeps/{id}", BODY_NONE, false, handle_sweep_delete, "Delete a sweep and its finished jobs", "" },
+    { "POST", "/v1/sweeps/{id}/cancel", BODY_NONE, false, handle_sweep_cancel, "Cancel all jobs of a sweep", "" },
+
     { "GET", "/v1/events", BODY_NONE, false, handle_all_events, "Live events of all jobs", "after" },
 
     { "GET", "/", BODY_NONE, true, handle_webui_index, "The dashboard", NULL },

@@ -23,7 +23,7 @@ int blob_walk(const struct db *db, int (*visit)(void *arg, const char *path, con
 #define JOB_COLUMNS                                                                                          \
     "id, kind, name, owner, tags, spec, model_hash, dataset_hash, state, reason, result, progress, "         \
     "priority, cpus, memory_mb, wall_s, not_before_ms, created_ms, started_ms, finished_ms, updated_ms, "    \
-    "version, events_offset, events_seq, attempts, charged, max_attempts"
+    "version, events_offset, events_seq, attempts, charged, max_attempts, sweep, sweep_place"
 extern const struct sql_shape job_shape; /* of a row of JOB_COLUMNS */
 /* ERR_NOT_FOUND gets its words here, everything else passes. */
 int job_missing(int rc, int64_t id, struct err *e);

@@ -66,6 +66,8 @@ static void read_row(struct sql *q, void *row)
     j->attempts = sql_int(q, c++);
     j->charged = sql_int(q, c++);
     j->max_attempts = sql_int(q, c++);
+    j->sweep = sql_int64(q, c++);
+    j->sweep_place = sql_int(q, c++);
 }
 
 static void free_row(void *row)
@@ -137,12 +139,14 @@ static int insert(struct db *db, const struct job_new *n, int64_t *id, struct er
     return sql_value(
         db, id, e,
         "INSERT INTO job (kind, name, owner, tags, spec, model_hash, dataset_hash, state, priority, cpus,"
-        " memory_mb, wall_s, not_before_ms, max_attempts, created_ms, updated_ms)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15) RETURNING id",
+        " memory_mb, wall_s, not_before_ms, max_attempts, created_ms, updated_ms, sweep, sweep_place)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15, ?16, ?17) RETURNING "
+        "id",
         SQL_TEXT(n->kind), SQL_TEXT(n->name), SQL_TEXT(n->owner), SQL_TEXT(n->tags), SQL_TEXT(n->spec),
         SQL_TEXT(n->model_hash), SQL_TEXT(n->dataset_hash), SQL_TEXT(job_state_text(state)),
         SQL_INT(n->priority), SQL_INT(n->cpus), SQL_INT(n->memory_mb), SQL_INT(n->wall_s),
-        SQL_INT(n->not_before_ms), SQL_INT(n->max_attempts), SQL_INT(now));
+        SQL_INT(n->not_before_ms), SQL_INT(n->max_attempts), SQL_INT(now),
+        n->sweep ? SQL_INT(n->sweep) : SQL_NULL, SQL_INT(n->sweep_place));
 }
 
 static int create(struct db *db, const struct job_new *n, const char *key, const char *body_hash, int64_t *id,
@@ -184,19 +188,20 @@ int job_add(struct db *db, const struct job_new *n, const char *key, const char 
 /* --- questions --------------------------------------------------------------------------------------------
  */
 
-/* Only the conditions that are asked for, so that the indexes serve: at most 16 different texts. */
+/* Only the conditions that are asked for, so that the indexes serve: at most 32 different texts. */
 int job_list(struct db *db, const struct job_filter *f, struct job **list, int *count, struct err *e)
 {
     char text[1000];
-    snprintf(
-        text, sizeof text, "SELECT " JOB_COLUMNS " FROM job WHERE id < ?5%s%s%s%s ORDER BY id DESC LIMIT ?6",
-        f->state >= 0 ? " AND state = ?1" : "", f->kind ? " AND kind = ?2" : "",
-        f->owner ? " AND owner = ?3" : "",
-        f->tag ? " AND EXISTS (SELECT 1 FROM json_each(iif(json_valid(tags), tags, '[]')) WHERE value = ?4)"
-               : "");
+    snprintf(text, sizeof text,
+             "SELECT " JOB_COLUMNS " FROM job WHERE id < ?6%s%s%s%s%s ORDER BY id DESC LIMIT ?7",
+             f->state >= 0 ? " AND state = ?1" : "", f->kind ? " AND kind = ?2" : "",
+             f->owner ? " AND owner = ?3" : "", f->sweep ? " AND sweep = ?5" : "",
+             f->tag
+                 ? " AND EXISTS (SELECT 1 FROM json_each(iif(json_valid(tags), tags, '[]')) WHERE value = ?4)"
+                 : "");
     struct sql q;
     sql_open(&q, db, text, SQL_TEXT(f->state >= 0 ? job_state_text((enum job_state)f->state) : NULL),
-             SQL_TEXT(f->kind), SQL_TEXT(f->owner), SQL_TEXT(f->tag),
+             SQL_TEXT(f->kind), SQL_TEXT(f->owner), SQL_TEXT(f->tag), SQL_INT(f->sweep),
              SQL_INT(f->before > 0 ? f->before : INT64_MAX), SQL_INT(f->limit));
     return sql_all(&q, &job_shape, list, count, e);
 }

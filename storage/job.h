@@ -72,6 +72,8 @@ struct job {
     int64_t events_offset, events_seq;                       /* how far events.jsonl has been applied */
     int attempts, charged; /* rows in attempt; those that count against max_attempts */
     int max_attempts;
+    int64_t sweep;   /* the sweep it was made by (sweep.h); 0: none */
+    int sweep_place; /* which of its combinations, 0.. */
 };
 
 void job_free(struct job *j); /* frees what j owns, not j */
@@ -84,6 +86,8 @@ struct job_new {
     const char *kind, *name, *owner, *tags, *spec, *model_hash, *dataset_hash;
     int priority, cpus, max_attempts;
     int64_t memory_mb, wall_s, not_before_ms;
+    int64_t sweep; /* 0: none */
+    int sweep_place;
 };
 
 /* Create; with an idempotency key the stored job is returned when key and body_hash agree (*existed), and
@@ -101,6 +105,7 @@ int job_exists(struct db *db, int64_t id, bool *exists, struct err *e);
 struct job_filter {
     int state;                      /* -1: any */
     const char *kind, *owner, *tag; /* NULL: any */
+    int64_t sweep;                  /* 0: any */
     int64_t before;                 /* ids below this; 0: from the newest */
     int limit;                      /* 1..200 */
 };

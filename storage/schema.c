@@ -130,6 +130,21 @@ const char *const schema_steps[] = {
     "    hash TEXT NOT NULL UNIQUE," /* SHA-256 of the token: the token itself is nowhere */
     "    created_ms INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+
+    /* 2: jobs that were made together; a sweep goes with its last job */
+    "CREATE TABLE sweep ("
+    "    id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "    name TEXT NOT NULL,"
+    "    owner TEXT NOT NULL,"
+    "    axes TEXT NOT NULL,"
+    "    created_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "ALTER TABLE job ADD COLUMN sweep INTEGER REFERENCES sweep (id);"
+    "ALTER TABLE job ADD COLUMN sweep_place INTEGER NOT NULL DEFAULT 0 CHECK (sweep_place >= 0);"
+    "CREATE INDEX job_sweep ON job (sweep, id) WHERE sweep IS NOT NULL;"
+    "CREATE TRIGGER job_gone AFTER DELETE ON job"
+    " WHEN OLD.sweep IS NOT NULL AND NOT EXISTS (SELECT 1 FROM job WHERE sweep = OLD.sweep)"
+    " BEGIN DELETE FROM sweep WHERE id = OLD.sweep; END;",
 };
 
 const int schema_version = sizeof schema_steps / sizeof schema_steps[0];

@@ -6,6 +6,7 @@ import { Job } from "./job.js";
 import { NewJob } from "./form.js";
 import { Assets } from "./assets.js";
 import { Compare } from "./compare.js";
+import { Sweep, Sweeps } from "./sweeps.js";
 import { Empty } from "./parts.js";
 
 /** Pattern, document title, page. */
@@ -14,10 +15,12 @@ const ROUTES = [
   [/^\/jobs\/(\d+)$/, "Job", ({ match, onStatus }) => html`<${Job} key=${match[1]} id=${match[1]} onStatus=${onStatus} />`],
   [/^\/new$/, "New job", ({ query }) => html`<${NewJob} query=${query} />`],
   [/^\/compare$/, "Compare", ({ query }) => html`<${Compare} query=${query} />`],
+  [/^\/sweeps$/, "Sweeps", () => html`<${Sweeps} />`],
+  [/^\/sweeps\/(\d+)$/, "Sweep", ({ match, onStatus }) => html`<${Sweep} key=${match[1]} id=${match[1]} onStatus=${onStatus} />`],
   [/^\/models$/, "Models", () => html`<${Assets} kind="models" />`],
   [/^\/datasets$/, "Data sets", () => html`<${Assets} kind="datasets" />`],
 ];
-const NAV = [["#/", "Queue"], ["#/new", "New job"], ["#/models", "Models"], ["#/datasets", "Data sets"]];
+const NAV = [["#/", "Queue"], ["#/new", "New job"], ["#/sweeps", "Sweeps"], ["#/models", "Models"], ["#/datasets", "Data sets"]];
 
 function useHash() {
   const [hash, set] = useState(location.hash || "#/");

@@ -77,6 +77,7 @@ function Status({ job }) {
     job.not_before && ["Not before", moment(job.not_before)],
     ["Priority", job.priority],
     job.owner && ["Owner", job.owner],
+    job.sweep && ["Sweep", html`<a href=${`#/sweeps/${job.sweep}`}>${job.sweep}</a>`],
   ].filter(Boolean);
   return html`<section class="card status" aria-label="Status">
     <div class="now">

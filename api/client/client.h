@@ -59,6 +59,10 @@ int job_cancel(struct client *c, const struct args *a);
 int job_retry(struct client *c, const struct args *a);
 int job_rm(struct client *c, const struct args *a);
 int job_log(struct client *c, const struct args *a);
+int sweep_ls(struct client *c, const struct args *a);
+int sweep_get(struct client *c, const struct args *a);
+int sweep_cancel(struct client *c, const struct args *a);
+int sweep_rm(struct client *c, const struct args *a);
 int artifact_ls(struct client *c, const struct args *a);
 int artifact_get(struct client *c, const struct args *a);
 int service_capabilities(struct client *c, const struct args *a);
@@ -67,5 +71,9 @@ int decode_run(struct client *c, const struct args *a);
 
 /* Follow job `id` to its end and print how it went (watch.c). */
 int watch_job(struct client *c, int64_t id);
+
+/* Follow the jobs of a sweep (the server's JSON) one after the other, then print its table. The exit code of
+ * the first that did not end well (sweep.c). */
+int watch_sweep(struct client *c, const json_t *sweep);
 
 #endif

@@ -51,7 +51,7 @@ static const struct listing jobs = { "/v1/jobs", heads, job_row };
 
 int job_ls(struct client *c, const struct args *a)
 {
-    static const char *const filters[] = { "state", "kind", "tag", "owner" };
+    static const char *const filters[] = { "state", "kind", "tag", "owner", "sweep" };
     const char *limit = option_get(a, "limit");
     int64_t most = 50;
     char page[8];

@@ -41,6 +41,7 @@ static const struct option_def job_list_options[] = {
     { "kind", "KIND", "only jobs of this kind" },
     { "tag", "TAG", "only jobs with this tag" },
     { "owner", "OWNER", "only jobs of this owner" },
+    { "sweep", "ID", "only jobs of this sweep" },
     { "limit", "N", "at most so many, newest first (default 50)" },
     COMMON
 };
@@ -80,6 +81,10 @@ static const struct command commands[] = {
       "queue failed, cancelled or parked jobs again" },
     { "jobs", "rm", job_rm, "ID...", 1, ARGS_MAX, plain, "delete finished jobs" },
     { "jobs", "log", job_log, "ID", 1, 1, plain, "print a job's log" },
+    { "sweeps", "ls", sweep_ls, "", 0, 0, plain, "list sweeps, newest first" },
+    { "sweeps", "get", sweep_get, "ID", 1, 1, plain, "a sweep's table: mean and deviation over the seeds" },
+    { "sweeps", "cancel", sweep_cancel, "ID...", 1, ARGS_MAX, plain, "cancel all jobs of sweeps" },
+    { "sweeps", "rm", sweep_rm, "ID...", 1, ARGS_MAX, plain, "delete sweeps and their finished jobs" },
     { "artifacts", "ls", artifact_ls, "JOB", 1, 1, plain, "list what a job has made" },
     { "artifacts", "get", artifact_get, "JOB [NAME]", 1, 2, artifact_options,
       "download one artifact, or all of them" },

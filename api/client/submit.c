@@ -117,22 +117,28 @@ static void print_dry_run(struct client *c, const json_t *answer)
     client_print_json(c, c->json ? answer : field_at(answer, "/spec"), JSON_INDENT(2));
     if (!c->json && bytes)
         fprintf(stderr, "accepted; about %s of memory\n", text_bytes(bytes, text));
+    if (!c->json && field_int(answer, "/jobs"))
+        fprintf(stderr, "the first of %" PRId64 " jobs\n", field_int(answer, "/jobs"));
 }
 
 static int finish(struct client *c, const json_t *job, const struct args *a)
 {
     int64_t id = field_int(job, "/id");
-    bool watch = option_has(a, "watch");
+    bool watch = option_has(a, "watch"), sweep = field_at(job, "/axes") != NULL;
 
     if (c->json)
         client_print_json(c, job, watch ? JSON_COMPACT : JSON_INDENT(2));
+    else if (sweep)
+        printf("sweep %" PRId64 " with %" PRId64 " jobs\n", id, field_int(job, "/jobs"));
     else if (!watch) {
         printf("job %" PRId64 " ", id);
         text_put(stdout, field_text(job, "/state"), false);
         putchar('\n');
     }
     fflush(stdout);
-    return watch ? watch_job(c, id) : CLIENT_DONE;
+    if (!watch)
+        return CLIENT_DONE;
+    return sweep ? watch_sweep(c, job) : watch_job(c, id);
 }
 
 static bool key_ok(const char *key)

@@ -3,7 +3,8 @@
 //   end=done|error|exit|silent|segv|again               at=N        step at which end happens (default: the last)
 //   once         the end only happens in attempt 1      deaf        ignores SIGTERM
 //   noise=N      N extra log lines per step             torn        leaves a half line at the end
-//   out=N        bytes of out/model.onnx                describe and inspect have no words
+//   out=N        bytes of out/model.onnx                seeded              value and file_bytes say seed and weight bits
+//   describe and inspect have no words
 import fs from "node:fs";
 import path from "node:path";
 import { capabilities } from "./capabilities.mjs";
@@ -79,6 +80,8 @@ async function run() {
   fs.writeFileSync(path.join(dir, "out", "model.onnx"), Buffer.alloc(number("out", 1000), 7));
   fs.writeFileSync(path.join(dir, "out", "curves.csv"), "series,step,value\n");
   const result = { format: 1, metric: "top1", value: 0.9, attempt, bytes: held.length };
+  if ("seeded" in words)
+    Object.assign(result, { value: spec.train.seed / 100, file_bytes: 1000 * spec.quantize.weights.bits });
   fs.writeFileSync(path.join(dir, "result.json.tmp"), JSON.stringify(result));
   fs.renameSync(path.join(dir, "result.json.tmp"), path.join(dir, "result.json"));
   emit("done", { value: 0.9, metric: "top1" });

@@ -63,3 +63,17 @@ test("a model that can't be read is explained by the server's own words", async 
   assert.match(await page.locator(".trouble").innerText(), /can't be read|not supported|not valid/i);
   assert.deepEqual(await page.faults(), []);
 });
+
+test("a sweep fills its table while its jobs end", async () => {
+  const post = (body) => fetch(`${daemon.url}/v1/jobs`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const page = await openPage(browser, daemon.url);
+  const made = await (await post({ kind: "evaluate", model: "zoo:lenet5", dataset: "builtin:glyphs", name: "both", sweep: { "resources.memory_mb": [512, 1024] } })).json();
+  await page.goto(`${daemon.url}/#/sweeps`);
+  await page.getByRole("link", { name: "both" }).click();
+  await page.getByText("2 of 2 jobs have ended").waitFor({ timeout: 60000 });
+  const cells = await page.locator("tbody tr").first().locator("td").allInnerTexts();
+  assert.match(cells.join(" "), /^512 ✓succeeded .* %/);
+  await page.getByRole("link", { name: String(made.rows[0].jobs[0]), exact: true }).click();
+  await page.getByRole("link", { name: String(made.id), exact: true }).waitFor(); // and back from the job
+  assert.deepEqual(await page.faults(), []);
+});

@@ -1,0 +1,138 @@
+/* Swept parameters: what is refused and where, and the specification of every combination. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/axes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *capabilities;
+
+static int load(void **state)
+{
+    (void)state;
+    capabilities = json_load_file("tests/unit/api_capabilities.json", 0, NULL);
+    return capabilities ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    json_decref(capabilities);
+    return 0;
+}
+
+static void refused(void **state)
+{
+    static const struct {
+        const char *sweep, *pointer, *code;
+    } cases[] = {
+        { "[]", "/sweep", "type" },
+        { "{}", "/sweep", "type" },
+        { "{\"train.sead\":[1]}", "/sweep/train.sead", "unknown_key" },
+        { "{\"\":[1]}", "/sweep/", "unknown_key" },
+        { "{\"train\":[1]}", "/sweep/train", "unknown_key" },
+        { "{\"/train/seed\":[1]}", "/sweep//train/seed", "unknown_key" },
+        { "{\"overrides\":[[]]}", "/sweep/overrides", "unknown_key" },
+        { "{\"overrides.*.match\":[\"a\"]}", "/sweep/overrides.*.match", "unknown_key" },
+        { "{\"train.seed\":3}", "/sweep/train.seed", "type" },
+        { "{\"train.seed\":[]}", "/sweep/train.seed", "type" },
+        { "{\"train.seed\":[1,-1]}", "/sweep/train.seed/1", "range" },
+        { "{\"train.seed\":[1,\"2\"]}", "/sweep/train.seed/1", "type" },
+        { "{\"train.seed\":[7,1,7]}", "/sweep/train.seed/2", "range" },
+        { "{\"quantize.method\":[\"nosuch\"]}", "/sweep/quantize.method/0", "enum" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *sweep = json_loads(cases[i].sweep, 0, NULL);
+        struct spec_problems p = { .count = 0 };
+        struct axes a;
+        assert_false(axes_read(capabilities, sweep, &a, &p));
+        assert_int_equal(p.count, 1);
+        assert_string_equal(p.problem[0].pointer, cases[i].pointer);
+        assert_string_equal(p.problem[0].code, cases[i].code);
+        json_decref(sweep);
+    }
+}
+
+/* 17 times 17 values are more than 256 jobs; 300 are more than one parameter may have. */
+static void too_many(void **state)
+{
+    static const int counts[] = { 17, 300 };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        json_t *seeds = json_array(), *priorities = json_array();
+        for (int v = 0; v < counts[i]; v++) {
+            json_array_append_new(seeds, json_integer(v));
+            json_array_append_new(priorities, json_integer(v));
+        }
+        json_t *sweep = json_pack("{s:o,s:o}", "train.seed", seeds, "priority", priorities);
+        struct spec_problems p = { .count = 0 };
+        struct axes a;
+        assert_false(axes_read(capabilities, sweep, &a, &p));
+        assert_string_equal(p.problem[0].code, "limit");
+        json_decref(sweep);
+    }
+}
+
+static void combinations(void **state)
+{
+    json_t *given = json_loads("{\"kind\":\"quantize\",\"train\":{\"seed\":9,\"epochs\":2},\"sweep\":"
+                               "{\"quantize.weights.bits\":[2,4],\"train.seed\":[1,2,3]}}",
+                               0, NULL);
+    struct spec_problems p = { .count = 0 };
+    struct axes a;
+    char text[80];
+
+    (void)state;
+    assert_true(axes_read(capabilities, json_object_get(given, "sweep"), &a, &p));
+    assert_int_equal(a.jobs, 6);
+    for (int job = 0; job < 6; job++) {
+        json_t *spec = axes_apply(&a, given, job);
+        assert_null(json_object_get(spec, "sweep"));
+        assert_int_equal(spec_int(spec, "/quantize/weights/bits", 0), job < 3 ? 2 : 4);
+        assert_int_equal(spec_int(spec, "/train/seed", 0), 1 + job % 3);
+        assert_int_equal(spec_int(spec, "/train/epochs", 0), 2);
+        json_decref(spec);
+    }
+    assert_int_equal(spec_int(given, "/train/seed", 0), 9);
+    axes_text(&a, 4, text, sizeof text);
+    assert_string_equal(text, "quantize.weights.bits=4 train.seed=2");
+    axes_text(&a, 4, text, 10);
+    assert_string_equal(text, "quantize.");
+    json_decref(given);
+}
+
+/* Something else where an object should be stays: the check of the specification refuses it. */
+static void in_the_way(void **state)
+{
+    json_t *given = json_loads("{\"train\":7,\"sweep\":{\"train.seed\":[1]}}", 0, NULL), *spec;
+    struct spec_problems p = { .count = 0 };
+    struct axes a;
+
+    (void)state;
+    assert_true(axes_read(capabilities, json_object_get(given, "sweep"), &a, &p));
+    spec = axes_apply(&a, given, 0);
+    assert_int_equal(spec_int(spec, "/train", 0), 7);
+    json_decref(spec);
+    json_decref(given);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refused),
+        cmocka_unit_test(too_many),
+        cmocka_unit_test(combinations),
+        cmocka_unit_test(in_the_way),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
