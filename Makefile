@@ -69,7 +69,10 @@ FLAGS_generic :=
 FLAGS_avx2 := -mavx2 -mfma
 FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
 FLAGS_avx512_vnni := $(FLAGS_avx512) -mavx512vnni -mavx512bf16
-LANES_O := $(foreach s,$(SETS),$(patsubst worker/kernels/%.c,$(BUILD)/obj/worker/kernels/%.$(s).o,$(LANES_C)))
+# machines with AVX-512 that count the bits of a vector: of one kernel only (worker/kernels/bits.c)
+FLAGS_avx512_popcount := $(FLAGS_avx512) -mavx512vpopcntdq
+LANES_O := $(foreach s,$(SETS),$(patsubst worker/kernels/%.c,$(BUILD)/obj/worker/kernels/%.$(s).o,$(LANES_C))) \
+           $(BUILD)/obj/worker/kernels/lanes_bits.avx512_popcount.o
 
 SERVER_LIB := $(call obj,$(BASE_C) $(STORAGE_C) $(API_C) $(filter-out server/main.c,$(SERVER_C)))
 WORKER_LIB := $(call obj,$(BASE_C) $(SHARED_API_C) $(filter-out worker/main.c,$(WORKER_C))) $(LANES_O) \
@@ -105,7 +108,7 @@ $(BUILD)/obj/worker/kernels/%.$(1).o: worker/kernels/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(BASE) $$(OPT) $$(HOT) $(FLAGS_$(1)) -ffp-contract=fast -DKERNEL_SET=$(1) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach s,$(SETS),$(eval $(call LANES_RULE,$(s))))
+$(foreach s,$(SETS) avx512_popcount,$(eval $(call LANES_RULE,$(s))))
 
 # ONNX's schema comes with libonnx-dev; its C code is generated, never committed.
 $(ONNX_PB).c: | $(BUILD)/.packages

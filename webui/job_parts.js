@@ -16,7 +16,7 @@ export function Result({ job }) {
       <div class="headline">
         <div><b>${metricValue(r.metric, r.value)}</b><span>${metricName(r.metric)}</span></div>
         ${r.float_value != null && html`<div><b>${metricDelta(r.metric, r.value, r.float_value)}</b><span>against float</span></div>`}
-        ${r.images_per_s > 0 && html`<div><b>${count(Math.round(r.images_per_s))}</b><span>images/s, ${r.engine} engine${r.engine !== "float" && html` (float ${count(Math.round(r.float_images_per_s))})`}</span></div>`}
+        ${r.images_per_s > 0 && html`<div><b>${count(Math.round(r.images_per_s))}</b><span>images/s, ${r.engine} engine${r.engine !== "float" && html` (float ${count(Math.round(r.float_images_per_s))}${r.bit_layers >= 0 ? `, ${r.bit_layers} layers by bit planes` : ""})`}</span></div>`}
         ${r.ratio > 0 && html`<div><b>${ratio(r.ratio)}</b><span>smaller payload</span></div>`}
         ${r.wall_s != null && html`<div><b>${duration(r.wall_s)}</b><span>wall time</span></div>`}
       </div>

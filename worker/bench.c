@@ -1,26 +1,21 @@
 #include "worker/bench.h"
 
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "base/variant.h"
+#include "worker/bench_engine.h"
 #include "worker/bench_layers.h"
+#include "worker/bench_model.h"
+#include "worker/bench_time.h"
 #include "worker/graph/precision.h"
 #include "worker/kernels/kernels.h"
-#include "worker/onnx/onnx.h"
 #include "worker/quant/method.h"
 #include "worker/train/trainer.h"
-#include "worker/zoo/zoo.h"
 
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define MODEL_MAX ((size_t)2 << 30)
-#define WARM_UP   3
 
 /* One benchmark: a network on noise, answers at random. Nothing is learned from it but time. */
 struct bench {
@@ -37,65 +32,6 @@ struct bench {
     uint64_t macs;
     int64_t parameters; /* as the network came, without what quantization adds */
 };
-
-/* Best of all steps: by the clock on the wall, and the CPU time of all threads together; and by the clock the
- * mean, in which waiting for a neighbour shows. */
-struct best {
-    double wall_s, cpu_s, mean_s;
-};
-
-static int load(struct bench *b, struct err *e)
-{
-    const struct bench_options *o = b->options;
-    const char *model = o->model;
-    char *data;
-    size_t length;
-
-    if (strncmp(model, "zoo:", 4) == 0) {
-        char reference[160];
-        snprintf(reference, sizeof reference, "%s%s%s", model + 4, o->shape ? "@" : "",
-                 o->shape ? o->shape : "");
-        return zoo_graph(reference, 1, &b->graph, e);
-    }
-    char named[160];
-    struct variant v;
-    snprintf(named, sizeof named, "net@%s", o->shape ? o->shape : "1x1x1");
-    if (!variant_parse(named, &v))
-        return err_set(e, ERR_SYNTAX, "--shape is CxHxW, like 1x41x41");
-    struct shape shape = { 3, { v.channels, v.height, v.width } };
-    int status = file_load(model, MODEL_MAX, &data, &length, e);
-    if (!status) {
-        struct onnx_options options = { .sample = o->shape ? &shape : NULL };
-        status = onnx_import_with(data, length, &options, &b->graph, e);
-        free(data);
-    }
-    return status;
-}
-
-/* Four-bit weights and eight-bit activations everywhere: the widths that peers are timed at. */
-static int quantize(struct bench *b, struct err *e)
-{
-    struct layer *layers = NULL;
-    const struct quant_options o = { .method = method_find("msqe"), .grid = grid_find("sym") };
-    int count, status = graph_layers(b->graph, &layers, &count, e);
-    struct quant_layer_plan *plan = status ? NULL : mem_array((size_t)count + 1, sizeof *plan);
-
-    for (int i = 0; plan && i < count; i++) {
-        plan[i].weight_bits = 4;
-        plan[i].activation.bits = 8;
-        plan[i].activation.low = -128;
-        plan[i].activation.high = 127;
-        plan[i].activation.step = (real)0.05;
-    }
-    free(layers);
-    if (!status)
-        status = plan ? quant_new(b->graph, plan, count, &o, &b->quant, e)
-                      : err_set(e, ERR_NOMEM, "out of memory");
-    free(plan);
-    if (!status)
-        quant_start(b->quant, b->graph);
-    return status;
-}
 
 static void fill(struct feed *f, struct pool *p, int64_t start, int samples, int blocks, real *x,
                  const struct target *t)
@@ -163,10 +99,10 @@ static int prepare(struct bench *b, struct err *e)
     struct layer *layers = NULL;
     int count, status;
 
-    if ((status = load(b, e)))
+    if ((status = bench_model_load(o, &b->graph, e)))
         return status;
     b->parameters = graph_trainable(b->graph);
-    if (strcmp(o->mode, "qat") == 0 && (status = quantize(b, e)))
+    if (strcmp(o->mode, "qat") == 0 && (status = bench_model_quantize(o, b->graph, &b->quant, e)))
         return status;
     struct net_options n = { .batch = o->batch,
                              .train = train,
@@ -208,48 +144,24 @@ static int prepare(struct bench *b, struct err *e)
     return trainer_init(&b->trainer, e);
 }
 
-static int one_step(struct bench *b, struct err *e)
+static int one_step(void *arg, struct err *e)
 {
-    if (strcmp(b->options->mode, "eval") != 0)
-        return trainer_step(&b->trainer, e);
-    fill(&b->feed, b->pool, 0, b->options->batch, net_blocks(b->net), net_input(b->net), &b->trainer.target);
-    net_forward(b->net, b->options->batch, false, 0);
-    return 0;
-}
+    struct bench *b = arg;
+    int status = 0;
 
-/* Steps for as long as the options say, after a few that warm caches up. The best one shows what the machine
- * can do when nobody else is on it; where it is never quiet, the CPU time says more. */
-static int measure(struct bench *b, struct best *best, struct err *e)
-{
-    double end = 0, begun = 0;
-
-    *best = (struct best){ INFINITY, INFINITY, 0 };
-    for (int step = 0;; step++) {
-        double cpu = clock_cpu_s();
-        int64_t begin = clock_mono_ns();
-        int status = one_step(b, e);
-        if (status)
-            return status;
-        double now = (double)clock_mono_ns() * 1e-9;
-        struct best took = { now - (double)begin * 1e-9, clock_cpu_s() - cpu, 0 };
-        if (b->layers)
-            bench_layers_step(b->layers);
-        if (step == WARM_UP) {
-            begun = now;
-            end = now + b->options->seconds;
-        }
-        if (step >= WARM_UP && took.wall_s < best->wall_s)
-            best->wall_s = took.wall_s;
-        if (step >= WARM_UP && took.cpu_s < best->cpu_s)
-            best->cpu_s = took.cpu_s;
-        if (step > WARM_UP && now > end) {
-            best->mean_s = (now - begun) / (step - WARM_UP);
-            return 0;
-        }
+    if (strcmp(b->options->mode, "eval") != 0) {
+        status = trainer_step(&b->trainer, e);
+    } else {
+        fill(&b->feed, b->pool, 0, b->options->batch, net_blocks(b->net), net_input(b->net),
+             &b->trainer.target);
+        net_forward(b->net, b->options->batch, false, 0);
     }
+    if (b->layers)
+        bench_layers_step(b->layers);
+    return status;
 }
 
-static void print(const struct bench *b, const struct best *best)
+static void print(const struct bench *b, const struct bench_time *best)
 {
     const struct bench_options *o = b->options;
     const char *kernels = o->kernels ? o->kernels : kernels_best()->name;
@@ -271,15 +183,15 @@ static void print(const struct bench *b, const struct best *best)
     json_decref(line);
 }
 
-int bench_run(const struct bench_options *o)
+static int run_net(const struct bench_options *o)
 {
     struct bench b = { .options = o, .pool = pool_new(o->threads) };
     struct err e = { 0 };
-    struct best best;
+    struct bench_time best;
     int status = b.pool ? prepare(&b, &e) : err_set(&e, ERR_NOMEM, "out of memory");
 
     if (!status)
-        status = measure(&b, &best, &e);
+        status = bench_time_measure(one_step, &b, o->seconds, &best, &e);
     if (status)
         log_error("%s%s%s", e.text, e.place[0] ? " at " : "", e.place);
     else
@@ -292,4 +204,11 @@ int bench_run(const struct bench_options *o)
     pool_free(b.pool);
     free(b.noise);
     return status ? EXIT_FAILURE : 0;
+}
+
+int bench_run(const struct bench_options *o)
+{
+    const struct engine_kind *kind = engine_kind_find(o->mode);
+
+    return kind ? bench_engine(o, kind) : run_net(o);
 }

@@ -6,11 +6,12 @@
 
 struct bench_options {
     const char *model;     /* "zoo:NAME" or an ONNX file */
-    const char *mode;      /* "fp32" | "qat" | "eval" */
+    const char *mode;      /* "fp32" | "qat" | "eval", or an engine: "integer" | "bits" */
     const char *precision; /* "fp32" | "mixed" */
     const char *kernels;   /* name of a set; NULL: the best */
     const char *shape;     /* "CxHxW" of the input where the model leaves it open; NULL: its own */
     int batch, threads;
+    int weight_bits, activation_bits; /* of all layers, where the mode quantizes */
     double seconds;
     bool layers; /* a table of all nodes before the line */
 };

@@ -21,16 +21,17 @@ static int usage(const char *problem)
 {
     if (problem)
         fprintf(stderr, "quantd-worker: %s\n", problem);
-    fputs(
-        "usage: quantd-worker run DIR [--attempt N] [--token T] [--threads N]\n"
-        "       quantd-worker inspect model|dataset FILE [--format F]\n"
-        "       quantd-worker describe\n"
-        "       quantd-worker decode FILE.qdz -o model.onnx\n"
-        "       quantd-worker bench MODEL [--mode fp32|qat|eval] [--precision fp32|mixed] [--batch N] "
-        "[--threads T] [--shape CxHxW]\n"
-        "                     [--kernels SET] [--seconds S] [--layers]      MODEL: zoo:NAME or an ONNX file\n"
-        "       quantd-worker --version\n",
-        problem ? stderr : stdout);
+    fputs("usage: quantd-worker run DIR [--attempt N] [--token T] [--threads N]\n"
+          "       quantd-worker inspect model|dataset FILE [--format F]\n"
+          "       quantd-worker describe\n"
+          "       quantd-worker decode FILE.qdz -o model.onnx\n"
+          "       quantd-worker bench MODEL [--mode fp32|qat|eval|integer|bits] [--precision fp32|mixed] "
+          "[--batch N] [--threads T]\n"
+          "                     [--shape CxHxW] [--kernels SET] [--seconds S] [--layers] [--weights BITS] "
+          "[--activations BITS]\n"
+          "                     MODEL: zoo:NAME or an ONNX file\n"
+          "       quantd-worker --version\n",
+          problem ? stderr : stdout);
     return problem ? EXIT_USAGE : 0;
 }
 
@@ -105,22 +106,34 @@ static int command_decode(int argc, char **argv)
     return decode_file(argv[0], output);
 }
 
+static bool is_bench_mode(const char *mode)
+{
+    static const char *const modes[] = { "fp32", "qat", "eval", "integer", "bits", NULL };
+    for (const char *const *m = modes; *m; m++)
+        if (strcmp(*m, mode) == 0)
+            return true;
+    return false;
+}
+
 static int command_bench(int argc, char **argv)
 {
     const char *mode = option(argc, argv, "--mode"), *seconds = option(argc, argv, "--seconds");
     const char *precision = option(argc, argv, "--precision");
-    int64_t batch = 64, threads = 1;
+    int64_t batch = 64, threads = 1, weights = 4, activations = 8;
     double s = 3;
 
     if (argc < 1 || argv[0][0] == '-')
         return usage("bench needs a model");
-    if (mode && strcmp(mode, "fp32") != 0 && strcmp(mode, "qat") != 0 && strcmp(mode, "eval") != 0)
-        return usage("--mode is fp32, qat or eval");
+    if (mode && !is_bench_mode(mode))
+        return usage("--mode is fp32, qat, eval, integer or bits");
     if (precision && precision_find(precision) < 0)
         return usage("--precision is fp32 or mixed");
     if (!integer_option(argc, argv, "--batch", 1, 4096, &batch) ||
         !integer_option(argc, argv, "--threads", 1, 256, &threads))
         return usage("--batch and --threads take whole numbers");
+    if (!integer_option(argc, argv, "--weights", 1, 8, &weights) ||
+        !integer_option(argc, argv, "--activations", 1, 8, &activations))
+        return usage("--weights and --activations take 1 to 8 bits");
     if (seconds && !num_double(seconds, 0.01, 3600, &s))
         return usage("--seconds takes 0.01 to 3600");
     return bench_run(&(struct bench_options){ .model = argv[0],
@@ -130,6 +143,8 @@ static int command_bench(int argc, char **argv)
                                               .shape = option(argc, argv, "--shape"),
                                               .batch = (int)batch,
                                               .threads = (int)threads,
+                                              .weight_bits = (int)weights,
+                                              .activation_bits = (int)activations,
                                               .seconds = s,
                                               .layers = flag(argc, argv, "--layers") });
 }

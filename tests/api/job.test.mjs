@@ -178,6 +178,10 @@ test('the integer engine finds the same classes, and says what it takes', async 
   assert.ok(Math.abs(result.value - model.result.value) <= 0.001, `${result.value}, not ${model.result.value}`);
   assert.equal(result.engine, 'integer');
   assert.ok(result.images_per_s > 0 && result.float_images_per_s > 0, JSON.stringify(result));
+  const bits = (await finish((await submit({ ...spec, engine: 'bits' })).body.id)).result;
+  assert.equal(bits.value, result.value);
+  assert.equal(bits.engine, 'bits');
+  assert.ok(bits.images_per_s > 0 && bits.bit_layers >= 0, JSON.stringify(bits));
   const { body } = await submit({ ...spec, model: 'zoo:lenet5' });
   const failed = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 60000);
   assert.equal(failed.state, 'failed');

@@ -27,15 +27,16 @@ after(async () => {
   if (scratch) rmSync(scratch, { recursive: true, force: true });
 });
 
-// The class of every image by the integer engine, of a model that a job wrote.
-async function integerClasses(job, onnx) {
+// The class of every image by an engine, of a model that a job wrote; and the result.
+async function engineClasses(engine, job, onnx) {
   const model = await api(daemon.url, 'POST', `/v1/models?name=quantized${job}`, onnx, octets);
-  const { body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({ kind: 'evaluate', engine: 'integer',
+  const { body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({ kind: 'evaluate', engine,
     model: model.body.sha256, dataset: 'mnist', resources: { cpus: 2 } }), { 'content-type': 'application/json' });
   const done = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 300000);
   assert.equal(done.state, 'succeeded', done.reason);
   const csv = await (await fetch(`${daemon.url}/v1/jobs/${body.id}/artifacts/classes.csv`)).text();
-  return csv.trim().split('\n').slice(1).map((line) => Number(line.split(',')[2]));
+  const classes = csv.trim().split('\n').slice(1).map((line) => Number(line.split(',')[2]));
+  return { classes, result: (await api(daemon.url, 'GET', `/v1/jobs/${body.id}`)).body.result };
 }
 
 // widths with and without a Clip between QuantizeLinear and DequantizeLinear; signed and unsigned activations; a scale for
@@ -58,5 +59,9 @@ for (const [method, bits, activations, grid, outer, granularity] of [
     assert.equal(judged.samples, 10000);
     assert.ok(Math.abs(judged.correct - result.correct) <= 1, `onnxruntime ${judged.correct}, ours ${result.correct}`);
     assert.ok(result.value > 0.975, `${result.value}`);
-    assert.deepEqual(await integerClasses(body.id, readFileSync(file)), judged.predicted);
+    const integer = await engineClasses('integer', body.id, readFileSync(file));
+    assert.deepEqual(integer.classes, judged.predicted);
+    const bit = await engineClasses('bits', body.id, readFileSync(file));
+    assert.deepEqual(bit.classes, integer.classes);
+    assert.equal(bit.result.bit_layers > 0, activations <= 4);
   });

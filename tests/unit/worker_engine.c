@@ -1,6 +1,6 @@
 /* The integer engine against the float executor. All scales are powers of two here, so that floating point
- * makes no error either: both must agree to the last bit, halves included, in every set and for any threads.
- */
+ * makes no error either: both must agree to the last bit, halves included, in every set, for any threads, and
+ * by bit planes. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/engine/engine.h"
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { BLOCKS = 3 };
+enum { BLOCKS = 3, BIT_LAYERS = 1 /* conv2 of either network */ };
 
 static struct err failure;
 
@@ -214,12 +214,12 @@ static void fill(real *x, size_t count)
         x[i] = (real)((double)rng_below(&r, 4096) / 128 - 16);
 }
 
-static void compare(struct graph *g, const struct kernels *k, struct pool *pool)
+static void compare(struct graph *g, const struct kernels *k, struct pool *pool, bool bits)
 {
     const size_t in = (size_t)shape_count(&g->value[g->input].shape) * LANES * BLOCKS;
     const size_t out = (size_t)shape_count(&g->value[g->output[0]].shape) * LANES * BLOCKS;
     const struct net_options net_options = { .batch = BLOCKS * LANES, .kernels = k };
-    const struct engine_options options = { .kernels = k, .pool = pool };
+    const struct engine_options options = { .kernels = k, .pool = pool, .bits = bits };
     struct net *net;
     struct engine *n;
     real *y = mem_aligned(64, out * sizeof *y);
@@ -232,6 +232,7 @@ static void compare(struct graph *g, const struct kernels *k, struct pool *pool)
     for (size_t i = 0; i < out; i++)
         if (y[i] != want[i])
             fail_msg("%s: output %zu is %g, not %g", k->name, i, (double)y[i], (double)want[i]);
+    assert_int_equal(engine_bit_layers(n), bits ? BIT_LAYERS : 0);
     free(y);
     engine_free(n);
     net_free(net);
@@ -243,8 +244,9 @@ static void check(struct graph *g)
     assert_non_null(pool);
     for (int k = 0; kernels_list[k]; k++)
         if (kernels_list[k]->usable()) {
-            compare(g, kernels_list[k], NULL);
-            compare(g, kernels_list[k], pool);
+            compare(g, kernels_list[k], NULL, false);
+            compare(g, kernels_list[k], pool, false);
+            compare(g, kernels_list[k], pool, true);
         }
     pool_free(pool);
     graph_free(g);

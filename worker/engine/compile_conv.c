@@ -80,26 +80,57 @@ static void read_bias(const struct compile *c, const struct node *n, struct engi
         s->shift[output] = real_bias;
 }
 
-/* Start, bound and the correction for the code of zero. */
-static int measure(struct compile *c, struct engine_step *s, const int8_t *w, int zero)
+/* Start, bound and the correction for the code of zero. The bound is that of the codes that there are: the
+ * unit of numbers, and with it every rounding, is as fine as it lets them be. */
+static int measure(struct compile *c, struct engine_step *s, const int8_t *w, const struct quantizer *q)
 {
     const struct conv *conv = &s->k.conv;
+    const int low = q->zero < q->low ? q->zero : q->low, high = q->zero > q->high ? q->zero : q->high;
     const int64_t K = (int64_t)(conv->C / conv->groups) * conv->KH * conv->KW;
     for (int o = 0; o < conv->O; o++) {
-        int64_t sum = 0, up = 0, down = 0, start = s->start[o];
+        int64_t sum = 0, up = 0, down = 0, most = 0, start = s->start[o];
         for (int64_t i = 0; i < K; i++) {
             const int64_t weight = w[o * K + i];
             sum += weight;
-            *(weight > 0 ? &up : &down) += weight * UINT8_MAX;
+            most += llabs(weight) * high;
+            up += weight * (weight > 0 ? high : low);
+            down += weight * (weight > 0 ? low : high);
         }
-        start -= zero * sum;
+        start -= q->zero * sum;
         up += start;
         down += start;
-        if (up - down + llabs(start) > INT32_MAX)
+        if (most + llabs(start) > INT32_MAX)
             return err_set(c->e, ERR_UNSUPPORTED, "The sums of output %d don't fit 32 bits", o);
         s->start[o] = (int32_t)start;
         s->bound[o] = (double)(llabs(up) > llabs(down) ? llabs(up) : llabs(down));
     }
+    return 0;
+}
+
+/* By bit planes, where codes and weights have so few bits: codes begin at their lowest then. */
+static int pack_thin(struct compile *c, const struct quantizer *q, struct engine_step *s, const int8_t *w)
+{
+    const struct conv *conv = &s->k.conv;
+    struct thin_layer thin = { .k = { .conv = *conv, .zero = s->k.zero } };
+    const size_t K = (size_t)(conv->C / conv->groups) * conv->KH * conv->KW;
+    if (!c->p->bits || !bits_fit(&thin.k, (uint8_t)q->low, (uint8_t)q->high, w))
+        return 0;
+    s->thin = mem_alloc(sizeof *s->thin);
+    if (!s->thin)
+        return err_set(c->e, ERR_NOMEM, "out of memory for the bits of weights");
+    *s->thin = thin;
+    for (int o = 0; o < conv->O; o++)
+        for (size_t i = 0; i < K; i++)
+            s->start[o] += q->low * w[(size_t)o * K + i];
+    return bits_pack(&s->thin->k, w, &s->thin->w, c->e);
+}
+
+static int pack_wide(struct compile *c, struct engine_step *s, const int8_t *w)
+{
+    s->w = mem_aligned(64, int8_packed(&s->k.conv));
+    if (!s->w)
+        return err_set(c->e, ERR_NOMEM, "out of memory for the weights' integers");
+    int8_pack(&s->k, w, s->w);
     return 0;
 }
 
@@ -109,13 +140,12 @@ static int fill(struct compile *c, const struct node *n, struct engine_step *s)
     const struct value *weight = &c->g->value[n->input[1]];
     const size_t outs = (size_t)quads(s->k.conv.O) * QUAD;
     int8_t *w = mem_array((size_t)shape_count(&weight->shape), 1);
-    s->w = mem_aligned(64, int8_packed(&s->k.conv));
     s->start = mem_array(outs, sizeof *s->start);
     s->factor = mem_array(outs, sizeof *s->factor);
     s->shift = mem_array(outs, sizeof *s->shift);
     s->bound = mem_array(outs, sizeof *s->bound);
     int bad = 0;
-    if (!w || !s->w || !s->start || !s->factor || !s->shift || !s->bound)
+    if (!w || !s->start || !s->factor || !s->shift || !s->bound)
         bad = err_set(c->e, ERR_NOMEM, "out of memory for the weights' integers");
     if (!bad)
         bad = read_weights(c, n, &s->k.conv, w);
@@ -124,9 +154,11 @@ static int fill(struct compile *c, const struct node *n, struct engine_step *s)
         read_bias(c, n, s, o);
     }
     if (!bad)
-        bad = measure(c, s, w, in->quantizer.zero);
+        bad = measure(c, s, w, &in->quantizer);
     if (!bad)
-        int8_pack(&s->k, w, s->w);
+        bad = pack_thin(c, &in->quantizer, s, w);
+    if (!bad && !s->thin)
+        bad = pack_wide(c, s, w);
     free(w);
     return bad;
 }

@@ -1,7 +1,9 @@
 #include "worker/engine/engine.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "worker/engine/program.h"
+#include "worker/op/op.h"
 
 #include <stdlib.h>
 
@@ -10,7 +12,8 @@ struct engine {
     struct pool *pool;
     struct frame *frame; /* per thread */
     int threads;
-    size_t in, out; /* reals of one block */
+    size_t in, out;  /* reals of one block */
+    double *seconds; /* per step; borrowed; NULL */
     const real *x;
     real *y;
 };
@@ -23,6 +26,14 @@ static size_t thread_bytes(const struct engine *n)
 size_t engine_bytes(const struct engine *n)
 {
     return thread_bytes(n) * (size_t)n->threads;
+}
+
+int engine_bit_layers(const struct engine *n)
+{
+    int count = 0;
+    for (int i = 0; i < n->program.steps; i++)
+        count += n->program.step[i].thin != NULL;
+    return count;
 }
 
 static int make_frames(struct engine *n, struct err *e)
@@ -48,6 +59,7 @@ int engine_new(const struct graph *g, const struct engine_options *o, struct eng
         return err_set(e, ERR_NOMEM, "out of memory for the integer engine");
     n->program.graph = g;
     n->program.kernels = o->kernels ? o->kernels : kernels_best();
+    n->program.bits = o->bits;
     n->pool = o->pool;
     n->threads = o->pool ? pool_threads(o->pool) : 1;
     n->in = (size_t)shape_count(&g->value[g->input].shape) * LANES;
@@ -82,6 +94,35 @@ void engine_free(struct engine *n)
     free(n);
 }
 
+int engine_steps(const struct engine *n)
+{
+    return n->program.steps;
+}
+
+struct engine_step_info engine_step(const struct engine *n, int index)
+{
+    const struct engine_step *s = &n->program.step[index];
+    return (struct engine_step_info){ .type = s->type->name,
+                                      .node = s->node ? s->node->name : "",
+                                      .macs = s->type == &step_conv ? conv_macs(&s->k.conv) : 0,
+                                      .bits = s->thin };
+}
+
+void engine_profile(struct engine *n, double *seconds)
+{
+    n->seconds = seconds;
+}
+
+static void run_steps(const struct engine *n, const struct frame *f)
+{
+    for (int i = 0; i < n->program.steps; i++) {
+        const int64_t begin = n->seconds ? clock_mono_ns() : 0;
+        n->program.step[i].type->run(f, &n->program.step[i]);
+        if (n->seconds)
+            n->seconds[i] += (double)(clock_mono_ns() - begin) * 1e-9;
+    }
+}
+
 static void run_blocks(void *arg, int lo, int hi, int thread)
 {
     const struct engine *n = arg;
@@ -89,8 +130,7 @@ static void run_blocks(void *arg, int lo, int hi, int thread)
     for (int b = lo; b < hi; b++) {
         f->x = n->x + (size_t)b * n->in;
         f->y = n->y + (size_t)b * n->out;
-        for (int i = 0; i < n->program.steps; i++)
-            n->program.step[i].type->run(f, &n->program.step[i]);
+        run_steps(n, f);
     }
 }
 

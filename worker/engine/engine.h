@@ -28,6 +28,7 @@ struct kernels;
 struct engine_kind {
     const char *name, *title;
     bool integers; /* by engine_new; else by net_new */
+    bool bits;     /* its layers of few bits by bit planes */
 };
 
 extern const struct engine_kind *const engine_kind_list[];    /* NULL-terminated; the first is the default */
@@ -37,6 +38,7 @@ struct engine_options {
     const struct kernels *kernels; /* NULL: the best of this CPU */
     struct pool *pool;             /* borrowed; NULL: the caller's thread alone */
     size_t limit;                  /* bytes, 0: no limit; more is ERR_MEMORY */
+    bool bits; /* layers of up to BITS_PLANES bits by bit planes (worker/kernels/bits.h) */
 };
 
 /* The graph must be finished, as the importer gives it, and must outlive the engine. Errors: ERR_UNSUPPORTED
@@ -48,6 +50,18 @@ void engine_free(struct engine *n);
  * threads of the pool; the result does not depend on them. */
 void engine_run(struct engine *n, const real *x, int blocks, real *y);
 
+/* What is done one after the other, and how long it took: with `seconds` (one number per step, added to;
+ * NULL: no more) every step is timed. For one thread. */
+struct engine_step_info {
+    const char *type, *node; /* node "": of no single one */
+    uint64_t macs;           /* per sample */
+    bool bits;
+};
+int engine_steps(const struct engine *n);
+struct engine_step_info engine_step(const struct engine *n, int index);
+void engine_profile(struct engine *n, double *seconds);
+
 size_t engine_bytes(const struct engine *n);
+int engine_bit_layers(const struct engine *n); /* layers that run by bit planes */
 
 #endif

@@ -223,7 +223,8 @@ int program_finish(struct program *p, struct err *e)
     for (int i = 0; i < p->steps && !bad; i++) {
         struct engine_step *s = &p->step[i];
         if (s->type == &step_conv) {
-            size_t scratch = p->kernels->int8->scratch(&s->k);
+            size_t scratch =
+                s->thin ? bits_of(p->kernels)->scratch(&s->thin->k) : p->kernels->int8->scratch(&s->k);
             p->scratch = scratch > p->scratch ? scratch : p->scratch;
             bad = finish_conv(p, s, e);
         }
@@ -240,6 +241,9 @@ int program_finish(struct program *p, struct err *e)
 void step_deinit(struct engine_step *s)
 {
     free(s->w);
+    if (s->thin)
+        bits_free(&s->thin->w);
+    free(s->thin);
     free(s->start);
     free(s->factor);
     free(s->shift);

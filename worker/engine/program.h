@@ -3,6 +3,7 @@
 #define WORKER_ENGINE_PROGRAM_H
 
 #include "worker/engine/engine.h"
+#include "worker/kernels/bits.h"
 #include "worker/kernels/fixed.h"
 
 enum activation_form { TENSOR_CODES, TENSOR_NUMBERS };
@@ -47,6 +48,12 @@ extern const struct step_type step_input, step_conv, step_add, step_codes, step_
 
 enum { NOTHING = -1 };
 
+/* A layer of few bits. */
+struct thin_layer {
+    struct bits_conv k;
+    struct bits_weights w;
+};
+
 struct engine_step {
     const struct step_type *type;
     const struct node *node;
@@ -58,15 +65,17 @@ struct engine_step {
     /* convolution */
     struct int8_conv k;
     enum int8_form form;
-    int8_t *w;              /* owned, packed */
-    int32_t *start;         /* owned */
-    double *factor, *shift; /* owned: value = sum * factor + shift; made rules by program_finish */
-    double *bound;          /* owned: of |sum|, per output */
+    int8_t *w;               /* owned, packed; or: */
+    struct thin_layer *thin; /* owned: by bit planes */
+    int32_t *start;          /* owned */
+    double *factor, *shift;  /* owned: value = sum * factor + shift; made rules by program_finish */
+    double *bound;           /* owned: of |sum|, per output */
 };
 
 struct program {
     const struct graph *graph;
     const struct kernels *kernels;
+    bool bits; /* layers of few bits by bit planes */
     struct activation *tensor;
     int tensors, tensors_capacity;
     struct engine_step *step;

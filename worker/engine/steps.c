@@ -69,7 +69,10 @@ static void run_conv(const struct frame *f, const struct engine_step *s)
             y.codes.plane = activation_plane(out);
         }
     }
-    f->program->kernels->int8->conv(&s->k, &x, s->w, &y, 0, 1, f->scratch);
+    if (s->thin)
+        bits_of(f->program->kernels)->conv(&s->thin->k, &x, &s->thin->w, &y, 0, 1, f->scratch);
+    else
+        f->program->kernels->int8->conv(&s->k, &x, s->w, &y, 0, 1, f->scratch);
 }
 
 static void run_add(const struct frame *f, const struct engine_step *s)

@@ -4,7 +4,7 @@
  * table of where a step's codes lie from the pixel's; the weights of four outputs lie in the order of the
  * steps. A register tile is four outputs times COLUMNS vectors: those four are also a quad of the next layer,
  * so codes are made and stored together without another pass. */
-#include "worker/kernels/lanes_dot.h"
+#include "worker/kernels/lanes_finish.h"
 
 /* Tiles that fit the registers, with narrow weights and with any. */
 #if defined(__AVX512VNNI__)
@@ -14,77 +14,16 @@ enum { WIDEST = 6, WIDEST_WIDE = 4 };
 #else
 enum { WIDEST = 2, WIDEST_WIDE = 2 };
 #endif
-enum { CHUNK = 48 * BYTE_PARTS }; /* columns between two passes over the weights */
 
 struct product {
     const ptrdiff_t *step; /* bytes */
-    int steps, outs;       /* outs: of this group */
+    int steps;
     const int8_t *w;
     ptrdiff_t w_quad; /* bytes from four outputs to the next */
     const int32_t *start;
-    const double *factor, *shift;
-    const struct int8_out *out;
-    int first; /* output of row 0 */
+    struct finish finish;
     bool narrow;
 };
-
-/* A column's result lies at `y` in units of one vector of sums or, for codes, of a vector of quads; the codes
- * of INT8_FIXED at `z`. */
-struct columns {
-    int count;
-    const uint8_t *x[CHUNK];
-    ptrdiff_t y[CHUNK], z[CHUNK];
-};
-
-INLINE void put_sums(const struct product *p, ivec sum, int out, ptrdiff_t y)
-{
-    int32_t *to = (int32_t *)p->out->at + (p->first + out) * p->out->plane * LANES + y * INTS;
-    *(ivec *)to = sum;
-}
-
-INLINE void put_reals(const struct product *p, ivec sum, int out, ptrdiff_t y)
-{
-    real *to = (real *)p->out->at + (p->first + out) * p->out->plane * LANES + y * INTS;
-    real factor = (real)p->factor[out], shift = (real)p->shift[out];
-    for (int i = 0; i < INTS; i++)
-        to[i] = (real)sum[i] * factor + shift;
-}
-
-/* Four outputs to a quad; `out` is a multiple of 4. */
-INLINE void put_codes(const struct product *p, const ivec sum[QUAD], int out, ptrdiff_t y)
-{
-    const struct int8_out *o = p->out;
-    ivec quad = { 0 };
-    EACH (i, QUAD) {
-        ivec code = scale_round(sum[i], p->factor[out + i], p->shift[out + i]) + o->zero;
-        quad |= clip_ints(code, o->low, o->high) << 8 * i;
-    }
-    uint8_t *to = (uint8_t *)o->at + (p->first + out) / QUAD * o->plane * PIXEL + y * VEC_BYTES;
-    *(ivec *)to = quad;
-}
-
-INLINE void put_fixed(const struct product *p, const ivec sum[QUAD], int out, int rows, ptrdiff_t y,
-                      ptrdiff_t z)
-{
-    const struct int8_out *o = p->out;
-    const struct int8_codes *c = &o->codes;
-    ivec quad = { 0 };
-    EACH (i, QUAD) {
-        if (i >= rows)
-            break;
-        ptrdiff_t at = (p->first + out + i) * o->plane * LANES + y * INTS;
-        ivec v = scale_round(sum[i], p->factor[out + i], p->shift[out + i]);
-        if (o->more)
-            v += *(const ivec *)(o->more + at);
-        v = clip_ints(v, o->low, o->high);
-        if (o->at)
-            *(ivec *)((int32_t *)o->at + at) = v;
-        if (c->at)
-            quad |= clip_ints(scale_round(v, c->factor, 0) + c->zero, c->low, c->high) << 8 * i;
-    }
-    if (c->at)
-        *(ivec *)(c->at + (p->first + out) / QUAD * c->plane * PIXEL + z * VEC_BYTES) = quad;
-}
 
 INLINE void tile(const struct product *p, const struct columns *c, int at, int out, const int P,
                  const bool narrow)
@@ -118,22 +57,8 @@ INLINE void tile(const struct product *p, const struct columns *c, int at, int o
             }
         }
     }
-    int rows = p->outs - out < QUAD ? p->outs - out : QUAD;
-    EACH (j, P) {
-        if (p->out->form == INT8_CODES)
-            put_codes(p, sum[j], out, c->y[at + j]);
-        else if (p->out->form == INT8_FIXED)
-            put_fixed(p, sum[j], out, rows, c->y[at + j], c->z[at + j]);
-        else if (p->out->form == INT8_SUMS)
-            EACH (i, QUAD) {
-                if (i < rows)
-                    put_sums(p, sum[j][i], out + i, c->y[at + j]);
-            }
-        else
-            EACH (i, QUAD)
-                if (i < rows)
-                    put_reals(p, sum[j][i], out + i, c->y[at + j]);
-    }
+    EACH (j, P)
+        finish_column(&p->finish, sum[j], out, c->y[at + j], c->z[at + j]);
 }
 
 typedef void tile_fn(const struct product *p, const struct columns *c, int at, int out);
@@ -193,7 +118,7 @@ static tile_fn *const tile_table[2][WIDEST] = { { tile_1, tile_2 }, { tile_1, ti
 static void product_run(const struct product *p, struct columns *c)
 {
     int widest = p->narrow ? WIDEST : WIDEST_WIDE, tiles = (c->count + widest - 1) / widest;
-    for (int out = 0; c->count && out < p->outs; out += QUAD)
+    for (int out = 0; c->count && out < p->finish.outs; out += QUAD)
         for (int t = 0; t < tiles; t++) {
             int lo = c->count * t / tiles, hi = c->count * (t + 1) / tiles;
             tile_table[p->narrow][hi - lo - 1](p, c, lo, out);
@@ -207,11 +132,7 @@ INLINE void product_pixel(const struct product *p, struct columns *c, const uint
 {
     if (c->count + BYTE_PARTS > CHUNK)
         product_run(p, c);
-    for (int part = 0; part < BYTE_PARTS; part++) {
-        c->x[c->count] = x + part * VEC_BYTES;
-        c->y[c->count] = y * BYTE_PARTS + part;
-        c->z[c->count++] = z * BYTE_PARTS + part;
-    }
+    columns_add(c, x, y, z);
 }
 
 /* The input of one group as it is walked: the caller's, or a padded copy of a few blocks. */
@@ -310,12 +231,12 @@ static void walk_block(const struct group *g, const struct product *p, struct co
     const struct conv *c = &g->k->conv;
     const struct int8_in *in = &g->image.in;
     const uint8_t *x = in->code + (block - g->image.base) * in->block * PIXEL;
-    const struct int8_codes *codes = &p->out->codes;
-    ptrdiff_t y = block * p->out->block, z = block * codes->block;
+    const struct int8_codes *codes = &p->finish.out->codes;
+    ptrdiff_t y = block * p->finish.out->block, z = block * codes->block;
     for (int oh = 0; oh < c->OH; oh++)
         for (int ow = 0; ow < c->OW; ow++)
             product_pixel(p, columns, x + (oh * c->stride_h * in->row + ow * c->stride_w) * PIXEL,
-                          y + oh * p->out->row + ow, z + oh * codes->row + ow);
+                          y + oh * p->finish.out->row + ow, z + oh * codes->row + ow);
 }
 
 static int smaller(int a, int b)
@@ -336,13 +257,13 @@ static void conv_group(const struct int8_conv *k, const struct int8_in *x, const
     struct product p = {
         .step = memory,
         .steps = g.planes * c->KH * c->KW,
-        .outs = smaller(joined.outputs, c->O - first),
         .w_quad = (ptrdiff_t)planes * c->KH * c->KW * QUAD * QUAD,
         .start = y->start ? y->start + first : NULL,
-        .factor = y->factor + (y->factor ? first : 0),
-        .shift = y->shift + (y->shift ? first : 0),
-        .out = y,
-        .first = first,
+        .finish = { .out = y,
+                    .factor = y->factor + (y->factor ? first : 0),
+                    .shift = y->shift + (y->shift ? first : 0),
+                    .first = first,
+                    .outs = smaller(joined.outputs, c->O - first) },
         .narrow = k->narrow,
     };
     p.w = w + first / QUAD * p.w_quad;

@@ -235,7 +235,10 @@ static void put_speed(struct buf *out, json_t *result)
         return;
     buf_printf(out, "<p class=\"note\">Engine <b>%s</b>: %s images per second", text_of(result, "engine"),
                report_count(rint(speed), text));
-    buf_printf(out, "; in floating point %s.</p>\n", report_count(rint(reals), text));
+    buf_printf(out, "; in floating point %s", report_count(rint(reals), text));
+    if (!isnan(number_of(result, "bit_layers")))
+        buf_printf(out, "; %.0f layers by bit planes", number_of(result, "bit_layers"));
+    buf_text(out, ".</p>\n");
 }
 
 static void put_quality(struct buf *out, json_t *result)
