@@ -52,7 +52,7 @@ int bench_model_quantize(const struct bench_options *o, struct graph *g, struct 
         plan[i].activation.bits = o->activation_bits;
         plan[i].activation.low = -levels;
         plan[i].activation.high = levels - 1;
-        plan[i].activation.step = (real)6.4 / levels;
+        plan[i].activation.step = (real)6.4 / (real)levels;
     }
     free(layers);
     if (!status)
