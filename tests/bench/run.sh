@@ -23,6 +23,20 @@ step() {
         build/quantd-worker bench "$1" --batch "$2" --mode "$3" --precision "$4" --seconds "$seconds" --layers
     done
 }
+
+# engine MODE WEIGHTS ACTIVATIONS: milliseconds by step; what bit planes buy is the ratio of two tables
+engine() {
+    for model in zoo:resnet20 zoo:lenet5; do
+        echo "== $model, batches of 128, engine $1, $2-bit weights, $3-bit activations"
+        build/quantd-worker bench $model --batch 128 --mode "$1" --weights "$2" --activations "$3" \
+            --seconds "$seconds" --layers
+    done
+}
+engine integer 8 8
+engine integer 2 2
+engine bits 2 2
+engine bits 1 2
+
 step zoo:lenet5 64
 step zoo:resnet20 128
 step zoo:vdsr 16
