@@ -62,6 +62,15 @@ static int quantized_clone(struct job *j, struct graph **g, struct err *e)
     return status;
 }
 
+/* Does a layer before this one read the same value? It is kept once. */
+static bool kept_before(const struct graph *g, const struct layer *layers, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (g->node[layers[k].node].input[0] == g->node[layers[i].node].input[0])
+            return true;
+    return false;
+}
+
 /* A net for inference that keeps what every layer reads. */
 static int calibration_bytes(struct job *j, size_t *bytes, struct err *e)
 {
@@ -74,7 +83,7 @@ static int calibration_bytes(struct job *j, size_t *bytes, struct err *e)
         status = graph_layers(j->graph, &layers, &count, e);
     for (int i = 0; !status && i < count; i++) {
         const struct value *v = &j->graph->value[j->graph->node[layers[i].node].input[0]];
-        if (v->kind != VALUE_INPUT)
+        if (v->kind != VALUE_INPUT && !kept_before(j->graph, layers, i))
             *bytes += lane_bytes(&v->shape, batch);
     }
     *bytes += target_bytes(j, batch);
