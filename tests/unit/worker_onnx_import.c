@@ -196,6 +196,29 @@ static void wrong_shapes(void **state)
     bad(&m, ERR_INVALID, "node fc (Gemm)", "");
 }
 
+/* What other programs can do and we can't: said with the node, and what it is about. */
+static void shapes_that_are_refused(void **state)
+{
+    (void)state;
+    static const float w[24] = { 0 };
+    static const char *const product[][2] = { { "MatMul", "node p (MatMul)" }, { "Gemm", "node p (Gemm)" } };
+    struct model m;
+    model_start(&m);
+    model_input(&m, "input", -1, 3, 16);
+    model_output(&m, "output", -1, 4, 15);
+    model_init(&m, "w", ONNX_FLOAT, (const int[]){ 4, 3, 2, -1 }, w, sizeof w);
+    model_node(&m, "Conv", "over_time", "input w -> output", NULL);
+    bad(&m, ERR_UNSUPPORTED, "node over_time (Conv)", "4x3x2: only convolutions over two dimensions");
+    for (size_t i = 0; i < sizeof product / sizeof *product; ++i) {
+        model_start(&m);
+        model_input(&m, "input", -1, 4);
+        model_output(&m, "output", -1, 4);
+        model_node(&m, "Relu", "r", "input -> keys", NULL);
+        model_node(&m, product[i][0], "p", "input keys -> output", NULL);
+        bad(&m, ERR_UNSUPPORTED, product[i][1], "Input 2 ('keys') is computed");
+    }
+}
+
 static void lying_tensors(void **state)
 {
     (void)state;
@@ -459,6 +482,7 @@ int main(void)
         cmocka_unit_test(unknown_operators),
         cmocka_unit_test(wrong_wiring),
         cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(shapes_that_are_refused),
         cmocka_unit_test(lying_tensors),
         cmocka_unit_test(tensors_that_are_not_read),
         cmocka_unit_test(inputs_that_are_not_read),

@@ -29,8 +29,12 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     if (!w)
         return ERR_UNSUPPORTED;
     int64_t count = shape_count(w);
+    char text[128];
+    shape_text(w, text, sizeof text);
     if (w->rank != 4 || count < 1 || count > 1 << 30)
-        return err_set(e, ERR_UNSUPPORTED, "Only weights of four dimensions and less than 2^30 elements");
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "Weights of %s: only convolutions over two dimensions with less than 2^30 are supported", text);
     struct window win = { .KH = (int)w->dim[2], .KW = (int)w->dim[3] };
     r = window_setup(n, x, &win, e);
     int64_t groups = node_int(n, "group", 1);
