@@ -7,6 +7,7 @@ import { bytes, shape, title } from "./format.js";
 import { Command, Trouble } from "./parts.js";
 import { Field, List, fieldId } from "./form_fields.js";
 import { Upload } from "./upload.js";
+import { ZooSize, zooOf } from "./zoo_size.js";
 
 /** What a reference may name, in groups of [value, label]; which group is meant, the parameter's own name says. */
 function references(capabilities, models, datasets) {
@@ -16,6 +17,10 @@ function references(capabilities, models, datasets) {
     "/dataset": [["Built in", capabilities.datasets.map((d) => [`builtin:${d.name}`, `${d.title ?? d.name} · ${shape(d.shape)}`])], ["Uploaded", uploaded(datasets)]],
   };
 }
+
+/** What is known of each data set, by reference: {shape, classes}. */
+const contents = (capabilities, datasets) =>
+  Object.fromEntries([...capabilities.datasets.map((d) => [`builtin:${d.name}`, d]), ...datasets.map((d) => [d.sha256, d.info ?? {}])]);
 
 /** Sections in the order of the capabilities: [name, parameters]; "" holds the top-level ones. */
 function sections(parameters, kind, task, method) {
@@ -86,7 +91,7 @@ function useBasis(from) {
   const load = async () => {
     try {
       const [capabilities, models, datasets, template] = await Promise.all([describe(), all("/v1/models?limit=200"), all("/v1/datasets?limit=200"), from ? get(`/v1/jobs/${from}`) : null]);
-      setBasis({ capabilities, references: references(capabilities, models, datasets), template });
+      setBasis({ capabilities, references: references(capabilities, models, datasets), contents: contents(capabilities, datasets), template });
     } catch (e) {
       setProblem(e);
     }
@@ -137,11 +142,14 @@ function Form({ basis, query, reload }) {
       setBusy(false);
     }
   };
+  const ofZoo = zooOf(capabilities.zoo, raw["/model"]);
+  const shown = (p) => (p.pointer === "/model" && ofZoo ? `zoo:${ofZoo.name}` : raw[p.pointer]);
   const field = (p) =>
     p.type === "list"
       ? html`<${List} key=${p.pointer} p=${p} parameters=${parameters} rows=${raw[p.pointer]} set=${set(p.pointer)} problemsAt=${problemsAt} method=${method} />`
-      : html`<${Field} key=${p.pointer} p=${p} raw=${raw[p.pointer]} set=${set(p.pointer)} problems=${problemsAt(p.pointer)} method=${method} references=${refs[p.pointer] ?? []}>
+      : html`<${Field} key=${p.pointer} p=${p} raw=${shown(p)} set=${set(p.pointer)} problems=${problemsAt(p.pointer)} method=${method} references=${refs[p.pointer] ?? []}>
           ${refs[p.pointer] && html`<${Upload} kind=${p.pointer === "/model" ? "models" : "datasets"} formats=${capabilities.formats} compact=${true} onDone=${(a) => reload().then(() => set(p.pointer)(a.sha256))} />`}
+          ${p.pointer === "/model" && ofZoo && html`<${ZooSize} chosen=${ofZoo} data=${basis.contents[raw["/dataset"]]} set=${set("/model")} />`}
         <//>`;
   const fold = ([name, list]) => {
     const touched = list.some((p) => raw[p.pointer]?.length || problemsAt(p.pointer).length);

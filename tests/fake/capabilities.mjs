@@ -51,9 +51,11 @@ export const capabilities = {
     limits: { "/quantize/weights/bits": [1, 8], "/quantize/activations/bits": [2, 8], "/quantize/weights/grid": ["sym", "twos", "midrise"] },
   }],
   zoo: [
-    { name: "lenet5", title: "LeNet-5 (Caffe)", parameters: 431080, shape: [1, 28, 28], classes: 10,
+    { name: "lenet5", title: "LeNet-5 (Caffe)", parameters: 431080, shape: [1, 28, 28], classes: 10, suffix: true,
+      limits: { channels: [1, 64], side: [16, 1024], classes: [1, 65536] },
       layers: [layer("conv1", "Conv", 520, 288000), layer("conv2", "Conv", 25050, 1600000), layer("ip1", "Gemm", 400500, 400000), layer("ip2", "Gemm", 5010, 5000)] },
-    { name: "resnet8", title: "ResNet-8 for 32x32 images", parameters: 78000, shape: [3, 32, 32], classes: 10, layers: [] },
+    { name: "resnet8", title: "ResNet-8 for 32x32 images", parameters: 78000, shape: [3, 32, 32], classes: 10, suffix: true,
+      limits: { channels: [1, 64], side: [8, 1024], classes: [1, 65536] }, layers: [] },
   ],
   datasets: [{ name: "glyphs", title: "Drawn digits", shape: [1, 28, 28], classes: 10, train: 8000, test: 2000 }],
   formats: [{ name: "idx", title: "IDX (MNIST)" }, { name: "cifar", title: "CIFAR binary" }, { name: "npy", title: "NumPy arrays" }, { name: "folder", title: "Folders of images" }],

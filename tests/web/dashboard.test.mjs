@@ -84,6 +84,28 @@ test("the form is drawn from the capabilities, refuses bad bits beside the field
   await page.close();
 });
 
+test("an architecture is made at the size of the data set, or at any other", async () => {
+  const page = await openPage(browser, mock.url);
+  await page.goto(`${mock.url}/#/new`);
+  const model = page.locator('[data-pointer="/model"]'), command = page.getByLabel("Equivalent command").first();
+  const has = (text) => command.getByText(text).waitFor();
+  await model.locator("select").selectOption("zoo:resnet8");
+  assert.equal(await model.getByLabel("height").inputValue(), "32");
+  await has('"model": "zoo:resnet8"');
+  await model.getByRole("button", { name: "As the data set" }).click();
+  await has('"model": "zoo:resnet8@1x28x28"');
+  assert.equal(await model.getByRole("button", { name: "As the data set" }).count(), 0);
+  assert.equal(await model.locator("select").inputValue(), "zoo:resnet8");
+  await model.getByLabel("classes").fill("7");
+  await has('"model": "zoo:resnet8@1x28x28/7"');
+  for (const [axis, value] of [["channels", "3"], ["height", "32"], ["width", "32"]]) await model.getByLabel(axis).fill(value);
+  await has('"model": "zoo:resnet8/7"');
+  await model.locator("select").selectOption("zoo:lenet5");
+  await has('"model": "zoo:lenet5"');
+  assert.deepEqual(await page.faults(), []);
+  await page.close();
+});
+
 test("the kind decides which sections there are; a layer override is checked row by row", async () => {
   const page = await openPage(browser, mock.url);
   await page.goto(`${mock.url}/#/new`);
