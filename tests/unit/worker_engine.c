@@ -207,6 +207,19 @@ static struct graph *pooled(void)
     return g;
 }
 
+/* Sums that are flat when they are quantized. */
+static struct graph *flattened(void)
+{
+    int x;
+    struct graph *g = start(3, 5, &x);
+    x = quantized(g, "q0", x, 1.0f / 8, 0, 0, 15);
+    x = layer(g, "Conv", "conv2", x, (struct shape){ 4, { 5, 3, 3, 3 } }, 1.0f / 8, 1.0f / 32);
+    x = quantized(g, "q1", add_one(g, "Flatten", "flat", x), 1.0f / 4, 0, -128, 127);
+    x = layer(g, "Gemm", "fc", x, (struct shape){ 2, { 7, 45 } }, 1.0f / 4, 1.0f / 32);
+    finish(g, x);
+    return g;
+}
+
 static void fill(real *x, size_t count)
 {
     struct rng r = rng_at(11, 2, 0);
@@ -256,6 +269,12 @@ static void test_residual(void **state)
 {
     (void)state;
     check(residual());
+}
+
+static void test_flattened(void **state)
+{
+    (void)state;
+    check(flattened());
 }
 
 static void test_pooled(void **state)
@@ -351,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_residual),
         cmocka_unit_test(test_pooled),
+        cmocka_unit_test(test_flattened),
         cmocka_unit_test(test_a_scale_for_each_output),
         cmocka_unit_test(test_what_is_no_integer_is_refused),
         cmocka_unit_test(test_limit),

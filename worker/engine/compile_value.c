@@ -107,9 +107,9 @@ const struct node *compile_ahead(const struct compile *c, int value)
 
 /* --- sums become steps --- */
 
-static int add_tensor(struct compile *c, enum activation_form form, int value, double bound)
+static int add_tensor(struct compile *c, enum activation_form form, const struct shape *shape, double bound)
 {
-    const int t = program_add_activation(c->p, form, &c->g->value[value].shape, c->e);
+    const int t = program_add_activation(c->p, form, shape, c->e);
     if (t >= 0)
         c->p->tensor[t].bound = bound;
     if (form == TENSOR_NUMBERS && bound > c->p->largest)
@@ -117,13 +117,18 @@ static int add_tensor(struct compile *c, enum activation_form form, int value, d
     return t;
 }
 
-int compile_codes(struct compile *c, int value, const struct quantizer *q)
+static int add_codes(struct compile *c, const struct shape *shape, const struct quantizer *q)
 {
     const double low = (q->low - q->zero) * q->scale, high = (q->high - q->zero) * q->scale;
-    const int t = add_tensor(c, TENSOR_CODES, value, fmax(fabs(low), fabs(high)));
+    const int t = add_tensor(c, TENSOR_CODES, shape, fmax(fabs(low), fabs(high)));
     if (t >= 0)
         c->p->tensor[t].zero = q->zero;
     return t;
+}
+
+int compile_codes(struct compile *c, int value, const struct quantizer *q)
+{
+    return add_codes(c, &c->g->value[value].shape, q);
 }
 
 static double clipped_bound(double bound, const struct engine_step *s)
@@ -160,6 +165,8 @@ int compile_close(struct compile *c, int value, bool numbers, const struct quant
     if (!s)
         return ERR_NOMEM;
     const int index = (int)(s - c->p->step);
+    const struct conv *conv = &open->k.conv; /* the value may be flat by now, what the step writes is not */
+    const struct shape shape = { 3, { conv->O, conv->OH, conv->OW } };
     *s = *open;
     free(open);
     *k = (struct known){ .form = KNOWN_NOT, .tensor = NOTHING };
@@ -173,14 +180,14 @@ int compile_close(struct compile *c, int value, bool numbers, const struct quant
             s->quantizer.low = clip_code(q, s->low);
             s->quantizer.high = clip_code(q, s->high);
         }
-        const int t = compile_codes(c, value, q);
+        const int t = add_codes(c, &shape, q);
         if (t < 0)
             return t;
         *codes = c->p->step[index].codes = t;
     }
     if (!numbers)
         return 0;
-    const int t = add_tensor(c, TENSOR_NUMBERS, value, clipped_bound(bound, &c->p->step[index]));
+    const int t = add_tensor(c, TENSOR_NUMBERS, &shape, clipped_bound(bound, &c->p->step[index]));
     if (t < 0)
         return t;
     c->p->step[index].out = t;
@@ -191,7 +198,7 @@ int compile_close(struct compile *c, int value, bool numbers, const struct quant
 int compile_numbers_step(struct compile *c, const struct step_type *type, const struct node *n, int in,
                          int value, double bound, struct engine_step **step)
 {
-    const int t = add_tensor(c, TENSOR_NUMBERS, value, bound);
+    const int t = add_tensor(c, TENSOR_NUMBERS, &c->g->value[value].shape, bound);
     struct engine_step *s = t < 0 ? NULL : program_add_step(c->p, type, n, c->e);
     if (!s)
         return ERR_NOMEM;
