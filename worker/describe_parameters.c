@@ -230,6 +230,16 @@ static const struct parameter parameters[] = {
       32, false, NULL },
     { "/overrides/*/activations/bits", "integer", "Activation bits", "As /quantize/activations/bits.", "bit",
       2, 8, NULL, 32, false, NULL },
+    { "/rate/lambda", "number", "Price of a bit",
+      "Added to the loss for each bit that the weights will take in the file; zeros of the pruning may then "
+      "grow "
+      "again. 0: bits cost nothing.",
+      "nat/bit", 0, 1, "0", 0, false, NULL },
+    { "/rate/ramp", "number", "Ramp", "Part of /train/epochs over which the price grows.", "", 0, 1, "0.3", 0,
+      false, NULL },
+    { "/rate/freeze", "number", "Freeze",
+      "Last part of /train/epochs, in which zeros stay zero and the price is halved.", "", 0, 1, "0.15", 0,
+      false, NULL },
     { "/train/epochs", "integer", "Epochs", "Passes over the training samples.", "epoch", 0, 10000, "10", 0,
       false, NULL },
     { "/train/batch_size", "integer", "Batch size", "Samples of one step.", "sample", 1, 4096, "64", 0, false,

@@ -20,20 +20,20 @@ export async function finished(daemon, id, timeoutMs) {
   return (await api(daemon.url, 'GET', `/v1/jobs/${id}`)).body;
 }
 
-function checkpointTime(daemon, id) {
+function checkpointTime(daemon, id, file) {
   try {
-    return statSync(join(daemon.dir, 'jobs', String(id), 'checkpoint')).mtimeMs;
+    return statSync(join(daemon.dir, 'jobs', String(id), file)).mtimeMs;
   } catch {
     return 0;
   }
 }
 
-/** kill -9 `kills` times, `wait(k)` milliseconds after a checkpoint that is newer than the last kill. */
-export async function killAgainAndAgain(daemon, id, kills, wait) {
+/** kill -9 `kills` times, `wait(k)` milliseconds after a checkpoint (of that name) that is newer than the last kill. */
+export async function killAgainAndAgain(daemon, id, kills, wait, file = 'checkpoint') {
   for (let k = 0, last = 0; k < kills; ) {
     const job = (await api(daemon.url, 'GET', `/v1/jobs/${id}`)).body;
     if (ended.includes(job.state)) throw new Error(`${job.state} after ${k} kills (${job.reason}): make the job longer`);
-    if (job.state !== 'running' || checkpointTime(daemon, id) <= last) {
+    if (job.state !== 'running' || checkpointTime(daemon, id, file) <= last) {
       await sleep(20);
       continue;
     }

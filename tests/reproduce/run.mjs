@@ -1,7 +1,8 @@
 // Run one row through a daemon of its own on loopback:
 //   node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3] [--precision fp32|mixed]
 // ROW is a file of this directory without .json. Prints a line per seed, the mean and standard deviation, and whether the
-// bar is reached (exit code 1 where it is not).
+// bar is reached (exit code 1 where it is not). A bar may ask for any of: mean, min (of all seeds) of the metric; file_bytes,
+// the largest file of any seed.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, availableParallelism } from 'node:os';
@@ -54,7 +55,7 @@ try {
     : (await ask('POST', '/v1/models?name=model', readFileSync(join(data, spec.model)))).name;
   const format = spec.dataset.format ? `&format=${spec.dataset.format}` : '';
   await ask('POST', `/v1/datasets?name=data${format}`, archive(spec.dataset));
-  const values = [];
+  const values = [], bytes = [];
   let metric;
   console.log(precision ? `${spec.title}, ${precision}` : spec.title);
   for (const seed of seeds) {
@@ -68,6 +69,7 @@ try {
     writeFileSync(join(out, `seed${seed}.onnx`), Buffer.from(await onnx.arrayBuffer()));
     writeFileSync(join(out, `seed${seed}.result.json`), JSON.stringify(result, null, 2));
     values.push(result.value);
+    bytes.push(result.file_bytes);
     metric = result.metric;
     const steps = series.error_in_steps?.values.at(-1).toExponential(2) ?? '-';
     const coefficient = series.coefficient?.values.at(-1).toExponential(2) ?? '-';
@@ -77,10 +79,16 @@ try {
   }
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, values.length - 1));
-  const reached = mean >= spec.bar.mean;
   const spread = metric === 'top1' ? `${(100 * deviation).toFixed(3)} points` : deviation.toFixed(3);
-  console.log(`mean ${show(mean, metric)} +- ${spread}  bar ${show(spec.bar.mean, metric)}: ${reached ? 'reached' : 'MISSED'}`);
-  process.exitCode = reached ? 0 : 1;
+  console.log(`mean ${show(mean, metric)} +- ${spread}`);
+  const { bar } = spec, least = Math.min(...values), most = Math.max(...bytes);
+  const checks = [
+    ['mean', bar.mean, mean >= bar.mean, show(mean, metric), show(bar.mean, metric)],
+    ['worst seed', bar.min, least >= bar.min, show(least, metric), show(bar.min, metric)],
+    ['largest file', bar.file_bytes, most <= bar.file_bytes, `${most} B`, `${bar.file_bytes} B`],
+  ].filter(([, asked]) => asked !== undefined);
+  for (const [name, , reached, is, asked] of checks) console.log(`${name} ${is}  bar ${asked}: ${reached ? 'reached' : 'MISSED'}`);
+  process.exitCode = checks.length && checks.every(([, , reached]) => reached) ? 0 : 1;
 } finally {
   await daemon.stop();
   rmSync(scratch, { recursive: true, force: true });

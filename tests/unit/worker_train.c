@@ -243,7 +243,8 @@ struct session {
     struct pool *pool;
     struct quant *quant;
     struct prune *prune;
-    const struct prune_rule *rule; /* NULL: nothing is pruned */
+    struct rate *rate;
+    const struct prune_rule *rule; /* NULL: nothing is pruned, and bits cost nothing */
     struct control control;
     struct trainer trainer;
     struct graph *wise; /* of the teacher, when there is one */
@@ -310,6 +311,9 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     quant_start(s->quant, s->graph);
     if (s->rule)
         assert_int_equal(prune_new(s->graph, s->rule, &s->prune, &e), 0);
+    if (s->rule && !s->per_channel)
+        assert_int_equal(
+            rate_new(s->graph, s->quant, s->prune, &(struct rate_rule){ 1e-4, 0.3, 0.3 }, &s->rate, &e), 0);
     struct net_options o = {
         .batch = 32, .train = true, .seed = 9, .precision = s->precision, .pool = s->pool
     };
@@ -343,6 +347,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
         .quant = s->quant,
         .method = method,
         .prune = s->prune,
+        .rate = s->rate,
         .control = &s->control,
         .sink = { s, on_metric, on_save, on_judge },
     };
@@ -363,6 +368,7 @@ static void session_end(struct session *s)
     s->teacher = NULL;
     s->wise = NULL;
     quant_free(s->quant);
+    rate_free(s->rate);
     prune_free(s->prune);
     s->prune = NULL;
     graph_free(s->graph);

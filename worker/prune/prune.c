@@ -203,6 +203,12 @@ int prune_adopt(struct prune *p, struct graph *g, struct err *e)
     return status;
 }
 
+void prune_release(struct prune *p)
+{
+    for (int i = 0; i < p->weights; i++)
+        memset(p->weight[i].doomed, 0, p->weight[i].count);
+}
+
 double prune_sparsity(const struct prune *p, const struct graph *g, int i)
 {
     int64_t small = 0, total = 0;

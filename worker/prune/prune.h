@@ -100,6 +100,9 @@ void prune_fix(struct prune *p, struct graph *g);
  * stay those of the whole network. */
 int prune_adopt(struct prune *p, struct graph *g, struct err *e);
 
+/* Nobody is doomed any more: zeros that are left in the graph may grow again. */
+void prune_release(struct prune *p);
+
 /* Share of the weights of weight[i] (-1: of all) that are zero, or below a thousandth of their layer's root
  * mean square: what would hardly be missed. */
 double prune_sparsity(const struct prune *p, const struct graph *g, int i);

@@ -26,7 +26,7 @@ static int list_parts(const struct trainer *t, struct parts *list, struct err *e
 {
     const size_t block = t->graph->param_count * sizeof(real);
     const int masks = t->prune ? t->prune->weights : 0;
-    struct quant_part *part = mem_array((size_t)masks + 8 + QUANT_PARTS, sizeof *part);
+    struct quant_part *part = mem_array((size_t)masks + 8 + QUANT_PARTS + RATE_PARTS, sizeof *part);
     int n = 0;
 
     *list = (struct parts){ .part = part };
@@ -38,6 +38,8 @@ static int list_parts(const struct trainer *t, struct parts *list, struct err *e
         part[n++] = (struct quant_part){ t->moment[i], block };
     if (t->quant)
         n += quant_parts(t->quant, part + n);
+    if (t->rate)
+        n += rate_parts(t->rate, part + n);
     if (t->prune) {
         part[n++] = (struct quant_part){ t->prune->state, sizeof t->prune->state };
         part[n++] = (struct quant_part){ &t->prune->energy, sizeof t->prune->energy };

@@ -10,7 +10,7 @@
 
 static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
 static const char *const sections_prune[] = { "prune", "train", NULL };
-static const char *const sections_compress[] = { "prune", "quantize", "overrides", "train", NULL };
+static const char *const sections_compress[] = { "prune", "quantize", "overrides", "rate", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_evaluate[] = { "engine", NULL };
 
@@ -152,6 +152,7 @@ int job_run(struct job *j, struct err *e)
 void job_deinit(struct job *j)
 {
     net_free(j->net);
+    rate_free(j->rate);
     prune_free(j->prune);
     quant_free(j->quant);
     graph_free(j->graph);

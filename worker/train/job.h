@@ -42,6 +42,7 @@ struct job {
     struct pool *pool;
     struct prune *prune;
     struct quant *quant;
+    struct rate *rate;
     struct net *net;
     struct curves curves;
     json_t *layers; /* of the result, built on the way */

@@ -113,7 +113,8 @@ static int training_bytes(struct job *j, size_t *bytes, struct err *e)
     const size_t checkpoint = (1 + moments) * block;
     *bytes = net + teacher + moments * block + target_bytes(j, s.batch_size) +
              (score > checkpoint ? score : checkpoint) + (quantized ? block + g->param_count : 0) +
-             (j->kind->prunes ? job_prune_bytes(j) : 0);
+             (j->kind->prunes ? job_prune_bytes(j) : 0) +
+             (job_rate_lambda(j) > 0 ? rate_bytes(j->graph->param_count) : 0);
     graph_free(quantized);
     return status;
 }

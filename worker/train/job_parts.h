@@ -40,6 +40,7 @@ int job_quant_options(const struct job *j, struct quant_options *o, struct err *
 
 struct trainer_settings job_settings(const struct job *j);
 struct trainer_settings job_prune_settings(const struct job *j);
+double job_rate_lambda(const struct job *j); /* nats a bit; 0: bits cost nothing */
 size_t job_prune_bytes(const struct job *j); /* what pruning holds beside the graph */
 enum precision job_precision(const struct job *j);
 struct net_options job_net_options(const struct job *j, bool train, int batch);

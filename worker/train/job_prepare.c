@@ -129,6 +129,19 @@ static int calibrate(struct job *j, const struct method *method, struct quant_la
     return status;
 }
 
+double job_rate_lambda(const struct job *j)
+{
+    return j->kind->prunes && j->kind->quantizes ? spec_double(j->spec, "/rate/lambda", 0) : 0;
+}
+
+static int make_rate(struct job *j, struct err *e)
+{
+    const struct rate_rule rule = { job_rate_lambda(j), spec_double(j->spec, "/rate/ramp", 0.3),
+                                    spec_double(j->spec, "/rate/freeze", 0.15) };
+
+    return rate_new(j->graph, j->quant, j->prune, &rule, &j->rate, e);
+}
+
 int job_prepare(struct job *j, struct err *e)
 {
     struct quant_options o;
@@ -145,6 +158,8 @@ int job_prepare(struct job *j, struct err *e)
         status = quant_new(j->graph, plan, count, &o, &j->quant, e);
     if (!status && j->prune)
         status = prune_locate(j->prune, j->graph, e);
+    if (!status && job_rate_lambda(j) > 0)
+        status = make_rate(j, e);
     if (!status)
         quant_start(j->quant, j->graph);
     for (int i = 0; i < count && !status; i++)

@@ -83,6 +83,8 @@ static int bury(struct job *j, struct err *e)
 
     if (!status)
         status = prune_adopt(j->prune, j->graph, e);
+    if (!status && job_rate_lambda(j) > 0)
+        prune_release(j->prune);
     if (!status && j->units_removed)
         events_log(j->events, "info", "%lld dead units removed: %lld of %lld parameters are left",
                    (long long)j->units_removed, (long long)graph_parameters(j->graph),

@@ -173,6 +173,7 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
                          .feed = j->feed,
                          .quant = j->quant,
                          .prune = j->prune,
+                         .rate = j->rate,
                          .control = j->control };
     struct sink sink = { .job = j, .trainer = &t };
     struct net_options o = job_net_options(j, true, t.settings.batch_size), wise = o;

@@ -12,8 +12,36 @@ static void adam_update(const struct update_pass *p, const struct optimizer_step
     p->adam(s, w, g, moment[0], moment[1], count);
 }
 
-static const struct optimizer optimizer_sgd = { "sgd", 1, sgd_update };
-static const struct optimizer optimizer_adam = { "adam", 2, adam_update };
+static real shrunk(real w, real by)
+{
+    return w > by ? w - by : w < -by ? w + by : 0;
+}
+
+/* A steady gradient moves it by rate / (1 - momentum). */
+static void sgd_shrink(const struct optimizer_step *s, real *w, const real *cost, real *const moment[2],
+                       size_t count)
+{
+    const real reach = s->learning_rate / (1 - s->momentum);
+    (void)moment;
+
+    for (size_t i = 0; i < count; i++)
+        w[i] = shrunk(w[i], reach * cost[i]);
+}
+
+/* By at most the learning rate, as any gradient that lasts. */
+static void adam_shrink(const struct optimizer_step *s, real *w, const real *cost, real *const moment[2],
+                        size_t count)
+{
+    const real correction = (real)(1 / (1 - pow(0.999, (double)s->number)));
+
+    for (size_t i = 0; i < count; i++) {
+        const real ratio = cost[i] / (real_sqrt(moment[1][i] * correction) + (real)1e-8);
+        w[i] = shrunk(w[i], s->learning_rate * (ratio < 1 ? ratio : 1));
+    }
+}
+
+static const struct optimizer optimizer_sgd = { "sgd", 1, sgd_update, sgd_shrink };
+static const struct optimizer optimizer_adam = { "adam", 2, adam_update, adam_shrink };
 
 const struct optimizer *const optimizer_list[] = { &optimizer_sgd, &optimizer_adam, NULL };
 

@@ -13,6 +13,10 @@ struct optimizer {
     /* count elements in place; moment[k] are its own; g is the gradient of the mean loss */
     void (*update)(const struct update_pass *p, const struct optimizer_step *s, real *w, const real *g,
                    real *const moment[2], size_t count);
+    /* After it: the proximal step of a cost that grows by cost[i] per |w[i]|, in the metric of the step just
+     * made: |w[i]| shrinks by what a gradient cost[i] would move it, and never past zero. */
+    void (*shrink)(const struct optimizer_step *s, real *w, const real *cost, real *const moment[2],
+                   size_t count);
 };
 
 extern const struct optimizer *const optimizer_list[]; /* NULL-terminated */

@@ -9,6 +9,7 @@
 #define PIECE        ((size_t)8192)
 #define CURVE_POINTS 400
 #define BINS_POINTS  20
+#define CHARGED      ((size_t)512)
 #define STEP_MIN     ((real)1e-8) /* an activation step never becomes zero or negative */
 
 /* A slice of one parameter: updated by whichever thread gets it. */
@@ -17,6 +18,7 @@ struct trainer_piece {
     real decay;          /* weight decay that applies: none for biases, scales and steps */
     real gradient_scale; /* 1; LSQ's g for activation steps */
     int pruned;          /* index in prune->weight, -1: not pruned */
+    int charged;         /* index in quant->weight whose bits are charged, -1: they are not */
     size_t from;         /* first element within the parameter */
     bool positive;
     double doomed; /* sum of w^2 over its pruned weights */
@@ -26,6 +28,14 @@ static int pruned_index(const struct prune *p, int value)
 {
     for (int i = 0; p && i < p->weights; i++)
         if (p->weight[i].value == value)
+            return i;
+    return -1;
+}
+
+static int charged_index(const struct trainer *t, int value)
+{
+    for (int i = 0; t->rate && i < t->quant->weights; i++)
+        if (t->quant->weight[i].value == value)
             return i;
     return -1;
 }
@@ -55,7 +65,9 @@ static int cut_pieces(struct trainer *t, struct err *e)
             continue;
         const struct quant_activation *a = step_of(t->quant, v);
         size_t count = (size_t)shape_count(&value->shape);
-        struct trainer_piece p = { .pruned = pruned_index(t->prune, v), .positive = a != NULL };
+        struct trainer_piece p = { .pruned = pruned_index(t->prune, v),
+                                   .charged = charged_index(t, v),
+                                   .positive = a != NULL };
         p.decay = value->shape.rank >= 2 ? (real)t->settings.weight_decay : 0;
         /* LSQ (arXiv 1902.08153): g = 1 / sqrt(N Q_P), N features of one sample */
         p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * a->high)) : 1;
@@ -118,6 +130,8 @@ int trainer_init(struct trainer *t, struct err *e)
                                                                           s->bins.warmup, s->bins.ramp,
                                                                           s->bins.hold });
     }
+    if (t->rate)
+        rate_begin(t->rate, t->steps_total);
     return cut_pieces(t, e);
 }
 
@@ -143,6 +157,21 @@ static void keep_positive(real *step, size_t count)
         step[i] = step[i] > STEP_MIN ? step[i] : STEP_MIN;
 }
 
+/* Weights that are not worth their bits shrink. */
+static void charge_bits(const struct update *u, const struct trainer_piece *p, real *w, real *const moment[2])
+{
+    const struct trainer *t = u->t;
+    real cost[CHARGED];
+
+    for (size_t at = 0; at < p->count; at += CHARGED) {
+        const size_t count = p->count - at < CHARGED ? p->count - at : CHARGED;
+        real *const there[2] = { moment[0] + at, moment[1] ? moment[1] + at : NULL };
+        rate_costs(t->rate, t->quant, p->charged, p->from + at, w + at, count, cost);
+        t->settings.optimizer->shrink(&u->step, w + at, cost, there, count);
+    }
+    rate_bury(t->rate, t->quant, p->charged, p->from, w, p->count);
+}
+
 /* Optimizer and pruning, while the piece is in the cache. */
 static void update_piece(const struct update *u, struct trainer_piece *p)
 {
@@ -159,6 +188,8 @@ static void update_piece(const struct update *u, struct trainer_piece *p)
     t->settings.optimizer->update(t->pass, &step, w, g, moment, p->count);
     if (p->positive)
         keep_positive(w, p->count);
+    if (p->charged >= 0)
+        charge_bits(u, p, w, moment);
     if (p->pruned >= 0)
         p->doomed = prune_apply(t->prune, p->pruned, p->from, w, p->count, u->prune_pull);
 }
@@ -211,6 +242,8 @@ static void update_all(struct trainer *t, double rate)
         prune_rank(t->prune, t->graph, t->at.step, t->steps_total);
         u.prune_pull = prune_pull(t->prune);
     }
+    if (t->rate)
+        rate_update(t->rate, t->quant, t->at.step);
     u.step = (struct optimizer_step){ (real)rate, (real)t->settings.momentum, 0, t->at.step + 1 };
     if (t->quant)
         quant_backward(t->quant, t->graph, net_gradients(t->net), t->at.regularizer, t->pool);
@@ -251,6 +284,10 @@ static void report_span(struct trainer *t, double rate)
         s->metric(s->arg, "error_in_steps", step, sqrt(t->quant->error) / quant_median_scale(t->quant));
         if (r)
             s->metric(s->arg, "coefficient", step, r->coefficient(t->at.regularizer));
+    }
+    if (t->rate) {
+        s->metric(s->arg, "estimated_bytes", step, t->rate->at.bits / 8);
+        s->metric(s->arg, "bit_price", step, t->rate->at.price);
     }
     if (t->prune && !t->prune->fixed) {
         s->metric(s->arg, "pruned_energy", step, t->prune->energy);

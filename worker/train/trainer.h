@@ -5,6 +5,7 @@
 
 #include "worker/prune/pruner.h"
 #include "worker/quant/method.h"
+#include "worker/rate/rate.h"
 #include "worker/train/feed.h"
 #include "worker/train/loss.h"
 #include "worker/train/optimizer.h"
@@ -65,6 +66,7 @@ struct trainer {
     struct quant *quant; /* NULL: float training */
     const struct method *method;
     struct prune *prune; /* begins with the first step unless its mask is fixed; NULL: none */
+    struct rate *rate;   /* what the codes of quant cost; NULL: nothing */
     struct control *control;
     int64_t steps_before, steps_after; /* of the job's other stages: progress counts them */
     struct trainer_sink sink;
