@@ -82,13 +82,14 @@ static void make_terms(struct bits_conv *c, const struct range *r)
 
 bool bits_fit(struct bits_conv *c, uint8_t low, uint8_t high, const int8_t *w)
 {
+    if (c->conv.groups != 1)
+        return false;
     const struct range r = range_of(w, weights(&c->conv));
     c->base = low;
     c->x_planes = bits_for(high - low + 1);
     c->w_planes = r.planes;
     c->rest = !r.complement && r.low != 0;
-    if (c->conv.groups != 1 || c->x_planes > BITS_PLANES || c->w_planes > BITS_PLANES || c->zero < low ||
-        c->zero > high)
+    if (c->x_planes > BITS_PLANES || c->w_planes > BITS_PLANES || c->zero < low || c->zero > high)
         return false;
     for (int i = 0; i < c->x_planes; i++)
         c->x_worth[i] = 1 << i;

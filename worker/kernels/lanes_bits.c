@@ -128,10 +128,10 @@ INLINE void count_pair(ivec n[WIDEST][QUAD], place in[WIDEST], const ptrdiff_t *
     enum { FULL = 31 }; /* steps until a byte might overflow */
     for (int from = 0; from < steps; from += FULL) {
         const int to = steps - from < FULL ? steps : from + FULL;
-        ivec bytes[WIDEST][QUAD];
+        uvec bytes[WIDEST][QUAD];
         EACH (j, P)
             EACH (i, QUAD)
-                bytes[j][i] = (ivec){ 0 };
+                bytes[j][i] = (uvec){ 0 };
         for (int s = from; s < to; s++, w += QUAD) {
             struct split x[WIDEST];
             EACH (j, P)
@@ -139,12 +139,12 @@ INLINE void count_pair(ivec n[WIDEST][QUAD], place in[WIDEST], const ptrdiff_t *
             EACH (i, QUAD) {
                 const struct split weight = split_weights(all_ints((int32_t)w[i]));
                 EACH (j, P)
-                    bytes[j][i] += count_bytes(x[j], weight);
+                    bytes[j][i] += (uvec)count_bytes(x[j], weight);
             }
         }
         EACH (j, P)
             EACH (i, QUAD)
-                n[j][i] += minus ? -add_bytes(bytes[j][i]) : add_bytes(bytes[j][i]);
+                n[j][i] += minus ? -add_bytes((ivec)bytes[j][i]) : add_bytes((ivec)bytes[j][i]);
     }
 }
 
@@ -272,7 +272,7 @@ INLINE void pack_vector(const uint8_t *code, ptrdiff_t distance, int quad_count,
     EACH (i, planes)
         word[i] = (ivec){ 0 };
     for (int q = 0; q < quad_count; q++) {
-        const uvec x = (uvec)(*(const ivec *)(code + q * distance) - base);
+        const uvec x = *(const uvec *)(code + q * distance) - (uvec)base; /* may wrap */
         EACH (i, planes)
             word[i] |= (ivec)(((x >> i) & 0x01010101) << q);
     }
