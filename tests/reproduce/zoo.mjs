@@ -71,8 +71,8 @@ async function uploadImages() {
 const adam = { optimizer: 'adam', learning_rate: 0.001, weight_decay: 0 };
 const classify = { epochs: 5, batch_size: 32, ...adam };
 const superres = { epochs: 2, samples_per_epoch: 128, batch_size: 8, patch: 48, ...adam };
-/** Deep and without normalization: smaller steps. */
-const careful = { learning_rate: 0.0002 };
+/** Deep and without normalization: smaller steps, and more of them. */
+const careful = { epochs: 10, learning_rate: 0.0002 };
 const special = {
   'lenet5': { dataset: 'mnist' },
   'alexnet': { dataset: 'doubled', size: '3x64x64', train: careful },
