@@ -60,6 +60,14 @@ int handle_job(struct api *api, const struct exchange *x, struct job *j, struct 
 /* Something about the queue is different now: wake the streams and the scheduler. */
 void handle_changed(struct api *api);
 
+/* job.c. Cancel a job for whoever asks and end its worker; *j is the job after it (job_free it, whatever is
+ * returned). ERR_STATE where it has ended. */
+int handle_cancel(struct api *api, const struct exchange *x, int64_t id, struct job *j, struct err *e);
+
+/* job.c. Delete a finished job. The row goes first: a crash in between leaves a stray directory, never a job
+ * without one. */
+int handle_delete(struct api *api, int64_t id, struct err *e);
+
 /* By the name's ending; application/octet-stream for one that is not known. */
 const char *handle_content_type(const char *name);
 

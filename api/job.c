@@ -177,36 +177,38 @@ void handle_job_patch(struct api *api, struct exchange *x)
 }
 
 /* One step of the state machine that a person asks for, and the job after it. */
-static int move(struct api *api, const struct exchange *x, enum job_event event, const char *reason,
-                struct job *j, struct err *e)
+static int move(struct api *api, int64_t id, enum job_event event, const char *reason, struct job *j,
+                struct err *e)
 {
-    int64_t id;
-    int rc = handle_job(api, x, j, e);
+    int rc = job_move(api->db, id, event, reason, e);
 
-    if (rc < 0)
-        return rc;
-    id = j->id;
-    if ((rc = job_move(api->db, id, event, reason, e)) < 0)
-        return rc;
-    job_free(j);
     *j = (struct job){ 0 };
-    return job_get(api->db, id, j, e);
+    return rc < 0 ? rc : job_get(api->db, id, j, e);
+}
+
+int handle_cancel(struct api *api, const struct exchange *x, int64_t id, struct job *j, struct err *e)
+{
+    char reason[100];
+    int rc;
+
+    snprintf(reason, sizeof reason, x->user[0] ? "cancelled by %s" : "cancelled on request%s", x->user);
+    rc = move(api, id, JOB_EVENT_CANCEL, reason, j, e);
+    if (rc == 0 && j->state == JOB_CANCELLING)
+        api->service->stop_job(api->service->arg, id);
+    return rc;
 }
 
 void handle_job_cancel(struct api *api, struct exchange *x)
 {
     struct err e = { 0 };
     struct job j = { 0 };
-    char reason[100];
+    int64_t id;
 
     if (!query_ok(x))
         return;
-    snprintf(reason, sizeof reason, x->user[0] ? "cancelled by %s" : "cancelled on request%s", x->user);
-    if (move(api, x, JOB_EVENT_CANCEL, reason, &j, &e) < 0) {
+    if (handle_job_id(x, &id, &e) < 0 || handle_cancel(api, x, id, &j, &e) < 0) {
         exchange_problem(x, &e);
     } else {
-        if (j.state == JOB_CANCELLING)
-            api->service->stop_job(api->service->arg, j.id);
         handle_changed(api);
         job_answer(api, x, 202, &j);
     }
@@ -217,10 +219,11 @@ void handle_job_retry(struct api *api, struct exchange *x)
 {
     struct err e = { 0 };
     struct job j = { 0 };
+    int64_t id;
 
     if (!query_ok(x))
         return;
-    if (move(api, x, JOB_EVENT_RETRY, "", &j, &e) < 0) {
+    if (handle_job_id(x, &id, &e) < 0 || move(api, id, JOB_EVENT_RETRY, "", &j, &e) < 0) {
         exchange_problem(x, &e);
     } else {
         handle_changed(api);
@@ -229,25 +232,30 @@ void handle_job_retry(struct api *api, struct exchange *x)
     job_free(&j);
 }
 
+int handle_delete(struct api *api, int64_t id, struct err *e)
+{
+    char dir[4096];
+    int rc = job_delete(api->db, id, e);
+
+    if (rc < 0)
+        return rc;
+    handle_changed(api);
+    job_dir(api->db, id, dir, sizeof dir);
+    rc = file_remove_tree(dir, e);
+    if (rc < 0)
+        err_wrap(e, "the job is deleted, its directory is not");
+    return rc;
+}
+
 void handle_job_delete(struct api *api, struct exchange *x)
 {
     struct err e = { 0 };
-    char dir[4096];
     int64_t id;
 
     if (!query_ok(x))
         return;
-    if (handle_job_id(x, &id, &e) < 0 || job_delete(api->db, id, &e) < 0) {
+    if (handle_job_id(x, &id, &e) < 0 || handle_delete(api, id, &e) < 0)
         exchange_problem(x, &e);
-        return;
-    }
-    handle_changed(api);
-    /* The row went first: a crash in between leaves a stray directory, never a job without one. */
-    job_dir(api->db, id, dir, sizeof dir);
-    if (file_remove_tree(dir, &e) < 0) {
-        err_wrap(&e, "the job is deleted, its directory is not");
-        exchange_problem(x, &e);
-    } else {
+    else
         exchange_empty(x, 204);
-    }
 }

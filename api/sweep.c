@@ -5,7 +5,6 @@
 #include "api/page.h"
 #include "api/query.h"
 #include "api/sweep_show.h"
-#include "base/file.h"
 #include "base/num.h"
 
 #include <inttypes.h>
@@ -87,39 +86,37 @@ void handle_sweep_get(struct api *api, struct exchange *x)
 
 /* --- all its jobs at once --- */
 
-/* Cancel what is not at its end. A job that reached it meanwhile is no error. */
+/* The sweep of the route and the ids of its jobs; both are the caller's to free, whatever is returned. */
+static int route_jobs(struct api *api, const struct exchange *x, struct sweep *s, int64_t **ids, int *count,
+                      struct err *e)
+{
+    int rc = route_sweep(api, x, s, e);
+
+    *ids = NULL;
+    *count = 0;
+    return rc < 0 ? rc : sweep_jobs(api->db, s->id, ids, count, e);
+}
+
+/* A job that has reached its end is no error. */
 static int cancel_job(struct api *api, const struct exchange *x, int64_t id, struct err *e)
 {
-    char reason[100];
     struct job j;
-    int rc;
+    int rc = handle_cancel(api, x, id, &j, e);
 
-    snprintf(reason, sizeof reason, x->user[0] ? "cancelled by %s" : "cancelled on request%s", x->user);
-    rc = job_move(api->db, id, JOB_EVENT_CANCEL, reason, e);
-    if (rc == ERR_STATE || rc == ERR_NOT_FOUND)
-        return 0;
-    if (rc == 0)
-        rc = job_get(api->db, id, &j, e);
-    if (rc < 0)
-        return rc;
-    if (j.state == JOB_CANCELLING)
-        api->service->stop_job(api->service->arg, id);
     job_free(&j);
-    return 0;
+    return rc == ERR_STATE ? 0 : rc;
 }
 
 void handle_sweep_cancel(struct api *api, struct exchange *x)
 {
     struct err e = { 0 };
     struct sweep s;
-    int64_t *ids = NULL;
-    int count = 0, rc;
+    int64_t *ids;
+    int count, rc;
 
     if (!query_ok(x))
         return;
-    rc = route_sweep(api, x, &s, &e);
-    if (rc == 0)
-        rc = sweep_jobs(api->db, s.id, &ids, &count, &e);
+    rc = route_jobs(api, x, &s, &ids, &count, &e);
     for (int i = 0; i < count && rc == 0; i++)
         rc = cancel_job(api, x, ids[i], &e);
     if (count)
@@ -132,40 +129,21 @@ void handle_sweep_cancel(struct api *api, struct exchange *x)
     sweep_free(&s);
 }
 
-/* Rows first, as for a single job: a crash in between leaves stray directories, never jobs without one. */
-static int delete_jobs(struct api *api, const int64_t *ids, int count, struct err *e)
-{
-    char dir[4096];
-    int rc = 0;
-
-    for (int i = 0; i < count && rc == 0; i++) {
-        rc = job_delete(api->db, ids[i], e);
-        job_dir(api->db, ids[i], dir, sizeof dir);
-        if (rc == 0 && (rc = file_remove_tree(dir, e)) < 0)
-            err_wrap(e, "job %" PRId64 " is deleted, its directory is not", ids[i]);
-    }
-    return rc;
-}
-
 void handle_sweep_delete(struct api *api, struct exchange *x)
 {
     struct err e = { 0 };
     struct sweep s;
-    int64_t *ids = NULL;
-    int count = 0, rc;
+    int64_t *ids;
+    int count, rc;
 
     if (!query_ok(x))
         return;
-    rc = route_sweep(api, x, &s, &e);
+    rc = route_jobs(api, x, &s, &ids, &count, &e);
     if (rc == 0 && s.open)
         rc = err_set(&e, ERR_STATE, "%d jobs of sweep %" PRId64 " are not finished: cancel them first",
                      s.open, s.id);
-    if (rc == 0)
-        rc = sweep_jobs(api->db, s.id, &ids, &count, &e);
-    if (rc == 0)
-        rc = delete_jobs(api, ids, count, &e);
-    if (count)
-        handle_changed(api);
+    for (int i = 0; i < count && rc == 0; i++)
+        rc = handle_delete(api, ids[i], &e);
     if (rc < 0)
         exchange_problem(x, &e);
     else

@@ -6,27 +6,13 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/api_capabilities.h"
+
 #include "api/axes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *capabilities;
-
-static int load(void **state)
-{
-    (void)state;
-    capabilities = json_load_file("tests/unit/api_capabilities.json", 0, NULL);
-    return capabilities ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    json_decref(capabilities);
-    return 0;
-}
 
 static void refused(void **state)
 {

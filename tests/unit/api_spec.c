@@ -6,28 +6,14 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/api_capabilities.h"
+
 #include "api/spec.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *capabilities;
-
-static int load(void **state)
-{
-    (void)state;
-    capabilities = json_load_file("tests/unit/api_capabilities.json", 0, NULL);
-    return capabilities ? 0 : -1;
-}
-
-static int unload(void **state)
-{
-    (void)state;
-    json_decref(capabilities);
-    return 0;
-}
 
 #define BASE "\"model\":\"m\",\"dataset\":\"d\""
 #define Q    "\"kind\":\"quantize\"," BASE
