@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_PARAMETER "no parameter that can be swept, such as train.seed"
+
 /* --- read --- */
 
 /* "train.seed" to "/train/seed"; names of parameters need no escapes. */
@@ -20,6 +22,47 @@ static bool pointer_of(const char *key, char *out, size_t size)
             *p = '/';
     return n > 1 && (size_t)n < size && !strpbrk(key, "/~*");
 }
+
+static void read_axis(struct axis *axis, struct spec_problems *p)
+{
+    char place[160];
+
+    snprintf(place, sizeof place, "/sweep/%.140s", axis->key);
+    if (!pointer_of(axis->key, axis->pointer, sizeof axis->pointer))
+        spec_problem(p, place, "unknown_key", NO_PARAMETER);
+    else if (json_array_size(axis->values) < 1) /* 0 for what is no array */
+        spec_problem(p, place, "type", "must be an array with at least one value");
+    else if (json_array_size(axis->values) > AXES_JOBS_MAX)
+        spec_problem(p, place, "limit", "has more than %d values", AXES_JOBS_MAX);
+}
+
+bool axes_read(const json_t *sweep, struct axes *a, struct spec_problems *p)
+{
+    size_t jobs = 1;
+    const char *key;
+    json_t *values;
+
+    *a = (struct axes){ 0 };
+    if (json_object_size(sweep) < 1 || json_object_size(sweep) > AXES_MAX) {
+        spec_problem(p, "/sweep", "type", "must be an object with 1 to %d parameters, each with its values",
+                     AXES_MAX);
+        return false;
+    }
+    json_object_foreach((json_t *)sweep, key, values)
+    {
+        struct axis *axis = &a->axis[a->count++];
+        *axis = (struct axis){ .key = key, .values = values };
+        read_axis(axis, p);
+        if (jobs <= AXES_JOBS_MAX)
+            jobs *= json_array_size(values);
+    }
+    if (jobs > AXES_JOBS_MAX)
+        spec_problem(p, "/sweep", "limit", "makes more than %d jobs", AXES_JOBS_MAX);
+    a->jobs = (int)jobs;
+    return p->count == 0;
+}
+
+/* --- check --- */
 
 /* A parameter that has one value: no list, whose members have no place of their own. */
 static const json_t *parameter_of(const json_t *capabilities, const char *pointer)
@@ -37,60 +80,25 @@ static bool twice(const json_t *values, size_t i)
     return false;
 }
 
-static void check_values(const json_t *parameter, const char place[160], const json_t *values,
-                         struct spec_problems *p)
+static void check_axis(const json_t *capabilities, const struct axis *axis, struct spec_problems *p)
 {
-    char at[200];
+    const json_t *parameter = parameter_of(capabilities, axis->pointer);
+    char place[160], at[200];
 
-    for (size_t i = 0; i < json_array_size(values); i++) {
+    snprintf(place, sizeof place, "/sweep/%.140s", axis->key);
+    if (!parameter)
+        spec_problem(p, place, "unknown_key", NO_PARAMETER);
+    for (size_t i = 0; parameter && i < json_array_size(axis->values); i++) {
         snprintf(at, sizeof at, "%.159s/%zu", place, i);
-        if (spec_value_ok(parameter, json_array_get(values, i), at, p) && twice(values, i))
+        if (spec_value_ok(parameter, json_array_get(axis->values, i), at, p) && twice(axis->values, i))
             spec_problem(p, at, "range", "the value is there already");
     }
 }
 
-static void read_axis(const json_t *capabilities, struct axis *axis, struct spec_problems *p)
+bool axes_check(const struct axes *a, const json_t *capabilities, struct spec_problems *p)
 {
-    char place[160];
-    const json_t *parameter;
-
-    snprintf(place, sizeof place, "/sweep/%.140s", axis->key);
-    parameter = pointer_of(axis->key, axis->pointer, sizeof axis->pointer)
-                    ? parameter_of(capabilities, axis->pointer)
-                    : NULL;
-    if (!parameter)
-        spec_problem(p, place, "unknown_key", "no parameter that can be swept, such as train.seed");
-    else if (json_array_size(axis->values) < 1) /* 0 for what is no array */
-        spec_problem(p, place, "type", "must be an array with at least one value");
-    else if (json_array_size(axis->values) > AXES_JOBS_MAX)
-        spec_problem(p, place, "limit", "has more than %d values", AXES_JOBS_MAX);
-    else
-        check_values(parameter, place, axis->values, p);
-}
-
-bool axes_read(const json_t *capabilities, const json_t *sweep, struct axes *a, struct spec_problems *p)
-{
-    size_t jobs = 1;
-    const char *key;
-    json_t *values;
-
-    *a = (struct axes){ 0 };
-    if (json_object_size(sweep) < 1 || json_object_size(sweep) > AXES_MAX) {
-        spec_problem(p, "/sweep", "type", "must be an object with 1 to %d parameters, each with its values",
-                     AXES_MAX);
-        return false;
-    }
-    json_object_foreach((json_t *)sweep, key, values)
-    {
-        struct axis *axis = &a->axis[a->count++];
-        *axis = (struct axis){ .key = key, .values = values };
-        read_axis(capabilities, axis, p);
-        if (jobs <= AXES_JOBS_MAX)
-            jobs *= json_array_size(values);
-    }
-    if (jobs > AXES_JOBS_MAX)
-        spec_problem(p, "/sweep", "limit", "makes more than %d jobs", AXES_JOBS_MAX);
-    a->jobs = (int)jobs;
+    for (int i = 0; i < a->count; i++)
+        check_axis(capabilities, &a->axis[i], p);
     return p->count == 0;
 }
 

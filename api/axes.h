@@ -24,9 +24,13 @@ struct axes {
     struct axis axis[AXES_MAX];
 };
 
-/* Read and check `sweep`, which the axes go on pointing into: known parameters, allowed values, none twice,
- * no more jobs than AXES_JOBS_MAX. False: `p` says what is wrong, at /sweep/... */
-bool axes_read(const json_t *capabilities, const json_t *sweep, struct axes *a, struct spec_problems *p);
+/* Read `sweep`, which the axes go on pointing into: places with their values, no more jobs than
+ * AXES_JOBS_MAX. False: `p` says what is wrong, at /sweep/... */
+bool axes_read(const json_t *sweep, struct axes *a, struct spec_problems *p);
+
+/* Whether today's worker knows these parameters and allows these values, and none is there twice. Asked when
+ * a sweep is made; one that is stored stays readable whatever later workers allow. False: as above. */
+bool axes_check(const struct axes *a, const json_t *capabilities, struct spec_problems *p);
 
 /* Which value axis i has in combination `job`, 0 <= job < jobs. */
 const json_t *axes_value(const struct axes *a, int i, int job);

@@ -91,7 +91,8 @@ static int make_drafts(struct api *api, const struct exchange *x, struct making 
 {
     int rc = 0;
 
-    if (!axes_read(api->capabilities, json_object_get(m->c->given, "sweep"), &m->axes, &m->problems))
+    if (!axes_read(json_object_get(m->c->given, "sweep"), &m->axes, &m->problems) ||
+        !axes_check(&m->axes, api->capabilities, &m->problems))
         return 0;
     m->draft = mem_array((size_t)m->axes.jobs, sizeof *m->draft);
     m->row = mem_array((size_t)m->axes.jobs, sizeof *m->row);

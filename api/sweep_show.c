@@ -59,7 +59,7 @@ static json_t *row_json(const struct sweep_table *t, const struct sweep_row *row
 int sweep_full_json(struct api *api, const struct sweep *s, json_t **out, struct err *e)
 {
     struct sweep_table t;
-    int rc = sweep_table_read(api->db, s, api->capabilities, &t, e);
+    int rc = sweep_table_read(api->db, s, &t, e);
     json_t *rows = rc == 0 ? json_array() : NULL;
 
     *out = rc == 0 ? sweep_json(s) : NULL;
@@ -125,7 +125,7 @@ static void row_csv(const struct sweep_table *t, const struct sweep_row *row, st
 int sweep_csv(struct api *api, const struct sweep *s, struct buf *out, struct err *e)
 {
     struct sweep_table t;
-    int rc = sweep_table_read(api->db, s, api->capabilities, &t, e);
+    int rc = sweep_table_read(api->db, s, &t, e);
 
     if (rc == 0) {
         head_csv(&t, out);

@@ -62,14 +62,14 @@ static int row_of(const struct sweep_table *t, int place)
     return (int)row;
 }
 
-static int table_new(struct sweep_table *t, const struct sweep *s, const json_t *capabilities, struct err *e)
+static int table_new(struct sweep_table *t, const struct sweep *s, struct err *e)
 {
     struct spec_problems p = { .count = 0 };
     size_t seeds;
 
     t->seed = -1;
     t->document = json_loads(s->axes, 0, NULL);
-    if (!axes_read(capabilities, t->document, &t->axes, &p))
+    if (!axes_read(t->document, &t->axes, &p))
         return err_set(e, ERR_CORRUPT, "sweep %lld: %s", (long long)s->id, p.problem[0].detail);
     for (int i = 0; i < t->axes.count; i++)
         if (strcmp(t->axes.axis[i].pointer, "/train/seed") == 0)
@@ -123,14 +123,13 @@ static void mark_pareto(struct sweep_table *t)
     }
 }
 
-int sweep_table_read(struct db *db, const struct sweep *s, const json_t *capabilities, struct sweep_table *t,
-                     struct err *e)
+int sweep_table_read(struct db *db, const struct sweep *s, struct sweep_table *t, struct err *e)
 {
     int64_t *ids = NULL;
     int count = 0, rc;
 
     *t = (struct sweep_table){ 0 };
-    rc = table_new(t, s, capabilities, e);
+    rc = table_new(t, s, e);
     if (rc == 0)
         rc = sweep_jobs(db, s->id, &ids, &count, e);
     for (int i = 0; rc == 0 && i < count; i++)

@@ -40,8 +40,7 @@ struct sweep_table {
 };
 
 /* Read the jobs of a sweep one after the other. sweep_table_free it, whatever is returned. */
-int sweep_table_read(struct db *db, const struct sweep *s, const json_t *capabilities, struct sweep_table *t,
-                     struct err *e);
+int sweep_table_read(struct db *db, const struct sweep *s, struct sweep_table *t, struct err *e);
 void sweep_table_free(struct sweep_table *t);
 
 #endif
