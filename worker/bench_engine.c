@@ -59,19 +59,20 @@ static int prepare(struct bench *b, const struct engine_kind *kind, struct err *
         return status;
     b->x = make_batch(b, b->graph->input);
     b->y = make_batch(b, b->graph->output[0]);
-    b->now = o->layers ? mem_array((size_t)engine_steps(b->engine), sizeof *b->now) : NULL;
-    b->best = o->layers ? mem_array((size_t)engine_steps(b->engine), sizeof *b->best) : NULL;
+    b->now = o->layers ? mem_array((size_t)engine_steps(b->engine, b->options->batch), sizeof *b->now) : NULL;
+    b->best =
+        o->layers ? mem_array((size_t)engine_steps(b->engine, b->options->batch), sizeof *b->best) : NULL;
     if (!b->x || !b->y || (o->layers && (!b->now || !b->best)))
         return err_set(e, ERR_NOMEM, "out of memory");
     const size_t inputs = (size_t)shape_count(&b->graph->value[b->graph->input].shape) * LANES;
     for (size_t i = 0; i < inputs * (((size_t)o->batch + LANES - 1) / LANES); i++)
         b->x[i] = (real)rng_uniform(&r);
-    for (int i = 0; i < engine_steps(b->engine); i++) {
-        b->macs += engine_step(b->engine, i).macs;
+    for (int i = 0; i < engine_steps(b->engine, b->options->batch); i++) {
+        b->macs += engine_step(b->engine, b->options->batch, i).macs;
         if (b->best)
             b->best[i] = INFINITY;
     }
-    engine_profile(b->engine, b->now);
+    engine_profile(b->engine, o->batch, b->now);
     return 0;
 }
 
@@ -80,8 +81,8 @@ static int one_step(void *arg, struct err *e)
     struct bench *b = arg;
     (void)e;
 
-    engine_run(b->engine, b->x, (b->options->batch + LANES - 1) / LANES, b->y);
-    for (int i = 0; b->now && i < engine_steps(b->engine); i++) {
+    engine_run(b->engine, b->x, b->options->batch, b->y);
+    for (int i = 0; b->now && i < engine_steps(b->engine, b->options->batch); i++) {
         b->best[i] = fmin(b->best[i], b->now[i]);
         b->now[i] = 0;
     }
@@ -92,8 +93,8 @@ static int one_step(void *arg, struct err *e)
 static void print_steps(const struct bench *b, double peak)
 {
     printf("%-28s %-10s %-6s %12s %8s\n", "node", "step", "", "ms", "share");
-    for (int i = 0; i < engine_steps(b->engine); i++) {
-        const struct engine_step_info s = engine_step(b->engine, i);
+    for (int i = 0; i < engine_steps(b->engine, b->options->batch); i++) {
+        const struct engine_step_info s = engine_step(b->engine, b->options->batch, i);
         printf("%-28.28s %-10s %-6s %12.4f", s.node, s.type, s.bits ? "bits" : "", b->best[i] * 1e3);
         if (s.macs)
             printf(" %8.2f", 2e-9 * (double)s.macs * b->options->batch / b->best[i] / peak);

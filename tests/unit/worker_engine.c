@@ -220,6 +220,67 @@ static struct graph *flattened(void)
     return g;
 }
 
+/* What tiles must do: windows that lie elsewhere than their tiles, ragged ends, pools and strides inside, and
+ * a matrix over a whole picture. */
+static struct graph *cut(void)
+{
+    int x;
+    struct graph *g = start(3, 18, &x);
+    x = quantized(g, "q0", x, 1.0f / 8, 0, -128, 127);
+    x = layer(g, "Conv", "conv1", x, (struct shape){ 4, { 6, 3, 3, 3 } }, 1.0f / 8, 1.0f / 16);
+    x = quantized(g, "q1", add_one(g, "Relu", "relu1", x), 1.0f / 4, 0, 0, 15);
+    x = layer(g, "Conv", "conv2", x, (struct shape){ 4, { 6, 6, 3, 3 } }, 1.0f / 4, 1.0f / 16);
+    padded(g, 1);
+    x = add_one(g, "MaxPool", "max", add_one(g, "Relu", "relu2", x));
+    ok(node_set_ints(&g->node[g->nodes - 1], "kernel_shape", (int64_t[]){ 2, 2 }, 2));
+    ok(node_set_ints(&g->node[g->nodes - 1], "strides", (int64_t[]){ 2, 2 }, 2));
+    x = quantized(g, "q2", x, 1.0f / 2, 0, 0, 255);
+    x = layer(g, "Conv", "conv3", x, (struct shape){ 4, { 7, 6, 5, 5 } }, 1.0f / 2, 1.0f / 32);
+    ok(node_set_ints(&g->node[g->nodes - 1], "pads", (int64_t[]){ 2, 2, 2, 2 }, 4));
+    ok(node_set_ints(&g->node[g->nodes - 1], "strides", (int64_t[]){ 2, 2 }, 2));
+    x = quantized(g, "q3", x, 1.0f / 2, 0, -128, 127);
+    x = layer(g, "Conv", "conv4", x, (struct shape){ 4, { 5, 7, 2, 2 } }, 1.0f / 2, 1.0f / 32);
+    x = quantized(g, "q4", add_one(g, "Flatten", "flat", x), 1.0f / 2, 0, -128, 127);
+    x = layer(g, "Gemm", "fc", x, (struct shape){ 2, { 7, 45 } }, 1.0f / 2, 1.0f / 32);
+    finish(g, x);
+    return g;
+}
+
+/* Numbers of a picture, because two read them, that are flat when they are quantized: no tiles. */
+static struct graph *flat_numbers(void)
+{
+    int x;
+    struct graph *g = start(3, 6, &x);
+    x = quantized(g, "q0", x, 1.0f / 8, 0, 0, 15);
+    x = layer(g, "Conv", "conv2", x, (struct shape){ 4, { 5, 3, 3, 3 } }, 1.0f / 8, 1.0f / 32);
+    x = add_one(g, "Relu", "relu", x);
+    int mean = add_one(g, "Flatten", "short", add_one(g, "GlobalAveragePool", "mean", x));
+    mean = quantized(g, "q1", mean, 1.0f / 8, 0, 0, 255);
+    mean = layer(g, "Gemm", "fc1", mean, (struct shape){ 2, { 7, 5 } }, 1.0f / 8, 1.0f / 32);
+    x = quantized(g, "q2", add_one(g, "Flatten", "flat", x), 1.0f / 4, 0, 0, 255);
+    x = layer(g, "Gemm", "fc2", x, (struct shape){ 2, { 7, 80 } }, 1.0f / 4, 1.0f / 32);
+    finish(g, add_node(g, "Add", "add", (int[]){ x, mean }, 2));
+    return g;
+}
+
+/* A picture comes out, of an odd size: what is added is the picture that went in. */
+static struct graph *picture(void)
+{
+    int x;
+    struct graph *g = start(1, 13, &x);
+    const int low = quantized(g, "q0", x, 1.0f / 8, 0, -128, 127);
+    x = layer(g, "Conv", "conv1", low, (struct shape){ 4, { 6, 1, 3, 3 } }, 1.0f / 8, 1.0f / 16);
+    padded(g, 1);
+    x = quantized(g, "q1", add_one(g, "Relu", "relu1", x), 1.0f / 4, 0, 0, 15);
+    x = layer(g, "Conv", "conv2", x, (struct shape){ 4, { 6, 6, 3, 3 } }, 1.0f / 4, 1.0f / 16);
+    padded(g, 1);
+    x = quantized(g, "q2", add_one(g, "Relu", "relu2", x), 1.0f / 2, 0, 0, 255);
+    x = layer(g, "Conv", "conv3", x, (struct shape){ 4, { 1, 6, 3, 3 } }, 1.0f / 2, 1.0f / 32);
+    padded(g, 1);
+    finish(g, add_node(g, "Add", "add", (int[]){ x, low }, 2));
+    return g;
+}
+
 static void fill(real *x, size_t count)
 {
     struct rng r = rng_at(11, 2, 0);
@@ -227,7 +288,27 @@ static void fill(real *x, size_t count)
         x[i] = (real)((double)rng_below(&r, 4096) / 128 - 16);
 }
 
-static void compare(struct graph *g, const struct kernels *k, struct pool *pool, bool bits)
+/* Few samples go through tiles where the network can be cut: the same bits, and nothing else is written. */
+static void compare_few(struct engine *n, const real *x, int samples, int outputs, bool tiled,
+                        const real *want)
+{
+    const int blocks = (samples + LANES - 1) / LANES, after = samples % LANES;
+    const size_t count = (size_t)blocks * (size_t)outputs * LANES;
+    real *y = mem_aligned(64, count * sizeof *y);
+    for (size_t i = 0; i < count; i++)
+        y[i] = -12345;
+    engine_run(n, x, samples, y);
+    for (size_t i = 0; i < count; i++) {
+        const int sample = (int)(i / LANES / (size_t)outputs) * LANES + (int)(i % LANES);
+        if (sample < samples && y[i] != want[i])
+            fail_msg("%d samples: output %zu is %g, not %g", samples, i, (double)y[i], (double)want[i]);
+        if (sample >= samples && after)
+            assert_int_equal(tiled, y[i] == -12345);
+    }
+    free(y);
+}
+
+static void compare(struct graph *g, bool tiled, const struct kernels *k, struct pool *pool, bool bits)
 {
     const size_t in = (size_t)shape_count(&g->value[g->input].shape) * LANES * BLOCKS;
     const size_t out = (size_t)shape_count(&g->value[g->output[0]].shape) * LANES * BLOCKS;
@@ -240,26 +321,29 @@ static void compare(struct graph *g, const struct kernels *k, struct pool *pool,
     ok(engine_new(g, &options, &n, &failure));
     fill(net_input(net), in);
     net_forward(net, BLOCKS * LANES, false, 0);
-    engine_run(n, net_input(net), BLOCKS, y);
+    engine_run(n, net_input(net), BLOCKS * LANES, y);
     const real *want = net_output(net, 0);
     for (size_t i = 0; i < out; i++)
         if (y[i] != want[i])
             fail_msg("%s: output %zu is %g, not %g", k->name, i, (double)y[i], (double)want[i]);
+    const int outputs = (int)(out / LANES / BLOCKS);
+    compare_few(n, net_input(net), 1, outputs, tiled, want);
+    compare_few(n, net_input(net), 2 * LANES + 2, outputs, tiled, want);
     assert_int_equal(engine_bit_layers(n), bits ? BIT_LAYERS : 0);
     free(y);
     engine_free(n);
     net_free(net);
 }
 
-static void check(struct graph *g)
+static void check(struct graph *g, bool tiled)
 {
     struct pool *pool = pool_new(2);
     assert_non_null(pool);
     for (int k = 0; kernels_list[k]; k++)
         if (kernels_list[k]->usable()) {
-            compare(g, kernels_list[k], NULL, false);
-            compare(g, kernels_list[k], pool, false);
-            compare(g, kernels_list[k], pool, true);
+            compare(g, tiled, kernels_list[k], NULL, false);
+            compare(g, tiled, kernels_list[k], pool, false);
+            compare(g, tiled, kernels_list[k], pool, true);
         }
     pool_free(pool);
     graph_free(g);
@@ -268,30 +352,38 @@ static void check(struct graph *g)
 static void test_residual(void **state)
 {
     (void)state;
-    check(residual());
+    check(residual(), true);
 }
 
 static void test_flattened(void **state)
 {
     (void)state;
-    check(flattened());
+    check(flattened(), true);
+    check(flat_numbers(), false);
 }
 
 static void test_pooled(void **state)
 {
     (void)state;
-    check(pooled());
+    check(pooled(), false);
 }
 
 static void test_a_scale_for_each_output(void **state)
 {
     (void)state;
     per_channel = true;
-    check(residual());
-    check(pooled());
+    check(residual(), true);
+    check(pooled(), false);
     turned = true;
-    check(pooled());
+    check(pooled(), false);
     turned = per_channel = false;
+}
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    check(cut(), true);
+    check(picture(), true);
 }
 
 static void refused(struct graph *g, const char *place)
@@ -371,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_residual),
         cmocka_unit_test(test_pooled),
         cmocka_unit_test(test_flattened),
+        cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_a_scale_for_each_output),
         cmocka_unit_test(test_what_is_no_integer_is_refused),
         cmocka_unit_test(test_limit),

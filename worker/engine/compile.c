@@ -49,6 +49,8 @@ static int pass_on(struct compile *c, const struct node *n)
         if (bad)
             return bad;
     }
+    if (c->known[from].form == KNOWN_NUMBERS && compile_keeps_shape(c, c->known[from].tensor, n->output[0]))
+        return ERR_UNSUPPORTED;
     c->known[n->output[0]] = c->known[from];
     if (c->known[from].form == KNOWN_SUMS)
         c->known[from] = (struct known){ .form = KNOWN_NOT, .tensor = NOTHING };
@@ -132,6 +134,14 @@ static bool takes_more(const struct compile *c, int value)
            k->sums->low == -INFINITY && k->sums->high == INFINITY;
 }
 
+/* Sums that are not written in the shape of their value. */
+static bool flat_sums(const struct compile *c, int value)
+{
+    const struct conv *conv = &c->known[value].sums->whole;
+    const struct picture p = picture_of(&c->g->value[value].shape);
+    return conv->O != p.C || conv->OH != p.H || conv->OW != p.W;
+}
+
 static int add_constant(struct compile *c, const struct node *n, int sums, int constant)
 {
     const struct value *v = &c->g->value[constant];
@@ -159,7 +169,7 @@ static int do_add(struct compile *c, const struct node *n)
         b = n->input[0];
     }
     int bad = compile_numbers(c, a);
-    if (!bad && takes_more(c, b)) {
+    if (!bad && takes_more(c, b) && !flat_sums(c, b)) {
         c->known[b].sums->more = c->known[a].tensor;
         c->known[n->output[0]] = c->known[b];
         c->known[b] = (struct known){ .form = KNOWN_NOT, .tensor = NOTHING };
@@ -176,6 +186,30 @@ static int do_add(struct compile *c, const struct node *n)
     if (!bad)
         s->more = tb;
     return bad;
+}
+
+/* A pool of tiles is one whose windows don't leave their tile. */
+static int pool_of(struct compile *c, const struct node *n, const struct activation *in,
+                   struct engine_step *s)
+{
+    const struct window *w = s->window = n->state;
+    if (!c->p->tiled)
+        return 0;
+    const bool inside =
+        (w->KH - 1) * w->dilation_h < w->stride_h && (w->KW - 1) * w->dilation_w < w->stride_w;
+    if (!inside || w->top || w->left || w->bottom || w->right || tile_side(w->OH) * w->stride_h != in->H ||
+        tile_side(w->OW) * w->stride_w != in->W)
+        return compile_refuse(c, "Its windows go over tiles");
+    s->tile = mem_alloc(sizeof *s->tile);
+    if (!s->tile)
+        return err_set(c->e, ERR_NOMEM, "out of memory");
+    *s->tile = *w;
+    s->tile->H = in->H;
+    s->tile->W = in->W;
+    s->tile->OH = tile_side(w->OH);
+    s->tile->OW = tile_side(w->OW);
+    s->window = s->tile;
+    return 0;
 }
 
 static int do_max(struct compile *c, const struct node *n)
@@ -197,6 +231,8 @@ static int do_max(struct compile *c, const struct node *n)
     if (bad)
         return bad;
     const int t = in->tensor;
+    if (!compile_shaped(c, t, n->input[0]))
+        return compile_refuse(c, "Its input is written in another shape");
     if (in->form == KNOWN_NUMBERS) {
         bad = compile_numbers_step(c, &step_max, n, t, n->output[0], c->p->tensor[t].bound, &s);
     } else {
@@ -209,9 +245,7 @@ static int do_max(struct compile *c, const struct node *n)
             compile_set_codes(c, n->output[0], codes, &in->quantizer);
         }
     }
-    if (!bad)
-        s->window = n->state;
-    return bad;
+    return bad ? bad : pool_of(c, n, &c->p->tensor[t], s);
 }
 
 /* Of the whole image. */
@@ -223,7 +257,38 @@ static int do_mean(struct compile *c, const struct node *n)
         return compile_refuse(c, "Only means of whole channels are done on integers");
     const int bad = compile_numbers(c, n->input[0]);
     const int t = c->known[n->input[0]].tensor;
+    if (!bad && !compile_shaped(c, t, n->input[0]))
+        return compile_refuse(c, "Its input is written in another shape");
     return bad ? bad : compile_numbers_step(c, &step_mean, n, t, n->output[0], c->p->tensor[t].bound, &s);
+}
+
+/* What the operator does to numbers that say where they come from. */
+static int trace_move(struct compile *c, const struct node *n, struct engine_step *s)
+{
+    const struct activation *in = &c->p->tensor[s->in], *out = &c->p->tensor[s->out];
+    const size_t count = (size_t)in->C * in->height * in->width,
+                 moved = (size_t)out->C * out->height * out->width;
+    real **value = mem_array((size_t)c->g->values, sizeof *value);
+    real *x = mem_aligned(64, count * LANES * sizeof *x), *y = mem_aligned(64, moved * LANES * sizeof *y);
+    const struct step step = { .graph = c->g, .x = value };
+    int bad = 0;
+    s->source = mem_array((size_t)out->C * out->H * out->W, sizeof *s->source);
+    if (!value || !x || !y || !s->source) {
+        bad = err_set(c->e, ERR_NOMEM, "out of memory");
+    } else if (count > 1 << 22) { /* a real number counts so far */
+        bad = compile_refuse(c, "There is too much to move in tiles");
+    } else {
+        for (size_t i = 0; i < count; i++)
+            x[i * LANES] = (real)(i + 1);
+        value[n->input[0]] = x;
+        value[n->output[0]] = y;
+        n->op->forward(&step, n, 0, 1, 0);
+        bad = tiles_move(in, out, y, s->source, c->e);
+    }
+    free(value);
+    free(x);
+    free(y);
+    return bad;
 }
 
 static int do_move(struct compile *c, const struct node *n)
@@ -236,7 +301,9 @@ static int do_move(struct compile *c, const struct node *n)
     if (!bad)
         bad = compile_numbers(c, n->input[0]);
     const int t = c->known[n->input[0]].tensor;
-    return bad ? bad : compile_numbers_step(c, &step_move, n, t, n->output[0], c->p->tensor[t].bound, &s);
+    if (!bad)
+        bad = compile_numbers_step(c, &step_move, n, t, n->output[0], c->p->tensor[t].bound, &s);
+    return bad || !c->p->tiled ? bad : trace_move(c, n, s);
 }
 
 /* At the end it would not change the order of classes. */
@@ -304,6 +371,9 @@ static int do_output(struct compile *c)
             return ERR_NOMEM;
         *s = *k->sums;
         s->form = INT8_REALS;
+        c->p->result = (struct activation){
+            .C = s->whole.O, .H = s->k.conv.OH, .W = s->k.conv.OW, .height = s->whole.OH, .width = s->whole.OW
+        };
         free(k->sums);
         k->sums = NULL;
         k->form = KNOWN_NOT;
@@ -314,6 +384,7 @@ static int do_output(struct compile *c)
     if (!s)
         return bad ? bad : ERR_NOMEM;
     s->in = k->tensor;
+    c->p->result = c->p->tensor[s->in];
     return 0;
 }
 

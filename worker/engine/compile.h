@@ -33,6 +33,11 @@ int compile_normalize(struct compile *c, const struct node *n);
 
 /* compile_value.c */
 int compile_refuse(const struct compile *c, const char *why); /* ERR_UNSUPPORTED */
+/* Is the activation a picture of the value's own shape? What is only given another shape stays where it lies.
+ */
+bool compile_shaped(const struct compile *c, int tensor, int value);
+/* Numbers lie in the order of a flat value, too, unless they are in tiles: ERR_UNSUPPORTED. */
+int compile_keeps_shape(const struct compile *c, int tensor, int value);
 bool compile_is(const struct node *n, const char *op);
 const struct node *compile_reader(const struct compile *c, int value); /* the only one, else NULL */
 

@@ -16,16 +16,16 @@ static int conv_of_matrix(struct compile *c, const struct node *n, const struct 
     const int64_t K = w->dim[turned ? 0 : 1], N = w->dim[turned ? 1 : 0];
     if (node_int(n, "transA", 0) || node_float(n, "alpha", 1) != 1 || node_float(n, "beta", 1) != 1)
         return err_set(c->e, ERR_UNSUPPORTED, "Factors and a turned input are not done on integers");
-    if (K != (int64_t)in->C * in->H * in->W)
+    if (K != (int64_t)in->C * in->height * in->width)
         return err_set(c->e, ERR_UNSUPPORTED, "Only one row per sample is done on integers");
     *conv = (struct conv){ .C = in->C,
-                           .H = in->H,
-                           .W = in->W,
+                           .H = in->height,
+                           .W = in->width,
                            .O = (int)N,
                            .OH = 1,
                            .OW = 1,
-                           .KH = in->H,
-                           .KW = in->W,
+                           .KH = in->height,
+                           .KW = in->width,
                            .stride_h = 1,
                            .stride_w = 1,
                            .dilation_h = 1,
@@ -107,9 +107,19 @@ static int measure(struct compile *c, struct engine_step *s, const int8_t *w, co
     return 0;
 }
 
+/* The same layer of a program that has packed it. */
+static const struct engine_step *packed_before(const struct program *like, const struct node *n)
+{
+    for (int i = 0; like && i < like->steps; i++)
+        if (like->step[i].type == &step_conv && like->step[i].node == n)
+            return &like->step[i];
+    return NULL;
+}
+
 /* By bit planes, where codes and weights have so few bits: codes begin at their lowest then. */
 static int pack_thin(struct compile *c, const struct quantizer *q, struct engine_step *s, const int8_t *w)
 {
+    const struct engine_step *before = packed_before(c->p->like, s->node);
     const struct conv *conv = &s->k.conv;
     struct thin_layer thin = { .k = { .conv = *conv, .zero = s->k.zero } };
     const size_t K = (size_t)(conv->C / conv->groups) * conv->KH * conv->KW;
@@ -122,11 +132,23 @@ static int pack_thin(struct compile *c, const struct quantizer *q, struct engine
     for (int o = 0; o < conv->O; o++)
         for (size_t i = 0; i < K; i++)
             s->start[o] += q->low * w[(size_t)o * K + i];
+    if (before) {
+        s->thin->w = before->thin->w;
+        s->borrowed = true;
+        return 0;
+    }
     return bits_pack(&s->thin->k, w, &s->thin->w, c->e);
 }
 
 static int pack_wide(struct compile *c, struct engine_step *s, const int8_t *w)
 {
+    const struct engine_step *before = packed_before(c->p->like, s->node);
+    if (before) {
+        s->w = before->w;
+        s->k.narrow = before->k.narrow;
+        s->borrowed = true;
+        return 0;
+    }
     s->w = mem_aligned(64, int8_packed(&s->k.conv));
     if (!s->w)
         return err_set(c->e, ERR_NOMEM, "out of memory for the weights' integers");
@@ -193,12 +215,17 @@ int compile_layer(struct compile *c, const struct node *n)
     c->known[n->output[0]] = (struct known){ .form = KNOWN_SUMS, .tensor = NOTHING, .sums = s };
     struct activation *t = &c->p->tensor[in->tensor];
     int bad = 0;
-    if (is_conv(n))
+    if (is_conv(n) && !compile_shaped(c, in->tensor, n->input[0]))
+        bad = err_set(c->e, ERR_UNSUPPORTED, "Its input is written in another shape");
+    else if (is_conv(n))
         s->k.conv = *(const struct conv *)n->state;
     else
         bad = conv_of_matrix(c, n, t, &s->k.conv);
     if (bad)
         return bad;
+    s->whole = s->k.conv;
+    if (c->p->tiled)
+        s->gathered = !tiles_conv(t, &s->whole, &s->k.conv);
     s->k.zero = (uint8_t)t->zero;
     grow_margins(t, &s->k.conv);
     return fill(c, n, s);

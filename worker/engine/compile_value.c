@@ -12,6 +12,20 @@ int compile_refuse(const struct compile *c, const char *why)
     return err_set(c->e, ERR_UNSUPPORTED, "%s", why);
 }
 
+bool compile_shaped(const struct compile *c, int tensor, int value)
+{
+    const struct activation *t = &c->p->tensor[tensor];
+    const struct picture p = picture_of(&c->g->value[value].shape);
+    return t->C == p.C && t->height == p.H && t->width == p.W;
+}
+
+int compile_keeps_shape(const struct compile *c, int tensor, int value)
+{
+    return !c->p->tiled || compile_shaped(c, tensor, value)
+               ? 0
+               : compile_refuse(c, "Its numbers are given another shape");
+}
+
 /* --- who reads a value --- */
 
 static int readers(const struct compile *c, int value, const struct node **one)
@@ -165,7 +179,7 @@ int compile_close(struct compile *c, int value, bool numbers, const struct quant
     if (!s)
         return ERR_NOMEM;
     const int index = (int)(s - c->p->step);
-    const struct conv *conv = &open->k.conv; /* the value may be flat by now, what the step writes is not */
+    const struct conv *conv = &open->whole; /* the value may be flat by now, what the step writes is not */
     const struct shape shape = { 3, { conv->O, conv->OH, conv->OW } };
     *s = *open;
     free(open);
@@ -192,7 +206,7 @@ int compile_close(struct compile *c, int value, bool numbers, const struct quant
         return t;
     c->p->step[index].out = t;
     *k = (struct known){ .form = KNOWN_NUMBERS, .tensor = t };
-    return 0;
+    return compile_keeps_shape(c, t, value);
 }
 
 int compile_numbers_step(struct compile *c, const struct step_type *type, const struct node *n, int in,
@@ -222,8 +236,10 @@ int compile_numbers(struct compile *c, int value)
     if (k->form != KNOWN_CODES)
         return compile_refuse(c, "Its input is not quantized");
     const struct known was = *k;
-    const int bad =
-        compile_numbers_step(c, &step_numbers, NULL, was.tensor, value, c->p->tensor[was.tensor].bound, &s);
+    int bad = compile_keeps_shape(c, was.tensor, value);
+    if (!bad)
+        bad = compile_numbers_step(c, &step_numbers, NULL, was.tensor, value, c->p->tensor[was.tensor].bound,
+                                   &s);
     if (!bad)
         s->quantizer = was.quantizer;
     return bad;

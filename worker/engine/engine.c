@@ -8,19 +8,38 @@
 #include <stdlib.h>
 
 struct engine {
-    struct program program;
+    struct program program, single; /* for a block; for one sample, no steps: there is none */
     struct pool *pool;
     struct frame *frame; /* per thread */
     int threads;
     size_t in, out;  /* reals of one block */
-    double *seconds; /* per step; borrowed; NULL */
+    double *seconds; /* per step of `timed`; borrowed; NULL */
+    const struct program *timed;
+    int few; /* samples of a block that are sooner done one by one */
+    int samples;
     const real *x;
     real *y;
 };
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t arena_bytes(const struct engine *n)
+{
+    return larger(n->program.arena, n->single.arena);
+}
+
+static size_t scratch_bytes(const struct engine *n)
+{
+    return larger(n->program.scratch, n->single.scratch);
+}
+
 static size_t thread_bytes(const struct engine *n)
 {
-    return n->program.arena + n->program.scratch + (size_t)n->program.graph->values * sizeof(real *);
+    return arena_bytes(n) + scratch_bytes(n) + n->out * sizeof(real) +
+           (size_t)n->program.graph->values * sizeof(real *);
 }
 
 size_t engine_bytes(const struct engine *n)
@@ -41,14 +60,46 @@ static int make_frames(struct engine *n, struct err *e)
     n->frame = mem_array((size_t)n->threads, sizeof *n->frame);
     for (int t = 0; t < n->threads && n->frame; t++) {
         struct frame *f = &n->frame[t];
-        f->program = &n->program;
-        f->arena = mem_aligned(64, n->program.arena);
-        f->scratch = mem_aligned(64, n->program.scratch);
+        f->arena = mem_aligned(64, arena_bytes(n));
+        f->scratch = mem_aligned(64, scratch_bytes(n));
+        f->one = mem_aligned(64, n->out * sizeof *f->one);
         f->value = mem_array((size_t)n->program.graph->values, sizeof *f->value);
-        if (!f->arena || !f->scratch || !f->value)
+        if (!f->arena || !f->scratch || !f->one || !f->value)
             return err_set(e, ERR_NOMEM, "out of memory for the integer engine");
     }
     return n->frame ? 0 : err_set(e, ERR_NOMEM, "out of memory for the integer engine");
+}
+
+static int make_program(struct program *p, struct err *e)
+{
+    const int bad = program_compile(p, e);
+    return bad ? bad : program_finish(p, e);
+}
+
+/* Products that a program makes for what it does at once, those in lanes without a sample included. */
+static double work(const struct program *p)
+{
+    double macs = 0;
+    for (int i = 0; i < p->steps; i++)
+        if (p->step[i].type == &step_conv)
+            macs += (double)conv_macs(&p->step[i].k.conv);
+    return macs;
+}
+
+/* Not every network goes into tiles, and a matrix gains nothing there. Moving the tiles' borders takes about
+ * as long as a fifth of the products. */
+static int make_single(struct engine *n, struct err *e)
+{
+    struct err why = { 0 };
+    const int bad = make_program(&n->single, &why);
+    if (bad == ERR_NOMEM)
+        return err_set(e, ERR_NOMEM, "out of memory for the integer engine");
+    n->few = bad ? 0 : (int)(work(&n->program) / (1.25 * work(&n->single)));
+    if (!n->few) {
+        program_deinit(&n->single);
+        n->single = (struct program){ 0 };
+    }
+    return 0;
 }
 
 int engine_new(const struct graph *g, const struct engine_options *o, struct engine **out, struct err *e)
@@ -57,16 +108,17 @@ int engine_new(const struct graph *g, const struct engine_options *o, struct eng
     *out = NULL;
     if (!n)
         return err_set(e, ERR_NOMEM, "out of memory for the integer engine");
-    n->program.graph = g;
-    n->program.kernels = o->kernels ? o->kernels : kernels_best();
-    n->program.bits = o->bits;
+    n->program = n->single =
+        (struct program){ .graph = g, .kernels = o->kernels ? o->kernels : kernels_best(), .bits = o->bits };
+    n->single.tiled = true;
+    n->single.like = &n->program;
     n->pool = o->pool;
     n->threads = o->pool ? pool_threads(o->pool) : 1;
     n->in = (size_t)shape_count(&g->value[g->input].shape) * LANES;
     n->out = (size_t)shape_count(&g->value[g->output[0]].shape) * LANES;
-    int bad = program_compile(&n->program, e);
+    int bad = make_program(&n->program, e);
     if (!bad)
-        bad = program_finish(&n->program, e);
+        bad = make_single(n, e);
     if (!bad && o->limit && engine_bytes(n) > o->limit)
         bad = err_set(e, ERR_MEMORY, "the integer engine needs %zu bytes, the limit is %zu", engine_bytes(n),
                       o->limit);
@@ -87,59 +139,110 @@ void engine_free(struct engine *n)
     for (int t = 0; t < n->threads && n->frame; t++) {
         free(n->frame[t].arena);
         free(n->frame[t].scratch);
+        free(n->frame[t].one);
         free(n->frame[t].value);
     }
     free(n->frame);
     program_deinit(&n->program);
+    program_deinit(&n->single);
     free(n);
 }
 
-int engine_steps(const struct engine *n)
+/* Samples at the end that go one by one. */
+static int singles(const struct engine *n, int samples)
 {
-    return n->program.steps;
+    const int last = samples % LANES;
+    return last <= n->few ? last : 0;
 }
 
-struct engine_step_info engine_step(const struct engine *n, int index)
+static const struct program *program_of(const struct engine *n, int samples)
 {
-    const struct engine_step *s = &n->program.step[index];
+    return samples < LANES && singles(n, samples) ? &n->single : &n->program;
+}
+
+int engine_steps(const struct engine *n, int samples)
+{
+    return program_of(n, samples)->steps;
+}
+
+struct engine_step_info engine_step(const struct engine *n, int samples, int index)
+{
+    const struct engine_step *s = &program_of(n, samples)->step[index];
     return (struct engine_step_info){ .type = s->type->name,
                                       .node = s->node ? s->node->name : "",
-                                      .macs = s->type == &step_conv ? conv_macs(&s->k.conv) : 0,
+                                      .macs = s->type == &step_conv ? conv_macs(&s->whole) : 0,
                                       .bits = s->thin };
 }
 
-void engine_profile(struct engine *n, double *seconds)
+void engine_profile(struct engine *n, int samples, double *seconds)
 {
+    n->timed = program_of(n, samples);
     n->seconds = seconds;
 }
 
 static void run_steps(const struct engine *n, const struct frame *f)
 {
-    for (int i = 0; i < n->program.steps; i++) {
-        const int64_t begin = n->seconds ? clock_mono_ns() : 0;
-        n->program.step[i].type->run(f, &n->program.step[i]);
-        if (n->seconds)
-            n->seconds[i] += (double)(clock_mono_ns() - begin) * 1e-9;
+    double *seconds = f->program == n->timed ? n->seconds : NULL;
+    for (int i = 0; i < f->program->steps; i++) {
+        const struct engine_step *s = &f->program->step[i];
+        const int64_t begin = seconds ? clock_mono_ns() : 0;
+        s->type->run(f, s);
+        if (s->codes != NOTHING)
+            frame_margins(f, s->codes);
+        if (seconds)
+            seconds[i] += (double)(clock_mono_ns() - begin) * 1e-9;
     }
 }
 
-static void run_blocks(void *arg, int lo, int hi, int thread)
+static void run_block(const struct engine *n, struct frame *f, int block)
+{
+    f->program = &n->program;
+    f->x = n->x + (size_t)block * n->in;
+    f->y = n->y + (size_t)block * n->out;
+    run_steps(n, f);
+}
+
+/* Tiles of a picture, or lane 0 of what is none, to the sample's lane. */
+static void put_single(const struct engine *n, const real *one, real *y)
+{
+    const struct activation *t = &n->single.result;
+    for (int c = 0; c < t->C; c++)
+        for (int h = 0; h < t->height; h++)
+            for (int w = 0; w < t->width; w++, y += LANES)
+                *y = one[tiles_place(t, c, h, w)];
+}
+
+static void run_single(const struct engine *n, struct frame *f, int sample)
+{
+    real *y = n->y + (size_t)(sample / LANES) * n->out + sample % LANES;
+    f->program = &n->single;
+    f->x = n->x + (size_t)(sample / LANES) * n->in;
+    f->y = f->one;
+    f->sample = sample % LANES;
+    run_steps(n, f);
+    put_single(n, f->one, y);
+}
+
+/* Whole blocks first, then single samples. */
+static void run_items(void *arg, int lo, int hi, int thread)
 {
     const struct engine *n = arg;
-    struct frame *f = &n->frame[thread];
-    for (int b = lo; b < hi; b++) {
-        f->x = n->x + (size_t)b * n->in;
-        f->y = n->y + (size_t)b * n->out;
-        run_steps(n, f);
-    }
+    const int alone = singles(n, n->samples), blocks = (n->samples - alone + LANES - 1) / LANES;
+    for (int i = lo; i < hi; i++)
+        if (i < blocks)
+            run_block(n, &n->frame[thread], i);
+        else
+            run_single(n, &n->frame[thread], blocks * LANES + i - blocks);
 }
 
-void engine_run(struct engine *n, const real *x, int blocks, real *y)
+void engine_run(struct engine *n, const real *x, int samples, real *y)
 {
+    const int alone = singles(n, samples), items = (samples - alone + LANES - 1) / LANES + alone;
     n->x = x;
     n->y = y;
+    n->samples = samples;
     if (n->pool)
-        pool_run(n->pool, run_blocks, n, blocks);
+        pool_run(n->pool, run_items, n, items);
     else
-        run_blocks(n, 0, blocks, 0);
+        run_items(n, 0, items, 0);
 }

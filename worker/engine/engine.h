@@ -47,8 +47,10 @@ int engine_new(const struct graph *g, const struct engine_options *o, struct eng
 void engine_free(struct engine *n);
 
 /* x: [blocks][features][LANES] as net_input(), y: [blocks][outputs][LANES]. Blocks are shared out among the
- * threads of the pool; the result does not depend on them. */
-void engine_run(struct engine *n, const real *x, int blocks, real *y);
+ * threads of the pool; the result does not depend on them. A last block of few samples is run sample by
+ * sample, each in tiles (tiles.h), where the network allows that: the same bits, sooner; lanes without a
+ * sample are not written then. */
+void engine_run(struct engine *n, const real *x, int samples, real *y);
 
 /* What is done one after the other, and how long it took: with `seconds` (one number per step, added to;
  * NULL: no more) every step is timed. For one thread. */
@@ -57,9 +59,9 @@ struct engine_step_info {
     uint64_t macs;           /* per sample */
     bool bits;
 };
-int engine_steps(const struct engine *n);
-struct engine_step_info engine_step(const struct engine *n, int index);
-void engine_profile(struct engine *n, double *seconds);
+int engine_steps(const struct engine *n, int samples); /* of a batch of so many */
+struct engine_step_info engine_step(const struct engine *n, int samples, int index);
+void engine_profile(struct engine *n, int samples, double *seconds);
 
 size_t engine_bytes(const struct engine *n);
 int engine_bit_layers(const struct engine *n); /* layers that run by bit planes */

@@ -29,17 +29,30 @@ static int grow(void **list, int *capacity, int count, size_t size, struct err *
     return 0;
 }
 
+struct picture picture_of(const struct shape *s)
+{
+    struct picture p = { 1, 1, 1 };
+    p.C = (int)(s->rank > 0 ? s->dim[0] : 1);
+    p.H = (int)(s->rank > 1 ? s->dim[1] : 1);
+    for (int d = 2; d < s->rank; d++)
+        p.W *= (int)s->dim[d];
+    return p;
+}
+
 int program_add_activation(struct program *p, enum activation_form form, const struct shape *shape,
                            struct err *e)
 {
     if (grow((void **)&p->tensor, &p->tensors_capacity, p->tensors, sizeof *p->tensor, e))
         return ERR_NOMEM;
     struct activation *t = &p->tensor[p->tensors];
-    *t = (struct activation){ .form = form, .C = 1, .H = 1, .W = 1, .last = NOTHING };
-    t->C = (int)(shape->rank > 0 ? shape->dim[0] : 1);
-    t->H = (int)(shape->rank > 1 ? shape->dim[1] : 1);
-    for (int d = 2; d < shape->rank; d++)
-        t->W *= (int)shape->dim[d];
+    const struct picture whole = picture_of(shape);
+    *t = (struct activation){ .form = form,
+                              .C = whole.C,
+                              .H = p->tiled ? tile_side(whole.H) : whole.H,
+                              .W = p->tiled ? tile_side(whole.W) : whole.W,
+                              .height = whole.H,
+                              .width = whole.W,
+                              .last = NOTHING };
     return p->tensors++;
 }
 
@@ -86,12 +99,24 @@ int32_t *frame_numbers(const struct frame *f, int tensor)
     return (int32_t *)(f->arena + f->program->tensor[tensor].offset);
 }
 
+size_t step_window(const struct engine_step *s)
+{
+    return (size_t)quads(s->k.conv.C) * s->k.conv.H * s->k.conv.W * PIXEL;
+}
+
 void frame_margins(const struct frame *f, int tensor)
 {
     const struct activation *t = &f->program->tensor[tensor];
     size_t row = (size_t)activation_row(t) * PIXEL, left = (size_t)t->left * PIXEL,
            right = (size_t)t->right * PIXEL;
     char *at = f->arena + t->offset;
+    if (t->patches) {
+        uint8_t *code = frame_codes(f, tensor);
+        tiles_patch(t->patch, t->patches, t->zero, code, activation_plane(t), code, activation_plane(t),
+                    quads(t->C));
+    }
+    if (f->program->tiled)
+        return;
     if (!t->top && !t->bottom && !left && !right)
         return;
     for (int q = 0; q < quads(t->C); q++) {
@@ -217,15 +242,44 @@ static int arrange(struct program *p, struct err *e)
     return bad;
 }
 
+static void need_scratch(struct program *p, size_t bytes)
+{
+    p->scratch = bytes > p->scratch ? bytes : p->scratch;
+}
+
+/* A window lies before what the kernel needs. */
+static size_t conv_scratch(const struct program *p, const struct engine_step *s)
+{
+    return (s->gathered ? step_window(s) : 0) +
+           (s->thin ? bits_of(p->kernels)->scratch(&s->thin->k) : p->kernels->int8->scratch(&s->k));
+}
+
+static int make_patches(struct program *p, struct err *e)
+{
+    int bad = 0;
+    for (int i = 0; i < p->tensors && !bad; i++)
+        if (p->tensor[i].form == TENSOR_CODES)
+            bad = tiles_margins(&p->tensor[i], &p->tensor[i].patch, &p->tensor[i].patches, e);
+    for (int i = 0; i < p->steps && !bad; i++) {
+        struct engine_step *s = &p->step[i];
+        if (s->gathered)
+            bad = tiles_window(&p->tensor[s->in], &s->whole, &s->gather, &s->gathers, e);
+        else if (s->type == &step_input)
+            need_scratch(p,
+                         (size_t)p->tensor[s->codes].H * p->tensor[s->codes].W * QUAD * LANES * sizeof(real));
+    }
+    return bad;
+}
+
 int program_finish(struct program *p, struct err *e)
 {
     int bad = choose_unit(p, e);
+    if (!bad && p->tiled)
+        bad = make_patches(p, e);
     for (int i = 0; i < p->steps && !bad; i++) {
         struct engine_step *s = &p->step[i];
         if (s->type == &step_conv) {
-            size_t scratch =
-                s->thin ? bits_of(p->kernels)->scratch(&s->thin->k) : p->kernels->int8->scratch(&s->k);
-            p->scratch = scratch > p->scratch ? scratch : p->scratch;
+            need_scratch(p, conv_scratch(p, s));
             bad = finish_conv(p, s, e);
         }
         if (!bad)
@@ -240,8 +294,12 @@ int program_finish(struct program *p, struct err *e)
 
 void step_deinit(struct engine_step *s)
 {
-    free(s->w);
-    if (s->thin)
+    free(s->tile);
+    free(s->source);
+    free(s->gather);
+    if (!s->borrowed)
+        free(s->w);
+    if (s->thin && !s->borrowed)
         bits_free(&s->thin->w);
     free(s->thin);
     free(s->start);
@@ -254,6 +312,8 @@ void program_deinit(struct program *p)
 {
     for (int i = 0; i < p->steps; i++)
         step_deinit(&p->step[i]);
+    for (int i = 0; i < p->tensors; i++)
+        free(p->tensor[i].patch);
     free(p->step);
     free(p->tensor);
 }

@@ -3,21 +3,31 @@
 #define WORKER_ENGINE_PROGRAM_H
 
 #include "worker/engine/engine.h"
+#include "worker/engine/tiles.h"
 #include "worker/kernels/bits.h"
 #include "worker/kernels/fixed.h"
 
 enum activation_form { TENSOR_CODES, TENSOR_NUMBERS };
 
-/* An activation of one block. Codes may have margins, which hold the code of zero. */
+/* An activation of one block. Codes may have margins, which hold the code of zero; those of tiles, what is
+ * beside them in the picture. */
 struct activation {
     enum activation_form form;
     int C, H, W;
+    int height, width;   /* of the whole picture: H and W unless there are tiles */
+    struct patch *patch; /* owned; of tiles */
+    int patches;
     int top, left, bottom, right; /* margins; grow while readers are found */
     int zero;                     /* codes */
     double bound;                 /* no value is larger in magnitude */
     int last;                     /* step that reads it last */
     size_t offset;                /* in the arena */
 };
+
+struct picture {
+    int C, H, W;
+};
+struct picture picture_of(const struct shape *s); /* channels, rows, the product of all else */
 
 /* How real values become codes: clip(round(value / scale) + zero, low, high); all + 128 for signed ones. */
 struct quantizer {
@@ -33,8 +43,10 @@ struct frame {
     const struct program *program;
     char *arena;
     void *scratch;
+    real *one; /* outputs of one sample in lane 0 */
     const real *x;
     real *y;
+    int sample;   /* of the block: the one that is in tiles */
     real **value; /* for operators that move: by value of the graph */
 };
 
@@ -59,14 +71,21 @@ struct engine_step {
     const struct node *node;
     int in, more, out, codes; /* tensors; NOTHING */
     struct quantizer quantizer;
-    double rule;        /* numbers to codes or back, in codes per unit or units per code */
-    double low, high;   /* clip, in values */
-    const void *window; /* struct window of pools; borrowed from the node */
+    double rule;                 /* numbers to codes or back, in codes per unit or units per code */
+    double low, high;            /* clip, in values */
+    const struct window *window; /* of pools; borrowed from the node, or: */
+    struct window *tile;         /* owned */
+    int32_t *source;             /* owned: of operators that move tiles */
     /* convolution */
     struct int8_conv k;
     enum int8_form form;
-    int8_t *w;               /* owned, packed; or: */
+    bool gathered;        /* the input's tiles don't lie as the output's do: */
+    struct conv whole;    /* of the picture */
+    struct patch *gather; /* owned */
+    int gathers;
+    int8_t *w;               /* packed; or: */
     struct thin_layer *thin; /* owned: by bit planes */
+    bool borrowed;           /* all that is packed */
     int32_t *start;          /* owned */
     double *factor, *shift;  /* owned: value = sum * factor + shift; made rules by program_finish */
     double *bound;           /* owned: of |sum|, per output */
@@ -75,12 +94,16 @@ struct engine_step {
 struct program {
     const struct graph *graph;
     const struct kernels *kernels;
-    bool bits; /* layers of few bits by bit planes */
+    bool bits;  /* layers of few bits by bit planes */
+    bool tiled; /* one sample in tiles, instead of sixteen */
+    const struct program
+        *like; /* of the same graph: its packed weights are used, it must live longer; NULL */
     struct activation *tensor;
     int tensors, tensors_capacity;
     struct engine_step *step;
     int steps, steps_capacity;
-    double largest; /* bound of all numbers */
+    struct activation result; /* the picture that comes out; only its sizes count */
+    double largest;           /* bound of all numbers */
     double unit;
     size_t arena, scratch;
 };
@@ -101,6 +124,7 @@ ptrdiff_t activation_row(const struct activation *t);
 ptrdiff_t activation_plane(const struct activation *t);
 uint8_t *frame_codes(const struct frame *f, int tensor); /* pixel (0, 0) of the first quad */
 int32_t *frame_numbers(const struct frame *f, int tensor);
-void frame_margins(const struct frame *f, int tensor); /* fills them */
+void frame_margins(const struct frame *f, int tensor); /* fills them, when all else is there */
+size_t step_window(const struct engine_step *s);       /* bytes of what a convolution gathers */
 
 #endif

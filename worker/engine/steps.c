@@ -14,6 +14,21 @@ static struct int8_codes rule_of(const struct engine_step *s)
     return (struct int8_codes){ .factor = s->rule, .zero = q->zero, .low = q->low, .high = q->high };
 }
 
+/* Up to four channels of one sample as tiles; zeros outside of the picture. */
+static const real *tile_input(const struct frame *f, const struct activation *t, int channel, int channels)
+{
+    const size_t plane = (size_t)t->height * t->width;
+    const real *x = f->x + (size_t)channel * plane * LANES + f->sample;
+    real *to = f->scratch;
+    if (t->height < t->H * GRID || t->width < t->W * GRID)
+        memset(to, 0, (size_t)channels * t->H * t->W * LANES * sizeof *to);
+    for (int c = 0; c < channels; c++)
+        for (int h = 0; h < t->height; h++)
+            for (int w = 0; w < t->width; w++, x += LANES)
+                to[tiles_place(t, c, h, w)] = *x;
+    return to;
+}
+
 /* Real numbers of the sample to codes, by a true division as QuantizeLinear has it. */
 static void run_input(const struct frame *f, const struct engine_step *s)
 {
@@ -22,14 +37,14 @@ static void run_input(const struct frame *f, const struct engine_step *s)
     const struct quant_range r = { (real)q->scale, (real)q->zero, (real)q->low, (real)q->high };
     const ptrdiff_t plane = (ptrdiff_t)t->H * t->W * LANES;
     uint8_t *code = frame_codes(f, s->codes);
-    frame_margins(f, s->codes);
-    for (int c = 0; c < t->C; c += QUAD)
-        for (int h = 0; h < t->H; h++) {
-            int channels = t->C - c < QUAD ? t->C - c : QUAD;
+    for (int c = 0; c < t->C; c += QUAD) {
+        const int channels = t->C - c < QUAD ? t->C - c : QUAD;
+        const real *x = f->program->tiled ? tile_input(f, t, c, channels) : f->x + c * plane;
+        for (int h = 0; h < t->H; h++)
             f->program->kernels->int8->codes(
                 code + (c / QUAD * activation_plane(t) + h * activation_row(t)) * PIXEL,
-                f->x + c * plane + (ptrdiff_t)h * t->W * LANES, plane, channels, (size_t)t->W, &r);
-        }
+                x + (ptrdiff_t)h * t->W * LANES, plane, channels, (size_t)t->W, &r);
+    }
 }
 
 static int32_t number_of(const struct frame *f, double value)
@@ -38,17 +53,29 @@ static int32_t number_of(const struct frame *f, double value)
     return v < -INT32_MAX ? -INT32_MAX : v > INT32_MAX ? INT32_MAX : (int32_t)v;
 }
 
-static void run_conv(const struct frame *f, const struct engine_step *s)
+/* The codes that a convolution reads: the input's, or windows that are gathered from its tiles. */
+static struct int8_in conv_input(const struct frame *f, const struct engine_step *s)
 {
     const struct activation *in = activation_at(f, s->in);
-    const struct int8_in x = { frame_codes(f, s->in), activation_row(in), activation_plane(in), 0, true };
+    const struct conv *c = &s->k.conv;
+    uint8_t *code = frame_codes(f, s->in), *window = f->scratch;
+    if (!s->gathered)
+        return (struct int8_in){ code, activation_row(in), activation_plane(in), 0, true };
+    tiles_patch(s->gather, s->gathers, in->zero, code, activation_plane(in), window, (ptrdiff_t)c->H * c->W,
+                quads(c->C));
+    return (struct int8_in){ window, c->W, (ptrdiff_t)c->H * c->W, 0, true };
+}
+
+static void run_conv(const struct frame *f, const struct engine_step *s)
+{
+    const struct int8_in x = conv_input(f, s);
+    void *scratch = (char *)f->scratch + (s->gathered ? step_window(s) : 0);
     struct int8_out y = int8_dense_out(&s->k.conv, s->form, f->y);
     y.start = s->start;
     y.factor = s->factor;
     y.shift = s->shift;
     if (s->form == INT8_CODES) {
         const struct activation *out = activation_at(f, s->codes);
-        frame_margins(f, s->codes);
         y.at = frame_codes(f, s->codes);
         y.row = activation_row(out);
         y.plane = activation_plane(out);
@@ -62,7 +89,6 @@ static void run_conv(const struct frame *f, const struct engine_step *s)
         y.high = number_of(f, s->high);
         if (s->codes != NOTHING) {
             const struct activation *out = activation_at(f, s->codes);
-            frame_margins(f, s->codes);
             y.codes = rule_of(s);
             y.codes.at = frame_codes(f, s->codes);
             y.codes.row = activation_row(out);
@@ -70,9 +96,9 @@ static void run_conv(const struct frame *f, const struct engine_step *s)
         }
     }
     if (s->thin)
-        bits_of(f->program->kernels)->conv(&s->thin->k, &x, &s->thin->w, &y, 0, 1, f->scratch);
+        bits_of(f->program->kernels)->conv(&s->thin->k, &x, &s->thin->w, &y, 0, 1, scratch);
     else
-        f->program->kernels->int8->conv(&s->k, &x, s->w, &y, 0, 1, f->scratch);
+        f->program->kernels->int8->conv(&s->k, &x, s->w, &y, 0, 1, scratch);
 }
 
 static void run_add(const struct frame *f, const struct engine_step *s)
@@ -91,7 +117,6 @@ static void run_codes(const struct frame *f, const struct engine_step *s)
     const ptrdiff_t plane = (ptrdiff_t)t->H * t->W * LANES;
     const int32_t *x = frame_numbers(f, s->in);
     uint8_t *code = frame_codes(f, s->codes);
-    frame_margins(f, s->codes);
     for (int c = 0; c < t->C; c += QUAD)
         for (int h = 0; h < t->H; h++) {
             int channels = t->C - c < QUAD ? t->C - c : QUAD;
@@ -157,7 +182,6 @@ static void run_max(const struct frame *f, const struct engine_step *s)
     const struct activation *in = activation_at(f, s->in);
     if (in->form == TENSOR_CODES) {
         const struct activation *out = activation_at(f, s->codes);
-        frame_margins(f, s->codes);
         for (int q = 0; q < quads(in->C); q++)
             each_tap(f, s, (char *)frame_codes(f, s->codes) + q * activation_plane(out) * PIXEL,
                      activation_row(out),
@@ -173,6 +197,29 @@ static void run_max(const struct frame *f, const struct engine_step *s)
                  activation_row(in), max_numbers);
 }
 
+/* Those lanes of a pixel that lie inside the picture are one sample's. */
+static void join_tiles(const struct activation *t, int h, int w, const int32_t *x, int64_t *sum)
+{
+    for (int l = 0; l < LANES; l++)
+        if (l / GRID * t->H + h < t->height && l % GRID * t->W + w < t->width)
+            *sum += x[l];
+}
+
+static void run_mean_of_tiles(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *in = activation_at(f, s->in);
+    const int32_t *x = frame_numbers(f, s->in);
+    int32_t *y = frame_numbers(f, s->out);
+    memset(y, 0, (size_t)in->C * LANES * sizeof *y);
+    for (int c = 0; c < in->C; c++, y += LANES) {
+        int64_t sum = 0;
+        for (int h = 0; h < in->H; h++)
+            for (int w = 0; w < in->W; w++, x += LANES)
+                join_tiles(in, h, w, x, &sum);
+        *y = (int32_t)rint((double)sum / (in->height * in->width));
+    }
+}
+
 /* The mean of a channel of the whole image: the sum has 64 bits, halves go to the even neighbour. */
 static void run_mean(const struct frame *f, const struct engine_step *s)
 {
@@ -180,6 +227,10 @@ static void run_mean(const struct frame *f, const struct engine_step *s)
     const int32_t *x = frame_numbers(f, s->in);
     int32_t *y = frame_numbers(f, s->out);
     const int pixels = in->H * in->W;
+    if (f->program->tiled) {
+        run_mean_of_tiles(f, s);
+        return;
+    }
     for (int c = 0; c < in->C; c++, y += LANES) {
         int64_t sum[LANES] = { 0 };
         for (int i = 0; i < pixels; i++, x += LANES)
@@ -190,10 +241,26 @@ static void run_mean(const struct frame *f, const struct engine_step *s)
     }
 }
 
+static void move_tiles(const struct frame *f, const struct engine_step *s)
+{
+    const struct activation *t = activation_at(f, s->out);
+    const int32_t *x = frame_numbers(f, s->in);
+    int32_t *y = frame_numbers(f, s->out);
+    for (int i = 0; i < t->C * t->H * t->W; i++, y += LANES)
+        if (s->source[i] == NOWHERE)
+            memset(y, 0, LANES * sizeof *y);
+        else
+            memcpy(y, x + (ptrdiff_t)s->source[i] * LANES, LANES * sizeof *y);
+}
+
 /* Operators that only move do not look at what they move, and numbers are as wide as reals. */
 static void run_move(const struct frame *f, const struct engine_step *s)
 {
     const struct step step = { .graph = f->program->graph, .x = f->value };
+    if (s->source) {
+        move_tiles(f, s);
+        return;
+    }
     f->value[s->node->input[0]] = (real *)frame_numbers(f, s->in);
     f->value[s->node->output[0]] = (real *)frame_numbers(f, s->out);
     s->node->op->forward(&step, s->node, 0, 1, 0);

@@ -259,7 +259,7 @@ static const real *run_batch(struct run *r, int samples)
     const int64_t begin = clock_mono_ns();
 
     if (r->engine)
-        engine_run(r->engine, r->x, (samples + LANES - 1) / LANES, r->y);
+        engine_run(r->engine, r->x, samples, r->y);
     else
         net_forward(r->net, samples, false, 0);
     r->ns += clock_mono_ns() - begin;

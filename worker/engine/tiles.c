@@ -1,0 +1,139 @@
+#include "worker/engine/tiles.h"
+
+#include "base/mem.h"
+#include "worker/engine/program.h"
+
+#include <stdlib.h>
+
+/* The quad at row r and column c of the picture. */
+static int32_t quad_at(const struct activation *t, int r, int c)
+{
+    if (r < 0 || r >= t->height || c < 0 || c >= t->width)
+        return NOWHERE;
+    const int lane = r / t->H * GRID + c / t->W;
+    return (int32_t)((r % t->H * activation_row(t) + c % t->W) * LANES + lane);
+}
+
+/* Lane (ty, tx) of the pixel at (i, j) is the picture's at (ty * down + i, tx * right + j). */
+static struct patch patch_at(const struct activation *t, int down, int right, int i, int j)
+{
+    struct patch p = { 0 };
+    for (int l = 0; l < LANES; l++)
+        p.from[l] = quad_at(t, l / GRID * down + i, l % GRID * right + j);
+    return p;
+}
+
+static bool stays(const struct patch *p)
+{
+    for (int l = 0; l < LANES; l++)
+        if (p->from[l] != p->to * LANES + l)
+            return false;
+    return true;
+}
+
+int tiles_margins(const struct activation *t, struct patch **list, int *count, struct err *e)
+{
+    *count = 0;
+    *list = mem_array((size_t)activation_plane(t), sizeof **list);
+    if (!*list)
+        return err_set(e, ERR_NOMEM, "out of memory for the margins of tiles");
+    for (int i = -t->top; i < t->H + t->bottom; i++)
+        for (int j = -t->left; j < t->W + t->right; j++) {
+            struct patch p = patch_at(t, t->H, t->W, i, j);
+            p.to = i * activation_row(t) + j;
+            if (!stays(&p))
+                (*list)[(*count)++] = p;
+        }
+    return 0;
+}
+
+static int most(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+bool tiles_conv(const struct activation *in, const struct conv *whole, struct conv *tile)
+{
+    struct conv *c = tile;
+    *c = *whole;
+    c->OH = tile_side(whole->OH);
+    c->OW = tile_side(whole->OW);
+    const int rows = (c->OH - 1) * c->stride_h + (c->KH - 1) * c->dilation_h + 1,
+              columns = (c->OW - 1) * c->stride_w + (c->KW - 1) * c->dilation_w + 1;
+    const bool fits = c->OH * c->stride_h == in->H && c->OW * c->stride_w == in->W;
+    c->H = fits ? in->H : rows;
+    c->W = fits ? in->W : columns;
+    c->top = fits ? c->top : 0;
+    c->left = fits ? c->left : 0;
+    c->bottom = most(0, rows - c->top - c->H);
+    c->right = most(0, columns - c->left - c->W);
+    return fits;
+}
+
+int tiles_window(const struct activation *in, const struct conv *whole, struct patch **list, int *count,
+                 struct err *e)
+{
+    struct conv c;
+    tiles_conv(in, whole, &c);
+    *count = 0;
+    *list = mem_array((size_t)c.H * (size_t)c.W, sizeof **list);
+    if (!*list)
+        return err_set(e, ERR_NOMEM, "out of memory for the windows of tiles");
+    for (int i = 0; i < c.H; i++)
+        for (int j = 0; j < c.W; j++, (*count)++) {
+            (*list)[*count] =
+                patch_at(in, c.OH * c.stride_h, c.OW * c.stride_w, i - whole->top, j - whole->left);
+            (*list)[*count].to = *count;
+        }
+    return 0;
+}
+
+void tiles_patch(const struct patch *list, int count, int zero, const uint8_t *from, ptrdiff_t from_plane,
+                 uint8_t *to, ptrdiff_t to_plane, int planes)
+{
+    const uint32_t none = (uint32_t)zero * 0x01010101;
+    for (int q = 0; q < planes; q++, from += from_plane * PIXEL, to += to_plane * PIXEL) {
+        const uint32_t *x = (const uint32_t *)from;
+        for (const struct patch *p = list; p < list + count; p++) {
+            uint32_t pixel[LANES];
+            for (int l = 0; l < LANES; l++)
+                pixel[l] = p->from[l] == NOWHERE ? none : x[p->from[l]];
+            memcpy(to + p->to * PIXEL, pixel, PIXEL);
+        }
+    }
+}
+
+size_t tiles_place(const struct activation *t, int c, int h, int w)
+{
+    const size_t pixel = ((size_t)c * t->H + h % t->H) * t->W + w % t->W;
+    return pixel * LANES + (size_t)(h / t->H * GRID + w / t->W);
+}
+
+int tiles_move(const struct activation *in, const struct activation *out, const real *moved, int32_t *source,
+               struct err *e)
+{
+    enum { UNKNOWN = -1 };
+    const int plane = in->height * in->width;
+    for (int i = 0; i < out->C * out->H * out->W; i++)
+        source[i] = UNKNOWN;
+    for (int c = 0; c < out->C; c++)
+        for (int h = 0; h < out->height; h++)
+            for (int w = 0; w < out->width; w++, moved += LANES) {
+                const size_t to = tiles_place(out, c, h, w);
+                const int element = (int)*moved - 1;
+                int32_t from = NOWHERE;
+                if (element >= 0) {
+                    const size_t at =
+                        tiles_place(in, element / plane, element % plane / in->width, element % in->width);
+                    if (at % LANES != to % LANES)
+                        return err_set(e, ERR_UNSUPPORTED, "It moves something from tile to tile");
+                    from = (int32_t)(at / LANES);
+                }
+                if (source[to / LANES] != UNKNOWN && source[to / LANES] != from)
+                    return err_set(e, ERR_UNSUPPORTED, "It moves tiles differently");
+                source[to / LANES] = from;
+            }
+    for (int i = 0; i < out->C * out->H * out->W; i++)
+        source[i] = source[i] == UNKNOWN ? NOWHERE : source[i];
+    return 0;
+}
