@@ -144,15 +144,6 @@ static int read_floats(struct graph *g, const struct value *v, struct wire *w, s
     return 0;
 }
 
-static void codes_free(struct value_codes *q)
-{
-    if (!q)
-        return;
-    free(q->scale);
-    free(q->code);
-    free(q);
-}
-
 /* Everything up to the payload. */
 static int read_head(struct value_codes *q, const struct value *v, struct wire *w, struct err *e)
 {
@@ -161,9 +152,7 @@ static int read_head(struct value_codes *q, const struct value *v, struct wire *
     q->channels = channels_of(&v->shape, q->axis);
     if (w->bad || !q->bits || (uint64_t)q->channels > wire_left(w) / 4)
         return damaged(e);
-    q->scale = mem_array((size_t)q->channels, sizeof *q->scale);
-    q->code = mem_array((size_t)shape_count(&v->shape), sizeof *q->code);
-    if (!q->scale || !q->code)
+    if (!value_codes_room(q, (size_t)shape_count(&v->shape)))
         return err_set(e, ERR_NOMEM, "out of memory for the weights");
     wire_floats(w, q->scale, (size_t)q->channels);
     return 0;
@@ -181,18 +170,6 @@ static int read_payload(struct code_block *b, const struct coder *c, struct wire
     return c->decode(b, data, length, e);
 }
 
-/* The parameter itself becomes what its codes mean. */
-static void dequantize(struct graph *g, const struct value *v)
-{
-    const struct value_codes *q = v->codes;
-    real *x = g->param + v->offset;
-    int64_t count = shape_count(&v->shape), inner = 1;
-    for (int i = q->axis + 1; q->axis >= 0 && i < v->shape.rank; i++)
-        inner *= v->shape.dim[i];
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (real)q->code[i] * (real)q->scale[q->axis < 0 ? 0 : i / inner % q->channels];
-}
-
 static int read_codes(struct graph *g, struct value *v, const struct coder *c, struct wire *w, struct err *e)
 {
     struct value_codes *q = mem_alloc(sizeof *q);
@@ -204,11 +181,11 @@ static int read_codes(struct graph *g, struct value *v, const struct coder *c, s
         rc = read_payload(&b, c, w, e);
     }
     if (rc) {
-        codes_free(q);
+        value_codes_free(q);
         return rc;
     }
     v->codes = q;
-    dequantize(g, v);
+    value_codes_numbers(q, &v->shape, g->param + v->offset);
     return 0;
 }
 

@@ -227,33 +227,10 @@ static int code_head(struct stream *s, const struct value *v, struct value_codes
         return err_set(e, ERR_CORRUPT, "the axis of a tensor is damaged");
     if (s->m.decoding) {
         q->channels = channels_of(&v->shape, q->axis);
-        q->scale = mem_array((size_t)q->channels + 1, sizeof *q->scale);
-        q->code = mem_array(count + 1, sizeof *q->code);
-        if (!q->scale || !q->code)
+        if (!value_codes_room(q, count))
             return err_set(e, ERR_NOMEM, "out of memory for the weights");
     }
     return code_floats(s, q->scale, (size_t)q->channels, e);
-}
-
-static void dequantize(struct graph *g, const struct value *v, const struct value_codes *q)
-{
-    real *x = g->param + v->offset;
-    const int64_t count = shape_count(&v->shape);
-    int64_t inner = 1;
-
-    for (int i = q->axis + 1; q->axis >= 0 && i < v->shape.rank; i++)
-        inner *= v->shape.dim[i];
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (real)q->code[i] * (real)q->scale[q->axis < 0 ? 0 : i / inner % q->channels];
-}
-
-static void codes_free(struct value_codes *q)
-{
-    if (!q)
-        return;
-    free(q->scale);
-    free(q->code);
-    free(q);
 }
 
 static int check_codes(const struct value *v, struct err *e)
@@ -320,10 +297,10 @@ int stream_param(struct stream *s, struct graph *g, int v, struct qdz_layer *lay
         status =
             q ? code_param(s, g, v, q, layer, e) : err_set(e, ERR_NOMEM, "out of memory for the weights");
         if (status) {
-            codes_free(q);
+            value_codes_free(q);
         } else {
             value->codes = q;
-            dequantize(g, value, q);
+            value_codes_numbers(q, &value->shape, g->param + value->offset);
         }
     }
     if (status)

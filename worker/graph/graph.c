@@ -55,11 +55,7 @@ void value_free(struct value *v)
 {
     free(v->name);
     tensor_free(v->constant);
-    if (v->codes) {
-        free(v->codes->scale);
-        free(v->codes->code);
-        free(v->codes);
-    }
+    value_codes_free(v->codes);
     *v = (struct value){ 0 };
 }
 

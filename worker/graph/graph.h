@@ -63,6 +63,16 @@ struct value_codes {
     int32_t *code;    /* owned, shape_count() of them; value = code * scale */
 };
 
+/* codes.c: like the one given, but zeros; NULL when out of memory */
+struct value_codes *value_codes_new(const struct value_codes *like, size_t count);
+/* The arrays alone, for the channels that are set already; false when out of memory: the rest is still the
+ * caller's to free. */
+bool value_codes_room(struct value_codes *c, size_t count);
+struct value_codes *value_codes_copy(const struct value_codes *c, size_t count); /* NULL when out of memory */
+void value_codes_free(struct value_codes *c);
+/* What they mean, for a parameter of that shape. */
+void value_codes_numbers(const struct value_codes *c, const struct shape *s, real *x);
+
 struct value {
     char *name; /* owned, unique in the graph */
     enum value_kind kind;

@@ -55,27 +55,6 @@ int graph_insert(struct graph *g, int v, const char *op, const char *name, const
     return made;
 }
 
-static struct value_codes *copy_codes(const struct value *v)
-{
-    const struct value_codes *from = v->codes;
-    size_t count = (size_t)shape_count(&v->shape), scales = (size_t)from->channels;
-    struct value_codes *to = mem_alloc(sizeof *to);
-    if (!to)
-        return NULL;
-    *to = *from;
-    to->scale = mem_array(scales, sizeof *to->scale);
-    to->code = mem_array(count ? count : 1, sizeof *to->code);
-    if (!to->scale || !to->code) {
-        free(to->scale);
-        free(to->code);
-        free(to);
-        return NULL;
-    }
-    memcpy(to->scale, from->scale, scales * sizeof *to->scale);
-    memcpy(to->code, from->code, count * sizeof *to->code);
-    return to;
-}
-
 /* What the builder functions don't copy: the constant and the codes. */
 static int copy_value(struct graph *to, const struct value *v, struct err *e)
 {
@@ -92,7 +71,7 @@ static int copy_value(struct graph *to, const struct value *v, struct err *e)
     }
     if (i < 0 || !v->codes)
         return i < 0 ? i : 0;
-    to->value[i].codes = copy_codes(v);
+    to->value[i].codes = value_codes_copy(v->codes, (size_t)shape_count(&v->shape));
     return to->value[i].codes ? 0 : err_set(e, ERR_NOMEM, "Out of memory for the network");
 }
 

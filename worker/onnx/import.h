@@ -57,7 +57,6 @@ struct symbol *symbol_add(struct symbols *s, const char *name);
 int symbol_tensor(struct symbol *s, const struct tensor **t, struct err *e);
 /* One reader is done; after the last one a known tensor is let go. */
 void symbol_release(struct symbol *s);
-void symbol_codes_free(struct value_codes *c);
 /* Names end up in JSON, reports and the exported file: UTF-8 of bounded length without control characters.
  * NULL is no name, "" is one. */
 bool symbol_name_ok(const char *name);

@@ -2,8 +2,6 @@
  * a parameter with the same name that knows its integers, so that exporting it again writes the same file. */
 #include "worker/onnx/import.h"
 
-#include "base/mem.h"
-
 struct dequantize {
     const struct tensor *x, *scale, *zero; /* zero NULL: 0 */
     int axis;                              /* -1: one scale for all */
@@ -58,22 +56,6 @@ static int operands(struct import *im, const Onnx__NodeProto *p, struct dequanti
     return check_axis(im, p, d);
 }
 
-static struct value_codes *codes_new(const struct dequantize *d)
-{
-    struct value_codes *c = mem_alloc(sizeof *c);
-    if (!c)
-        return NULL;
-    c->bits = d->x->dtype == DTYPE_INT32 ? 32 : 8;
-    c->axis = d->axis;
-    c->channels = d->channels;
-    c->scale = mem_array((size_t)d->channels, sizeof *c->scale);
-    c->code = mem_array((size_t)constant_count(d->x), sizeof *c->code);
-    if (c->scale && c->code)
-        return c;
-    symbol_codes_free(c);
-    return NULL;
-}
-
 static int fill(struct import *im, const struct dequantize *d, struct value_codes *c, struct tensor *out)
 {
     for (int64_t k = 0; k < d->channels; ++k) {
@@ -106,14 +88,17 @@ int import_dequantize(struct import *im, const Onnx__NodeProto *p, bool *done)
         return err_set(im->e, ERR_INVALID, "It must have one output");
     struct symbol *out = symbol_find(&im->symbols, p->output[0]);
     struct tensor *real_numbers = NULL;
-    struct value_codes *codes = codes_new(&d);
+    const struct value_codes like = { .bits = d.x->dtype == DTYPE_INT32 ? 32 : 8,
+                                      .axis = d.axis,
+                                      .channels = d.channels };
+    struct value_codes *codes = value_codes_new(&like, (size_t)constant_count(d.x));
     bad = codes ? constant_new(DTYPE_FLOAT, &d.x->shape, &real_numbers, im->e)
                 : err_set(im->e, ERR_NOMEM, "Out of memory for weights");
     if (!bad)
         bad = fill(im, &d, codes, real_numbers);
     if (bad) {
         tensor_free(real_numbers);
-        symbol_codes_free(codes);
+        value_codes_free(codes);
         return bad;
     }
     out->tensor = real_numbers;

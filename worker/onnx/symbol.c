@@ -19,20 +19,11 @@ int symbols_init(struct symbols *s, int capacity, struct err *e)
     return s->symbol && s->bucket ? 0 : err_set(e, ERR_NOMEM, "Out of memory for %d names", capacity);
 }
 
-void symbol_codes_free(struct value_codes *c)
-{
-    if (!c)
-        return;
-    free(c->scale);
-    free(c->code);
-    free(c);
-}
-
 void symbols_deinit(struct symbols *s)
 {
     for (int i = 0; i < s->count; ++i) {
         tensor_free(s->symbol[i].tensor);
-        symbol_codes_free(s->symbol[i].codes);
+        value_codes_free(s->symbol[i].codes);
     }
     free(s->symbol);
     free(s->bucket);

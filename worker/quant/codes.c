@@ -1,5 +1,4 @@
 /* codes.c - integers for the exporter. Codes are taken from snapped weights once; nothing quantizes again. */
-#include "base/mem.h"
 #include "worker/op/op.h"
 #include "worker/quant/quantizer.h"
 
@@ -9,33 +8,16 @@
 static struct value_codes *codes_new(const struct quant_weight *w, int axis, int bits, size_t count,
                                      real factor)
 {
-    struct value_codes *c = mem_alloc(sizeof *c);
+    const struct value_codes like = { .bits = bits,
+                                      .axis = w->axis < 0 ? -1 : axis,
+                                      .channels = w->channels };
+    struct value_codes *c = value_codes_new(&like, count);
 
     if (!c)
         return NULL;
-    c->bits = bits;
-    c->axis = w->axis < 0 ? -1 : axis;
-    c->channels = w->channels;
-    c->scale = mem_array((size_t)w->channels, sizeof *c->scale);
-    c->code = mem_array(count, sizeof *c->code);
-    if (!c->scale || !c->code) {
-        free(c->scale);
-        free(c->code);
-        free(c);
-        return NULL;
-    }
     for (int k = 0; k < w->channels; k++)
         c->scale[k] = (float)(factor * w->scale[k]);
     return c;
-}
-
-static void codes_free(struct value_codes *c)
-{
-    if (!c)
-        return;
-    free(c->scale);
-    free(c->code);
-    free(c);
 }
 
 /* Channel of element i of the weight. */
@@ -55,7 +37,7 @@ static int weight_codes(const struct quant_weight *w, struct graph *g, struct er
         c->code[i] = w->quantizer->code(w, scale, g->param[w->offset + i]);
         g->param[w->offset + i] = (real)c->code[i] * *scale;
     }
-    codes_free(g->value[w->value].codes);
+    value_codes_free(g->value[w->value].codes);
     g->value[w->value].codes = c;
     return 0;
 }
@@ -99,14 +81,14 @@ static int bias_codes(const struct quant *q, struct graph *g, const struct layer
         const real scale = (real)c->scale[c->axis < 0 ? 0 : i];
         const real code = real_rint(b[i] / scale);
         if (!(real_fabs(code) < (real)1e9)) {
-            codes_free(c);
+            value_codes_free(c);
             return 0;
         }
         c->code[i] = (int32_t)code;
     }
     for (size_t i = 0; i < count; i++)
         b[i] = (real)c->code[i] * (real)c->scale[c->axis < 0 ? 0 : i];
-    codes_free(v->codes);
+    value_codes_free(v->codes);
     v->codes = c;
     return 0;
 }

@@ -1,7 +1,5 @@
 #include "worker/quant/compact.h"
 
-#include "base/mem.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -22,15 +20,6 @@ void compact_scales(struct quant *q)
         q->scale[i] = compact_round(q->scale[i], COMPACT_STEP);
 }
 
-static void free_codes(struct value_codes *c)
-{
-    if (!c)
-        return;
-    free(c->scale);
-    free(c->code);
-    free(c);
-}
-
 /* The step of least mantissa that holds the largest bias. */
 static int code_bias(struct graph *g, struct value *v, struct err *e)
 {
@@ -45,16 +34,10 @@ static int code_bias(struct graph *g, struct value *v, struct err *e)
     real step = compact_round(most / (real)high, COMPACT_STEP);
     if (!(step > (real)1e-30))
         step = 1;
-    struct value_codes *c = mem_alloc(sizeof *c);
+    struct value_codes *c =
+        value_codes_new(&(struct value_codes){ .bits = COMPACT_BIAS_BITS, .axis = -1, .channels = 1 }, count);
     if (!c)
         return err_set(e, ERR_NOMEM, "out of memory");
-    *c = (struct value_codes){ .bits = COMPACT_BIAS_BITS, .axis = -1, .channels = 1 };
-    c->scale = mem_array(1, sizeof *c->scale);
-    c->code = mem_array(count + 1, sizeof *c->code);
-    if (!c->scale || !c->code) {
-        free_codes(c);
-        return err_set(e, ERR_NOMEM, "out of memory");
-    }
     c->scale[0] = (float)step;
     for (size_t i = 0; i < count; i++) {
         const real k = real_rint(b[i] / step);
