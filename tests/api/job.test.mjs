@@ -64,6 +64,18 @@ test('its artifacts: sizes, hashes, ranges, ETags', async () => {
   assert.equal(tail.headers.get('content-range'), `bytes ${model.bytes - 16}-${model.bytes - 1}/${model.bytes}`);
 });
 
+test('train a network that is quantized already: the exported file is what was trained, not the integers it came with', async () => {
+  const { body: quantized } = await submit({ kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs',
+    quantize: { weights: { bits: 8 }, activations: { bits: 8 } }, train: { epochs: 0 }, resources: { cpus: 2 } });
+  const { result } = await finish(quantized.id);
+  assert.ok(result.value < 0.5, `random weights score ${result.value}`);
+  const onnx = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${quantized.id}/artifacts/model.onnx`)).arrayBuffer());
+  const model = await upload('models', 'untrained', onnx);
+  const job = await finish((await submit({ kind: 'train', model: model.sha256, dataset: 'builtin:glyphs',
+    train: { epochs: 1, learning_rate: 0.02 }, resources: { cpus: 2 } })).body.id);
+  assert.ok(job.result.value > 0.9, `top-1 ${job.result.value}`);
+});
+
 test('compress: prune, quantize and code in one job; the small file is the network', async () => {
   const job = await finish((await submit({
     kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs',

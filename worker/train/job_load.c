@@ -59,6 +59,15 @@ static int load_model(struct job *j, struct err *e)
     return status;
 }
 
+/* What is trained is no longer what the file's integers say. */
+static void forget_codes(struct graph *g)
+{
+    for (int v = 0; v < g->values; v++) {
+        value_codes_free(g->value[v].codes);
+        g->value[v].codes = NULL;
+    }
+}
+
 static bool has_loss(const struct task *t, const struct loss *l)
 {
     for (const struct loss *const *one = t->losses; *one; one++)
@@ -95,6 +104,8 @@ int job_load(struct job *j, struct err *e)
     if ((status = choose_loss(j, e)) || (status = j->task->load(&t, &j->data, e)) ||
         (status = load_model(j, e)) || (status = j->task->fit(j->data, j->graph, e)))
         return status;
+    if (j->kind->trains)
+        forget_codes(j->graph);
     j->float_bytes = 4 * graph_parameters(j->graph);
     j->feed = j->task->feed(j->data);
     if (!j->kind->trains || !(spec_double(j->spec, "/train/distill/weight", 0) > 0))
