@@ -222,14 +222,18 @@ static const struct parameter parameters[] = {
     { "/quantize/bins/hold_steps", "boolean", "Bins: hold the steps",
       "After the warm-up, weight steps stay (strategy S1); else they go on learning (S2).", "", 0, 0, "false",
       0, false, NULL },
-    { "/overrides", "list", "Overrides", "Other widths for layers by name; the last match wins.", "", 0, 64,
-      "[]", 0, false, NULL },
+    { "/overrides", "list", "Overrides",
+      "Other widths or sparsities for layers by name; the last match wins.", "", 0, 64, "[]", 0, false,
+      NULL },
     { "/overrides/*/match", "string", "Layers", "Shell pattern of layer names; it must match at least one.",
       "", 1, 200, NULL, 0, true, NULL },
     { "/overrides/*/weights/bits", "integer", "Weight bits", "As /quantize/weights/bits.", "bit", 1, 8, NULL,
       32, false, NULL },
     { "/overrides/*/activations/bits", "integer", "Activation bits", "As /quantize/activations/bits.", "bit",
       2, 8, NULL, 32, false, NULL },
+    { "/overrides/*/prune/sparsity", "number", "Sparsity",
+      "As /prune/sparsity; the layer then stands apart from the scope of the others.", "", 0, 0.9999, NULL, 0,
+      false, NULL },
     { "/rate/lambda", "number", "Price of a bit",
       "Added to the loss for each bit that the weights will take in the file; zeros of the pruning may then "
       "grow "
@@ -304,15 +308,23 @@ static const struct {
     { "/train/samples_per_epoch", "superres" },
 };
 
-/* What only kinds that quantize use. */
-static const char *const quantizing_only[] = { "/train/precision" };
+/* What only kinds that quantize, or that prune, use: of what they share a section for. */
+static const struct {
+    const char *pointer;
+    bool quantizing, pruning;
+} stage_only[] = {
+    { "/train/precision", .quantizing = true },
+    { "/overrides/*/weights/bits", .quantizing = true },
+    { "/overrides/*/activations/bits", .quantizing = true },
+    { "/overrides/*/prune/sparsity", .pruning = true },
+};
 
-static bool for_quantizing(const char *pointer)
+static bool has_stage(const struct kind *k, const char *pointer)
 {
-    for (size_t i = 0; i < sizeof quantizing_only / sizeof *quantizing_only; i++)
-        if (strcmp(quantizing_only[i], pointer) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < sizeof stage_only / sizeof *stage_only; i++)
+        if (strcmp(stage_only[i].pointer, pointer) == 0)
+            return k->quantizes >= stage_only[i].quantizing && k->prunes >= stage_only[i].pruning;
+    return true;
 }
 
 /* What only some methods use. */
@@ -329,12 +341,12 @@ static const struct {
 static json_t *kinds_of(const char *pointer)
 {
     json_t *kinds = json_array();
-    bool in_section = false, quantizing = for_quantizing(pointer);
+    bool in_section = false;
 
     for (const struct kind *const *k = kind_list; *k; k++)
         for (const char *const *s = (*k)->sections; *s; s++) {
             size_t length = strlen(*s);
-            if ((!quantizing || (*k)->quantizes) && strncmp(pointer + 1, *s, length) == 0 &&
+            if (has_stage(*k, pointer) && strncmp(pointer + 1, *s, length) == 0 &&
                 (pointer[1 + length] == '/' || pointer[1 + length] == 0)) {
                 json_array_append_new(kinds, json_string((*k)->name));
                 in_section = true;

@@ -101,6 +101,15 @@ test('compress: prune, quantize and code in one job; the small file is the netwo
   for (const name of ['sparsity', 'sparsity.fc1', 'pruned_energy', 'prune_coefficient', 'msqe', 'top1']) assert.ok(series[name], name);
 });
 
+test('prune: layers with a sparsity of their own', async () => {
+  const job = await finish((await submit({
+    kind: 'prune', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { method: 'magnitude', sparsity: 0, epochs: 0, structure: 'rows' },
+    overrides: [{ match: 'conv*', prune: { sparsity: 0.5 } }, { match: 'conv1', prune: { sparsity: 0.6 } }, { match: 'fc1', prune: { sparsity: 0.9 } }],
+    train: { epochs: 0 },
+  })).body.id);
+  assert.deepEqual(job.result.layers.map((l) => l.parameters), [8 * 26, 25 * (8 * 25 + 1), 50 * (25 * 16 + 1), 10 * 51]);
+});
+
 test('model.qdz decodes to the network of model.onnx', async () => {
   const item = async (name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/artifacts/${name}`)).arrayBuffer());
   writeFileSync(join(scratch, 'm.qdz'), await item('model.qdz'));

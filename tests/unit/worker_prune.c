@@ -94,7 +94,7 @@ static void test_the_share_is_exact_and_the_smallest_go(void **state)
         struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.9, 1,
                                                             (enum prune_scope)per_layer, PRUNE_SINGLE, 0 });
         assert_int_equal(p->total, 430500);
-        prune_mark(p, g, 0.9);
+        prune_mark(p, g, 1);
         assert_true(llabs(p->marked - 387450) <= 3 * per_layer);
         real most = 0, least = INFINITY;
         for (int i = 0; i < p->weights; i++) {
@@ -119,6 +119,32 @@ static void test_the_share_is_exact_and_the_smallest_go(void **state)
     graph_free(g);
 }
 
+/* A layer's own share is taken of it alone; the others share what is left of the scope. */
+static void test_a_layer_may_have_a_share_of_its_own(void **state)
+{
+    struct graph *g = lenet();
+    struct prune *p =
+        prune_of(g, &(struct prune_rule){ &pruner_magnitude, 0.5, 1, PRUNE_NETWORK, PRUNE_ROWS, 0 });
+    int64_t gone[4] = { 0 };
+    (void)state;
+
+    p->weight[0].sparsity = 0.25; /* of 20 filters */
+    p->weight[2].sparsity = 0.9;  /* of 500 units */
+    prune_mark(p, g, 1);
+    for (int i = 0; i < p->weights; i++)
+        for (size_t k = 0; k < p->weight[i].count; k++)
+            gone[i] += p->weight[i].doomed[k];
+    assert_int_equal(gone[0], 5 * 25);
+    assert_int_equal(gone[1], 25 * 500); /* alone in the scope */
+    assert_int_equal(gone[2], 450 * 800);
+    assert_int_equal(gone[3], 0);
+    assert_int_equal(p->marked, gone[0] + gone[1] + gone[2]);
+    prune_mark(p, g, 0.5);
+    assert_int_equal(p->marked, 2 * 25 + 12 * 500 + 225 * 800);
+    prune_free(p);
+    graph_free(g);
+}
+
 /* The scale of a layer decides nothing, and no layer is starved. */
 static void test_adaptive_ranks_see_no_scales(void **state)
 {
@@ -129,12 +155,12 @@ static void test_adaptive_ranks_see_no_scales(void **state)
     uint8_t *before = mem_alloc(third->count);
     (void)state;
 
-    prune_mark(p, g, 0.999);
+    prune_mark(p, g, 1);
     assert_int_equal(p->marked, 430069);
     memcpy(before, third->doomed, third->count);
     for (size_t k = 0; k < third->count; k++)
         g->param[third->offset + k] *= (real)0.0078125;
-    prune_mark(p, g, 0.999);
+    prune_mark(p, g, 1);
     assert_memory_equal(before, third->doomed, third->count);
     for (int i = 0; i < p->weights; i++) {
         size_t left = 0;
@@ -178,7 +204,7 @@ static void test_equal_weights_go_in_their_order(void **state)
 
     for (size_t i = 0; i < g->param_count; i++)
         g->param[i] = (real)-0.25;
-    prune_mark(p, g, 0.001);
+    prune_mark(p, g, 0.002);
     assert_int_equal(p->marked, 430);
     for (size_t k = 0; k < 500; k++)
         assert_int_equal(p->weight[0].doomed[k], k < 430);
@@ -195,7 +221,7 @@ static void test_structures_go_whole(void **state)
     for (int s = PRUNE_ROWS; s <= PRUNE_COLUMNS; s++) {
         struct prune *p = prune_of(g, &(struct prune_rule){ &pruner_partial_l2, 0.9999, 1, PRUNE_NETWORK,
                                                             (enum prune_structure)s, 0 });
-        prune_mark(p, g, 0.9999);
+        prune_mark(p, g, 1);
         for (int i = 0; i < p->weights; i++) {
             const struct prune_weight *w = &p->weight[i];
             size_t kept = 0;
@@ -260,11 +286,11 @@ static void test_magnitude_grows_to_its_share_and_the_mask_holds(void **state)
     (void)state;
 
     for (int i = 0; i <= 20; i++) {
-        const double next = prune_share(p, i / 20.0);
+        const double next = prune_part(p, i / 20.0);
         assert_true(next >= share);
         share = next;
     }
-    assert_true(share == 0.95 && prune_share(p, 0) == 0);
+    assert_true(share == 1 && prune_part(p, 0) == 0);
     prune_begin(p, g, 1000);
     assert_int_equal(p->marked, 0);
     prune_rank(p, g, 900, 1000);
@@ -289,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_the_k_smallest_as_a_sort_finds_them),
         cmocka_unit_test(test_the_share_is_exact_and_the_smallest_go),
         cmocka_unit_test(test_lamp_scores_are_those_of_the_formula),
+        cmocka_unit_test(test_a_layer_may_have_a_share_of_its_own),
         cmocka_unit_test(test_adaptive_ranks_see_no_scales),
         cmocka_unit_test(test_a_ramp_takes_nothing_from_the_pull),
         cmocka_unit_test(test_equal_weights_go_in_their_order),

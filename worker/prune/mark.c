@@ -74,8 +74,15 @@ static void spare(struct prune_weight *w)
         w->doomed[i] = 0;
 }
 
-/* Weights of one scope, [first, end): as many groups as the share says. In a structure the groups of a scope
- * differ in size, but the share is that of groups: their scores are means, so that size says nothing. */
+/* One layer of its own, or all layers that have no sparsity of their own? */
+static bool within(const struct prune_weight *w, int layers)
+{
+    return layers == 1 || w->sparsity < 0;
+}
+
+/* Weights of one scope, among [first, end): as many groups as the share says. In a structure the groups of a
+ * scope differ in size, but the share is that of groups: their scores are means, so that size says nothing.
+ */
 static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int end, double share)
 {
     const enum prune_structure s = p->rule.structure;
@@ -84,7 +91,7 @@ static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int
     float value;
 
     for (int i = first; i < end; i++)
-        if (may_lose(&p->weight[i], s)) {
+        if (within(&p->weight[i], end - first) && may_lose(&p->weight[i], s)) {
             rate(&p->weight[i], g, s, p->rank + groups);
             if (p->rule.scope == PRUNE_ADAPTIVE)
                 lamp_scores(p->rank + groups, group_count(&p->weight[i], s), p->order);
@@ -94,6 +101,8 @@ static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int
     groups = 0;
     for (int i = first; i < end; i++) {
         struct prune_weight *w = &p->weight[i];
+        if (!within(w, end - first))
+            continue;
         if (!may_lose(w, s)) {
             spare(w);
             continue;
@@ -104,13 +113,14 @@ static int64_t mark_scope(struct prune *p, const struct graph *g, int first, int
     return marked;
 }
 
-void prune_mark(struct prune *p, const struct graph *g, double share)
+void prune_mark(struct prune *p, const struct graph *g, double part)
 {
     p->marked = 0;
-    if (p->rule.scope != PRUNE_LAYER) {
-        p->marked = mark_scope(p, g, 0, p->weights, share);
-        return;
+    if (p->rule.scope != PRUNE_LAYER)
+        p->marked = mark_scope(p, g, 0, p->weights, part * p->rule.sparsity);
+    for (int i = 0; i < p->weights; i++) {
+        const double own = p->weight[i].sparsity;
+        if (p->rule.scope == PRUNE_LAYER || own >= 0)
+            p->marked += mark_scope(p, g, i, i + 1, part * (own < 0 ? p->rule.sparsity : own));
     }
-    for (int i = 0; i < p->weights; i++)
-        p->marked += mark_scope(p, g, i, i + 1, share);
 }

@@ -62,6 +62,7 @@ static int make_weights(struct prune *p, struct graph *g, struct err *e)
         snprintf(w->layer, sizeof w->layer, "%s", layers[i].name);
         locate_weight(w, g, &layers[i]);
         w->last = i == count - 1;
+        w->sparsity = -1;
         w->doomed = mem_alloc(w->count + 1);
         if (!w->doomed)
             status = err_set(e, ERR_NOMEM, "out of memory");
@@ -133,26 +134,26 @@ static double energy_of(const struct prune *p, const struct graph *g)
     return p->total ? sum / (double)p->total : 0;
 }
 
-double prune_share(const struct prune *p, double progress)
+double prune_part(const struct prune *p, double progress)
 {
     const double ramp = p->rule.ramp < 0 ? p->rule.pruner->ramp : p->rule.ramp,
                  left = progress < ramp ? 1 - progress / ramp : 0;
 
-    return p->rule.sparsity * (1 - left * left * left);
+    return 1 - left * left * left;
 }
 
 void prune_begin(struct prune *p, const struct graph *g, int64_t steps)
 {
-    prune_mark(p, g, p->rule.sparsity);
+    prune_mark(p, g, 1);
     p->energy = energy_of(p, g);
     p->rule.pruner->begin(p->state, p, steps);
-    prune_mark(p, g, prune_share(p, 0));
+    prune_mark(p, g, prune_part(p, 0));
 }
 
 void prune_rank(struct prune *p, const struct graph *g, int64_t step, int64_t steps)
 {
     if (!p->fixed && step % PRUNE_PERIOD == 0)
-        prune_mark(p, g, prune_share(p, (double)step / (double)steps));
+        prune_mark(p, g, prune_part(p, (double)step / (double)steps));
 }
 
 double prune_pull(const struct prune *p)
@@ -182,7 +183,7 @@ void prune_update(struct prune *p)
 
 void prune_fix(struct prune *p, struct graph *g)
 {
-    prune_mark(p, g, p->rule.sparsity);
+    prune_mark(p, g, 1);
     for (int i = 0; i < p->weights; i++) {
         struct prune_weight *w = &p->weight[i];
         for (size_t k = 0; k < w->count; k++)

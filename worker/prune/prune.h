@@ -48,6 +48,7 @@ struct prune_weight {
     size_t rows, columns, inner; /* outputs, input channels, kernel: stored [rows][columns][inner], */
     bool turned;                 /* or [columns][rows] */
     bool last;                   /* its rows are the network's output: no row is doomed */
+    double sparsity;             /* a share of its own, beside the scope of the others; negative: none */
     uint8_t *doomed;             /* owned; [count]: 1 = pruned */
 };
 
@@ -63,7 +64,8 @@ struct prune {
     uint64_t *order; /* owned: more of it for PRUNE_ADAPTIVE, two for each weight of the largest layer */
 };
 
-/* For the layers of a finished graph, which stays the caller's. Nothing is doomed yet. */
+/* For the layers of a finished graph, which stays the caller's. Nothing is doomed yet, and no layer has a
+ * sparsity of its own. */
 int prune_new(struct graph *g, const struct prune_rule *rule, struct prune **p, struct err *e);
 void prune_free(struct prune *p);
 
@@ -73,13 +75,13 @@ size_t prune_bytes(size_t weights, size_t largest, enum prune_scope scope);
 /* Find the weights again by name after the graph was edited. */
 int prune_locate(struct prune *p, struct graph *g, struct err *e);
 
-/* Doom the weights of least magnitude, `share` of each scope (rounded down; equal ones by their place), and
- * no others. Sequential: the same for any number of threads. */
-void prune_mark(struct prune *p, const struct graph *g, double share);
+/* Doom the weights of least magnitude in each scope, `part` (0..1) of its sparsity (rounded down; equal ones
+ * by their place), and no others. Sequential: the same for any number of threads. */
+void prune_mark(struct prune *p, const struct graph *g, double part);
 
-/* The share to be doomed at progress 0..1 of the run: Zhu and Gupta's cubic (arXiv 1710.01878),
- * s (1 - (1 - progress / ramp)^3), whole after the ramp. */
-double prune_share(const struct prune *p, double progress);
+/* The part that is to be doomed at progress 0..1 of the run: Zhu and Gupta's cubic (arXiv 1710.01878),
+ * 1 - (1 - progress / ramp)^3, all after the ramp. */
+double prune_part(const struct prune *p, double progress);
 
 /* The first ranking of `steps` optimizer steps; the pruner begins. */
 void prune_begin(struct prune *p, const struct graph *g, int64_t steps);
@@ -93,7 +95,7 @@ double prune_apply(const struct prune *p, int i, size_t from, real *w, size_t co
 /* After each step: the energy is known; the coefficient moves. */
 void prune_update(struct prune *p);
 
-/* Rank once more at the full share; from now on the doomed are zero. */
+/* Rank once more, now all of it; from now on the doomed are zero. */
 void prune_fix(struct prune *p, struct graph *g);
 
 /* After units were removed from the graph: the mask is now where the weights left are zero. total and marked

@@ -9,7 +9,7 @@
 #define LARGE_BYTES (256 << 10)
 
 static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
-static const char *const sections_prune[] = { "prune", "train", NULL };
+static const char *const sections_prune[] = { "prune", "overrides", "train", NULL };
 static const char *const sections_compress[] = { "prune", "quantize", "overrides", "rate", "train", NULL };
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_evaluate[] = { "engine", NULL };

@@ -4,6 +4,7 @@
 #include "api/spec.h"
 #include "worker/prune/dead.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 static int word_index(const char *const *words, const char *word)
@@ -40,6 +41,21 @@ size_t job_prune_bytes(const struct job *j)
     return prune_bytes(g->param_count, largest, (enum prune_scope)scope_of(j));
 }
 
+/* Of one layer; the last match wins. Negative: none. */
+static double own_sparsity(const struct job *j, const char *layer)
+{
+    double own = -1;
+    size_t i;
+    json_t *o;
+
+    json_array_foreach((json_t *)spec_at(j->spec, "/overrides"), i, o)
+    {
+        if (fnmatch(spec_text(o, "/match", ""), layer, 0) == 0)
+            own = spec_double(o, "/prune/sparsity", own);
+    }
+    return own;
+}
+
 static int make(struct job *j, struct err *e)
 {
     const int structure = word_index(prune_structures, spec_text(j->spec, "/prune/structure", "none")),
@@ -53,7 +69,10 @@ static int make(struct job *j, struct err *e)
 
     if (!rule.pruner || structure < 0 || scope < 0)
         return err_set(e, ERR_INVALID, "unknown pruning method, structure or scope");
-    return prune_new(j->graph, &rule, &j->prune, e);
+    const int status = prune_new(j->graph, &rule, &j->prune, e);
+    for (int i = 0; !status && i < j->prune->weights; i++)
+        j->prune->weight[i].sparsity = own_sparsity(j, j->prune->weight[i].layer);
+    return status;
 }
 
 /* The accuracy before and after the doomed are gone shows how much they still did. */
