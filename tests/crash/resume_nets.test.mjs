@@ -1,6 +1,6 @@
-// As resume.test.mjs, for a network with normalization (its running statistics are state, too): killed five times, on one
-// thread and on three, the weights are those of an undisturbed run. The data are made here; tests/reproduce/resume.mjs does
-// it with real data, and for super-resolution.
+// As resume.test.mjs, for a network with normalization (its running statistics are state, too) and for learned bases (so are
+// their moving averages): killed several times, on one thread and on three, the weights are those of an undisturbed run. The
+// data are made here; tests/reproduce/resume.mjs does it with real data, and for super-resolution.
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { startQuantd, api } from '../lib/quantd.mjs';
 import { npy, tar } from '../lib/files.mjs';
 import { finished, killAgainAndAgain, submit } from './kills.mjs';
 
-const KILLS = 5, PATIENCE = 600000;
+const PATIENCE = 600000;
 let daemon, scratch;
 
 before(async () => {
@@ -32,7 +32,7 @@ async function upload(name, files) {
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
 }
 
-async function compare(spec) {
+async function compare(spec, most) {
   const run = async (cpus, kills) => {
     const id = await submit(daemon, { ...spec, resources: { cpus } });
     await killAgainAndAgain(daemon, id, kills, (k) => (k * 67) % 160);
@@ -41,8 +41,8 @@ async function compare(spec) {
   const undisturbed = await run(1, 0);
   assert.match(undisturbed.result.weights_sha256, /^sha256:[0-9a-f]{64}$/);
   for (const cpus of [3, 1]) {
-    const job = await run(cpus, KILLS);
-    assert.equal(job.attempts.length, KILLS + 1);
+    const job = await run(cpus, most);
+    assert.equal(job.attempts.length, most + 1);
     assert.equal(job.result.weights_sha256, undisturbed.result.weights_sha256, `${cpus} threads`);
     assert.equal(job.result.value, undisturbed.result.value);
   }
@@ -55,5 +55,11 @@ test('ResNet-20, killed five times: the same weights', { timeout: PATIENCE }, as
     'x_test.npy': npy([16, 32, 32, 3], image), 'y_test.npy': npy([16], (i) => i % 10),
   });
   await compare({ kind: 'train', model: 'zoo:resnet20', dataset: 'squares',
-    train: { epochs: 14, batch_size: 16, learning_rate: 0.05, augment: 'crop-flip-cutout', seed: 7 } });
+    train: { epochs: 14, batch_size: 16, learning_rate: 0.05, augment: 'crop-flip-cutout', seed: 7 } }, 5);
+});
+
+test('LQ-Nets on LeNet-5, killed twice: the same bases, levels and weights', { timeout: PATIENCE }, async () => {
+  await compare({ kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs',
+    quantize: { method: 'lq-nets', weights: { bits: 2 }, activations: { bits: 2 } },
+    train: { epochs: 1, batch_size: 64, learning_rate: 0.02, augment: 'shift', seed: 7 } }, 2);
 });

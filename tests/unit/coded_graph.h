@@ -40,6 +40,24 @@ static inline void add_codes(struct graph *g, int v, int bits, int axis, uint64_
     value->codes = q;
 }
 
+/* The same on bases of `planes` numbers. */
+static inline void add_planes(struct graph *g, int v, int planes, int axis, uint64_t seed)
+{
+    struct value *value = &g->value[v];
+    const int64_t count = shape_count(&value->shape);
+    const struct value_codes like = {
+        .bits = planes, .planes = planes, .axis = axis, .channels = axis < 0 ? 1 : value->shape.dim[axis]
+    };
+    struct rng r = rng_at(seed, 3, 0);
+    value_codes_free(value->codes);
+    value->codes = value_codes_new(&like, (size_t)count);
+    for (size_t i = 0; i < value_codes_scales(value->codes); i++)
+        value->codes->scale[i] = 0.01f + (float)rng_uniform(&r);
+    for (int64_t i = 0; i < count; i++)
+        value->codes->code[i] = 2 * (int32_t)rng_below(&r, 1u << planes) - (1 << planes) + 1;
+    value_codes_numbers(value->codes, &value->shape, g->param + value->offset);
+}
+
 static inline void assert_same_onnx(const struct graph *g, const struct graph *h)
 {
     struct err e = { 0 };

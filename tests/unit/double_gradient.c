@@ -203,7 +203,7 @@ static const struct row table[] = {
 };
 
 static const char *const defined_elsewhere[] = { "QuantizeLinear", "DequantizeLinear", "QuantdFakeQuant",
-                                                 NULL };
+                                                 "QuantdLevels", NULL };
 
 /* --- one row's network --- */
 

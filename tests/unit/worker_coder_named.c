@@ -32,10 +32,12 @@ static struct graph *small_lenet(bool renamed)
     struct err e = { 0 };
     struct graph *g, *copy;
     struct quant *q;
-    struct quant_layer_plan plan[4] = { { 4, { 8, 0, 255, (real)0.00390625, true } },
-                                        { 2, { 8, -128, 127, (real)0.03, false } },
-                                        { 2, { 32, 0, 0, 0, false } },
-                                        { 4, { 4, 0, 15, (real)0.1, false } } };
+    struct quant_layer_plan plan[4] = {
+        { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.00390625, .fixed = true } },
+        { 2, { .bits = 8, .low = -128, .high = 127, .step = (real)0.03, .fixed = false } },
+        { 2, { .bits = 32, .low = 0, .high = 0, .step = 0, .fixed = false } },
+        { 4, { .bits = 4, .low = 0, .high = 15, .step = (real)0.1, .fixed = false } }
+    };
     const struct quant_options options = { .method = &method_msqe, .grid = grid_find("sym") };
     int64_t removed;
     ok(zoo_graph("lenet5", 1, &g, &e), &e);

@@ -106,7 +106,8 @@ static void assert_same_codes(const struct value_codes *a, const struct value_co
     assert_int_equal(a->bits, b->bits);
     assert_int_equal(a->axis, b->axis);
     assert_int_equal(a->channels, b->channels);
-    assert_memory_equal(a->scale, b->scale, (size_t)a->channels * sizeof *a->scale);
+    assert_int_equal(a->planes, b->planes);
+    assert_memory_equal(a->scale, b->scale, value_codes_scales(a) * sizeof *a->scale);
     assert_memory_equal(a->code, b->code, (size_t)count * sizeof *a->code);
 }
 
@@ -358,6 +359,25 @@ static void test_padding(void **state)
     graph_free(g);
 }
 
+/* Bases for each output and one for a tensor, whichever coder; an even code means nothing there. */
+static void test_planes(void **state)
+{
+    (void)state;
+    struct graph *g = small_graph();
+    add_planes(g, graph_find_value(g, "first.weight"), 2, 0, 8);
+    add_planes(g, graph_find_value(g, "second.weight"), 4, -1, 9);
+    for (const struct coder *const *c = coder_list; *c; c++)
+        round_trip(g, (*c)->name);
+    for (const struct coder *const *c = coder_list; *c; c++) {
+        struct buf out;
+        buf_init(&out, 0);
+        g->value[graph_find_value(g, "first.weight")].codes->code[3] = 2;
+        assert_int_equal(qdz_encode(g, *c, &out, NULL, NULL, NULL, NULL), ERR_INVALID);
+        buf_free(&out);
+    }
+    graph_free(g);
+}
+
 static void test_bad_codes(void **state)
 {
     (void)state;
@@ -421,11 +441,17 @@ static void test_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),      cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_zoo),       cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_damage),    cmocka_unit_test(test_forgery),
-        cmocka_unit_test(test_versions),  cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_bad_codes), cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_zoo),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_forgery),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_planes),
+        cmocka_unit_test(test_bad_codes),
+        cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,21 @@ static void add_codes(struct graph *g, int v, int high, double density, int axis
     value->codes = c;
 }
 
+/* Instead, bases of three numbers, one for each output. */
+static void add_bases(struct graph *g, int v)
+{
+    struct value *value = &g->value[v];
+    const size_t count = (size_t)shape_count(&value->shape);
+    const struct value_codes like = { .bits = 3, .planes = 3, .axis = 0, .channels = value->shape.dim[0] };
+    value_codes_free(value->codes);
+    value->codes = value_codes_new(&like, count);
+    assert_non_null(value->codes);
+    for (size_t i = 0; i < value_codes_scales(&like); i++)
+        value->codes->scale[i] = (float)(0.02 + 0.003 * (double)(i % 5));
+    for (size_t i = 0; i < count; i++)
+        value->codes->code[i] = 2 * (int32_t)(i * i % 11 % 8) - 7;
+}
+
 static int value_of(const struct graph *g, const char *name)
 {
     const int v = graph_find_value(g, name);
@@ -50,10 +65,12 @@ static struct graph *make(bool activations, bool named)
     struct graph *g;
     struct quant *q;
     int64_t removed;
-    struct quant_layer_plan plan[4] = { { 4, { 8, 0, 255, (real)0.00390625, true } },
-                                        { 2, { 8, -128, 127, (real)0.03, false } },
-                                        { 2, { 32, 0, 0, 0, false } },
-                                        { 4, { 4, 0, 15, (real)0.1, false } } };
+    struct quant_layer_plan plan[4] = {
+        { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.00390625, .fixed = true } },
+        { 2, { .bits = 8, .low = -128, .high = 127, .step = (real)0.03, .fixed = false } },
+        { 2, { .bits = 32, .low = 0, .high = 0, .step = 0, .fixed = false } },
+        { 4, { .bits = 4, .low = 0, .high = 15, .step = (real)0.1, .fixed = false } }
+    };
     const struct quant_options options = { .method = &method_msqe, .grid = grid_find("sym") };
     assert_int_equal(zoo_graph("lenet5", 1, &g, NULL), 0);
     const struct value *w = &g->value[value_of(g, "fc1.weight")];
@@ -71,6 +88,8 @@ static struct graph *make(bool activations, bool named)
     add_codes(g, value_of(g, "fc1.bias"), 127, 0.8, -1);
     add_codes(g, value_of(g, "fc2.weight"), 40, 0.5, -1);
     if (!named)
+        add_bases(g, value_of(g, "conv2.weight"));
+    if (!named)
         assert_int_equal(node_set_int(&g->node[graph_find_node(g, "pool1")], "ceil_mode", 1), 0);
     assert_int_equal(graph_finish(g, NULL), 0);
     return g;
@@ -86,11 +105,11 @@ struct room {
 static int read_tensor(struct qdz *q, struct qdz_tensor *t, const struct shape *s, struct room *r)
 {
     const size_t count = (size_t)shape_count(s);
-    size_t scales = 1;
+    size_t scales = 3; /* a basis of three numbers for a tensor */
     *t = (struct qdz_tensor){ .rank = (uint32_t)s->rank };
     for (int i = 0; i < s->rank; i++) {
         t->dim[i] = (uint32_t)s->dim[i];
-        scales = t->dim[i] > scales ? t->dim[i] : scales;
+        scales = 3 * t->dim[i] > scales ? 3 * t->dim[i] : scales;
     }
     const size_t bytes = qdz_work(t);
     *r = (struct room){ malloc(count * sizeof(int32_t)), malloc(scales * sizeof(float)), malloc(bytes) };
@@ -123,7 +142,8 @@ static void compare(const struct graph *g, int v, const struct qdz_tensor *t)
     assert_int_equal(t->bits, value->codes->bits);
     assert_int_equal(t->axis, value->codes->axis);
     assert_memory_equal(t->code, value->codes->code, count * sizeof(int32_t));
-    assert_memory_equal(t->scale, value->codes->scale, (size_t)value->codes->channels * sizeof(float));
+    assert_int_equal(t->basis, value->codes->planes != 0);
+    assert_memory_equal(t->scale, value->codes->scale, value_codes_scales(value->codes) * sizeof(float));
 }
 
 static struct buf encode(const struct graph *g, bool named)

@@ -91,10 +91,12 @@ struct made {
 
 static struct made make(enum precision precision, bool per_channel, int threads, const char *kernels)
 {
-    struct quant_layer_plan plan[4] = { { 8, { 8, -128, 127, (real)0.02, false } },
-                                        { 4, { 8, 0, 255, (real)0.01, false } },
-                                        { 2, { 8, 0, 255, (real)0.01, false } },
-                                        { 1, { 6, 0, 63, (real)0.05, false } } };
+    struct quant_layer_plan plan[4] = {
+        { 8, { .bits = 8, .low = -128, .high = 127, .step = (real)0.02, .fixed = false } },
+        { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.01, .fixed = false } },
+        { 2, { .bits = 8, .low = 0, .high = 255, .step = (real)0.01, .fixed = false } },
+        { 1, { .bits = 6, .low = 0, .high = 63, .step = (real)0.05, .fixed = false } }
+    };
     struct made m = { .g = small_graph(), .pool = pool_new(threads) };
     struct err e = { 0 };
 

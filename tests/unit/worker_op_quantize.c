@@ -230,12 +230,49 @@ static void refused(void **state)
     graph_free(g);
 }
 
+/* Levels: a value on a threshold belongs below it; gradients pass up to the greatest level, and down to the
+ * least one where that is negative. */
+static void levels(void **state)
+{
+    static const real least[] = { 0, (real)-1.5 };
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        const float level[] = { (float)least[way], 0.25f, 1 }, threshold[] = { 0.125f, 0.625f };
+        struct err e = { 0 };
+        struct graph *g = graph_new("levels");
+        struct net *n;
+        int x = graph_add_input(g, "x", &(struct shape){ 1, { FEATURES } }, &e),
+            y = graph_add_value(g, "y", &e);
+        int t = graph_add_param(g, "t", &(struct shape){ 1, { 2 } }, false, threshold, &e);
+        int l = graph_add_param(g, "l", &(struct shape){ 1, { 3 } }, false, level, &e);
+        assert_true(graph_add_node(g, "QuantdLevels", "q", (int[]){ x, t, l }, 3, &y, 1, &e) >= 0);
+        g->output[g->outputs++] = y;
+        assert_int_equal(graph_finish(g, &e), 0);
+        struct net_options o = { .batch = 40, .train = true, .input_gradient = true };
+        assert_int_equal(net_new(g, &o, &n, &e), 0);
+        for (int i = 0; i < 3 * FEATURES * LANES; i++)
+            net_input(n)[i] = (real)(i % 41 - 20) / 8; /* thresholds and levels among them */
+        net_forward(n, 40, true, 0);
+        fill_lanes(net_output_gradient(n, 0), FEATURES, 3, 40, 2);
+        net_backward(n);
+        for (int i = 0; i < 3 * FEATURES * LANES; i++) {
+            const real at = net_input(n)[i], dy = net_output_gradient(n, 0)[i];
+            const bool passes = at <= 1 && (!way || at >= least[way]);
+            assert_true(net_output(n, 0)[i] == (real)level[(at > threshold[0]) + (at > threshold[1])]);
+            assert_true(net_input_gradient(n)[i] == (passes ? dy : 0));
+        }
+        net_free(n);
+        graph_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantize_and_back), cmocka_unit_test(along_an_axis),
         cmocka_unit_test(no_zero_point),     cmocka_unit_test(fake_is_the_file),
-        cmocka_unit_test(fake_gradients),    cmocka_unit_test(refused),
+        cmocka_unit_test(fake_gradients),    cmocka_unit_test(levels),
+        cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -296,13 +296,20 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
 {
     struct loader *train;
     struct err e = { 0 };
-    struct quant_layer_plan plan[2] = { { .weight_bits = 2,
-                                          .activation = { 8, 0, 255, (real)1 / 255, true } },
-                                        { .weight_bits = 1, .activation = { 4, 0, 15, (real)0.1, false } } };
+    struct quant_layer_plan plan[2] = {
+        { .weight_bits = 2,
+          .activation = { .bits = 8, .low = 0, .high = 255, .step = (real)1 / 255, .fixed = true } },
+        { .weight_bits = 1,
+          .activation = { .bits = 4, .low = 0, .high = 15, .step = (real)0.1, .fixed = false } }
+    };
 
     const struct method *method = s->method ? s->method : method_find("msqe");
     const struct quant_options options = { method, grid_find("sym"), s->per_channel };
 
+    if (method->activation_basis)
+        plan[1].activation.basis = true;
+    memcpy(plan[1].activation.v, (const real[]){ (real)0.1, (real)0.2, (real)0.4, (real)0.8 },
+           sizeof plan[1].activation.v);
     s->stop_after = stop_after;
     s->control = (struct control){ 0 };
     s->graph = toy_graph();

@@ -85,8 +85,7 @@ static int write_codes(const struct value *v, const struct coder *c, struct buf 
                        struct err *e)
 {
     const struct value_codes *q = v->codes;
-    if (q->bits < 1 || q->bits > BITS_MOST || q->axis < -1 || q->axis >= v->shape.rank ||
-        q->channels != channels_of(&v->shape, q->axis))
+    if (q->bits < 1 || q->bits > BITS_MOST || !value_codes_ok(q, &v->shape))
         return err_set(e, ERR_INVALID, "the codes have %d bits and %lld scales along axis %d", q->bits,
                        (long long)q->channels, q->axis);
     struct code_block b = block_of(&v->shape, q->code);
@@ -98,8 +97,8 @@ static int write_codes(const struct value *v, const struct coder *c, struct buf 
     if (!rc) {
         wire_put_byte(out, (uint8_t)coder_number(used));
         wire_put_number(out, (uint64_t)q->bits);
-        wire_put_number(out, (uint64_t)(q->axis + 1));
-        wire_put_floats(out, q->scale, (size_t)q->channels);
+        wire_put_number(out, (uint64_t)(q->axis + 1 + (q->planes ? v->shape.rank + 1 : 0)));
+        wire_put_floats(out, q->scale, value_codes_scales(q));
         wire_put_signed(out, b.low);
         wire_put_number(out, code_block_span(&b));
         wire_put_number(out, payload.length);
@@ -148,13 +147,17 @@ static int read_floats(struct graph *g, const struct value *v, struct wire *w, s
 static int read_head(struct value_codes *q, const struct value *v, struct wire *w, struct err *e)
 {
     q->bits = (int)wire_number(w, BITS_MOST);
-    q->axis = (int)wire_number(w, (uint64_t)v->shape.rank) - 1;
+    q->axis = (int)wire_number(w, 2 * (uint64_t)v->shape.rank + 1) - 1;
+    if (q->axis >= v->shape.rank) { /* a basis of as many numbers as bits */
+        q->axis -= v->shape.rank + 1;
+        q->planes = q->bits;
+    }
     q->channels = channels_of(&v->shape, q->axis);
-    if (w->bad || !q->bits || (uint64_t)q->channels > wire_left(w) / 4)
+    if (w->bad || !q->bits || q->planes > VALUE_PLANES || value_codes_scales(q) > wire_left(w) / 4)
         return damaged(e);
     if (!value_codes_room(q, (size_t)shape_count(&v->shape)))
         return err_set(e, ERR_NOMEM, "out of memory for the weights");
-    wire_floats(w, q->scale, (size_t)q->channels);
+    wire_floats(w, q->scale, value_codes_scales(q));
     return 0;
 }
 
@@ -180,6 +183,8 @@ static int read_codes(struct graph *g, struct value *v, const struct coder *c, s
         struct code_block b = block_of(&v->shape, q->code);
         rc = read_payload(&b, c, w, e);
     }
+    if (!rc && !value_codes_ok(q, &v->shape))
+        rc = damaged(e);
     if (rc) {
         value_codes_free(q);
         return rc;

@@ -205,6 +205,24 @@ static int64_t channels_of(const struct shape *shape, int axis)
     return axis < 0 ? 1 : shape->dim[axis];
 }
 
+/* Along which axis there are several scales. No tensor of less than eight dimensions has an axis 7: that says
+ * that scales are bases of as many numbers as there are bits. */
+static void code_axis(struct stream *s, int rank, struct value_codes *q)
+{
+    const uint32_t none = 7, axis = q->axis < 0 ? none : (uint32_t)q->axis;
+
+    if (!stream_flag(s, &s->channels, q->axis >= 0 || q->planes)) {
+        q->axis = -1;
+        return;
+    }
+    uint32_t said = mixing_even(&s->m, q->planes ? none : axis, 3);
+    if (said == none && rank < GRAPH_RANK) {
+        q->planes = q->bits;
+        said = mixing_even(&s->m, axis, 3);
+    }
+    q->axis = said == none && q->planes ? -1 : (int)said;
+}
+
 /* Width, scales and range: everything but the codes. */
 static int code_head(struct stream *s, const struct value *v, struct value_codes *q, struct matrix *x,
                      struct err *e)
@@ -222,23 +240,23 @@ static int code_head(struct stream *s, const struct value *v, struct value_codes
         q->bits = width_for(x->low, x->high);
     else
         q->bits = (int)mixing_even(&s->m, (uint32_t)q->bits - 1, 5) + 1;
-    q->axis = stream_flag(s, &s->channels, q->axis >= 0) ? (int)mixing_even(&s->m, (uint32_t)q->axis, 3) : -1;
-    if (q->axis >= v->shape.rank)
+    code_axis(s, v->shape.rank, q);
+    if (q->axis >= v->shape.rank || q->planes > VALUE_PLANES)
         return err_set(e, ERR_CORRUPT, "the axis of a tensor is damaged");
     if (s->m.decoding) {
         q->channels = channels_of(&v->shape, q->axis);
         if (!value_codes_room(q, count))
             return err_set(e, ERR_NOMEM, "out of memory for the weights");
     }
-    return code_floats(s, q->scale, (size_t)q->channels, e);
+    return code_floats(s, q->scale, value_codes_scales(q), e);
 }
 
 static int check_codes(const struct value *v, struct err *e)
 {
     const struct value_codes *q = v->codes;
 
-    if (q->bits >= 1 && q->bits <= BITS_MOST && q->axis >= -1 && q->axis < v->shape.rank &&
-        q->channels == channels_of(&v->shape, q->axis))
+    if (q->bits >= 1 && q->bits <= BITS_MOST && value_codes_ok(q, &v->shape) &&
+        (!q->planes || v->shape.rank < GRAPH_RANK))
         return 0;
     return err_set(e, ERR_INVALID, "the codes have %d bits and %lld scales along axis %d", q->bits,
                    (long long)q->channels, q->axis);
@@ -296,6 +314,8 @@ int stream_param(struct stream *s, struct graph *g, int v, struct qdz_layer *lay
         struct value_codes *q = mem_alloc(sizeof *q);
         status =
             q ? code_param(s, g, v, q, layer, e) : err_set(e, ERR_NOMEM, "out of memory for the weights");
+        if (!status && !value_codes_ok(q, &value->shape))
+            status = err_set(e, ERR_CORRUPT, "the codes of a tensor are damaged");
         if (status) {
             value_codes_free(q);
         } else {

@@ -48,6 +48,8 @@ static int read_weights(struct compile *c, const struct node *n, const struct co
     const int64_t count = shape_count(&v->shape), K = count / conv->O;
     if (!codes)
         return err_set(c->e, ERR_UNSUPPORTED, "Its weights are stored as floating point");
+    if (codes->planes)
+        return err_set(c->e, ERR_UNSUPPORTED, "Its weights are sums of a basis of %d numbers", codes->planes);
     if (codes->axis >= 0 && codes->axis != (turned ? 1 : 0))
         return err_set(c->e, ERR_UNSUPPORTED, "Weight scales must be one for all or one per output");
     for (int64_t i = 0; i < count; i++) {
@@ -70,7 +72,7 @@ static void read_bias(const struct compile *c, const struct node *n, struct engi
     if (!setup_has(n, 2))
         return;
     const struct value *v = &c->g->value[n->input[2]];
-    const struct value_codes *codes = v->codes;
+    const struct value_codes *codes = v->codes && !v->codes->planes ? v->codes : NULL;
     const double scale = codes ? (double)codes->scale[codes->axis < 0 ? 0 : output] : 0;
     const double real_bias =
         codes ? codes->code[output] * scale : (double)c->g->param[v->offset + (size_t)output];

@@ -54,22 +54,29 @@ enum value_kind {
     VALUE_CONST  /* tensor; read by setup functions (Reshape's shape, Clip's bounds...) */
 };
 
+enum { VALUE_PLANES = 8 }; /* most of a basis */
+
 /* What the exporter must write for a quantized parameter: the integers themselves. */
 struct value_codes {
     int bits;         /* nominal width, 1..8; 32 for a bias */
     int axis;         /* channel axis of scale, -1 = one scale for the tensor */
-    int64_t channels; /* length of scale: 1 when axis is -1 */
-    float *scale;     /* owned */
-    int32_t *code;    /* owned, shape_count() of them; value = code * scale */
+    int64_t channels; /* 1 when axis is -1 */
+    int planes;       /* 0: value = code * scale, a scale for each channel. K: the scales of a channel are a
+                         basis v of K numbers, code = sum of +-2^k, value = sum of +-v_k in the order of k */
+    float *scale;     /* owned: value_codes_scales() */
+    int32_t *code;    /* owned, shape_count() of them */
 };
 
 /* codes.c: like the one given, but zeros; NULL when out of memory */
 struct value_codes *value_codes_new(const struct value_codes *like, size_t count);
+size_t value_codes_scales(const struct value_codes *c); /* all of them */
 /* The arrays alone, for the channels that are set already; false when out of memory: the rest is still the
  * caller's to free. */
 bool value_codes_room(struct value_codes *c, size_t count);
 struct value_codes *value_codes_copy(const struct value_codes *c, size_t count); /* NULL when out of memory */
 void value_codes_free(struct value_codes *c);
+/* Do axis, channels and planes fit a parameter of that shape, and the codes the planes? */
+bool value_codes_ok(const struct value_codes *c, const struct shape *s);
 /* What they mean, for a parameter of that shape. */
 void value_codes_numbers(const struct value_codes *c, const struct shape *s, real *x);
 

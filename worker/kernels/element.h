@@ -59,6 +59,13 @@ struct element {
     double (*fake_back)(real *dx, const real *dy, const real *x, size_t count, const struct quant_range *r,
                         bool add);
 
+    /* y = level[number of thresholds below x], of `levels` sorted levels and one threshold less */
+    void (*levels)(real *y, const real *x, size_t count, const real *threshold, const real *level,
+                   int levels);
+    /* lane by lane, added for each threshold: how many x lie above it, and their sum */
+    void (*above)(const real *x, size_t count, const real *threshold, int thresholds, real (*number)[LANES],
+                  real (*sum)[LANES]);
+
     /* sum[l] += (x - centre)^power, power 1 or 2 */
     void (*norm_sum)(real sum[LANES], const real *x, size_t count, real centre, int power);
     /* y = f((x - mean) * factor + shift + other); other may be NULL */

@@ -94,6 +94,35 @@ static double fake_back(real *dx, const real *dy, const real *x, size_t count, c
     return add ? fake_back_with(dx, dy, x, count, r, DX_ADD) : fake_back_with(dx, dy, x, count, r, DX_WRITE);
 }
 
+static void levels(real *y, const real *x, size_t count, const real *threshold, const real *level, int levels)
+{
+    for (size_t i = 0; i < count; i += VEC) {
+        const vec at = load(x + i);
+        vec value = all(level[0]);
+        for (int j = 1; j < levels; j++)
+            value = pick(at > threshold[j - 1], all(level[j]), value);
+        store(y + i, value);
+    }
+}
+
+static void above(const real *x, size_t count, const real *threshold, int thresholds, real (*number)[LANES],
+                  real (*sum)[LANES])
+{
+    for (int j = 0; j < thresholds; j++) {
+        vec n[PARTS] = { { 0 } }, total[PARTS] = { { 0 } };
+        for (size_t i = 0; i < count; i += LANES)
+            EACH (p, PARTS) {
+                const vec at = load(x + i + p * VEC);
+                n[p] += pick(at > threshold[j], all(1), all(0));
+                total[p] += pick(at > threshold[j], at, all(0));
+            }
+        EACH (p, PARTS) {
+            *(vec_any *)(number[j] + p * VEC) += n[p];
+            *(vec_any *)(sum[j] + p * VEC) += total[p];
+        }
+    }
+}
+
 static void norm_sum(real sum[LANES], const real *x, size_t count, real centre, int power)
 {
     vec total[PARTS];
@@ -239,6 +268,8 @@ const struct element SYMBOL(element_, KERNEL_SET) = {
     .fake_quantize = fake_quantize,
     .quantize_back = quantize_back,
     .fake_back = fake_back,
+    .levels = levels,
+    .above = above,
     .norm_sum = norm_sum,
     .norm = norm,
     .norm_back_sum = norm_back_sum,

@@ -77,7 +77,7 @@ static int put_inputs(struct export *x, const struct node *n)
             export_put_value(x, value);
             continue;
         }
-        const int bad = export_codes(x, value);
+        const int bad = value->codes->planes ? export_planes(x, value) : export_codes(x, value);
         if (bad)
             return bad;
     }
@@ -88,6 +88,8 @@ static int put_node(struct export *x, const struct node *n)
 {
     if (strcmp(n->op->name, "QuantdFakeQuant") == 0)
         return export_fake_quant(x, n);
+    if (strcmp(n->op->name, "QuantdLevels") == 0)
+        return export_levels(x, n);
     if (strncmp(n->op->name, "Quantd", 6) == 0)
         return err_set(x->e, ERR_UNSUPPORTED, "ONNX has no operator for it");
     for (size_t i = 0; i < n->attrs; ++i)

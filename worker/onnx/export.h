@@ -41,6 +41,10 @@ void export_put_value(struct export *x, const struct value *v);
 int export_codes(struct export *x, const struct value *v);     /* integers and their DequantizeLinear */
 int export_fake_quant(struct export *x, const struct node *n); /* Q -> [Clip] -> DQ */
 
+/* export_levels.c */
+int export_planes(struct export *x, const struct value *v); /* codes with planes, and their sum */
+int export_levels(struct export *x, const struct node *n);  /* QuantdLevels: Greater -> Where... */
+
 /* NAME + ending, made longer until no value of the graph has it; owned by the caller, NULL: out of memory. */
 char *export_name(const struct export *x, const char *name, const char *ending);
 

@@ -151,6 +151,8 @@ static int import_one(struct import *im, const Onnx__NodeProto *p, int index)
     if (!p->domain || !*p->domain)
         bad = strcmp(p->op_type, "DequantizeLinear") == 0 ? import_dequantize(im, p, &done)
                                                           : import_fold(im, p, &done);
+    if (!bad && !done && (!p->domain || !*p->domain))
+        bad = import_levels(im, p, &done);
     return bad || done ? bad : import_node(im, p, index);
 }
 
@@ -164,6 +166,7 @@ static void release_inputs(struct import *im, const Onnx__NodeProto *p)
 
 static int import_nodes(struct import *im)
 {
+    import_levels_begin(im);
     for (int i = 0; i < im->nodes; ++i) {
         const int index = im->order[i];
         const int bad = import_one(im, im->file->node[index], index);
@@ -180,9 +183,12 @@ static int import_outputs(struct import *im)
 {
     for (size_t i = 0; i < im->file->n_output; ++i) {
         const char *name = im->file->output[i]->name;
-        const int v = symbol_find(&im->symbols, name)->value;
+        struct symbol *s = symbol_find(&im->symbols, name);
+        const int v = s->stairs ? import_value(im, s) : s->value;
         if (v < 0)
-            return err_set(im->e, ERR_UNSUPPORTED, "The output '%s' does not depend on the input", name);
+            return s->stairs ? v
+                             : err_set(im->e, ERR_UNSUPPORTED, "The output '%s' does not depend on the input",
+                                       name);
         im->graph->output[im->graph->outputs++] = v;
     }
     return 0;

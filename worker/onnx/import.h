@@ -23,7 +23,9 @@ struct symbol {
     const Onnx__TensorProto *proto; /* initializer, decoded when first wanted */
     struct tensor *tensor;          /* owned; NULL: not known */
     struct value_codes *codes;      /* owned; the tensor is these integers times their scales */
-    int value;                      /* input or activation in the graph, -1 */
+    bool goes_on;                   /* a Where falls back to it: perhaps stairs that are not complete */
+    struct stairs *stairs;          /* owned; an activation on levels, or a comparison on the way to one */
+    int value;                      /* input or activation in the graph, -1: none, or not yet (stairs) */
     int param, constant;            /* the known tensor in the graph, as either, -1 */
 };
 
@@ -75,6 +77,14 @@ int import_fold(struct import *im, const Onnx__NodeProto *p, bool *done);
 
 /* import_quant.c: DequantizeLinear over known integers: the output becomes known, with its codes. */
 int import_dequantize(struct import *im, const Onnx__NodeProto *p, bool *done);
+
+/* import_levels.c: Greater and Where that become a QuantdLevels node. *done: it is one of them. Before the
+ * first of all nodes, once: import_levels_begin(). */
+void import_levels_begin(struct import *im);
+int import_levels(struct import *im, const Onnx__NodeProto *p, bool *done);
+int import_value(struct import *im, struct symbol *s); /* the value of an activation, made if need be */
+/* A folded Add of planes: its output gets their codes. Any other node: nothing happens. */
+int import_planes(struct import *im, const Onnx__NodeProto *p);
 
 /* import_node.c: a node that stays. */
 int import_node(struct import *im, const Onnx__NodeProto *p, int index);

@@ -52,13 +52,13 @@ int fold_new(struct fold_call *c, enum dtype dtype, const struct shape *shape)
 }
 
 /* Shape is special: the shape of an activation is known too, but for the batch. */
-static int shape_of_activation(struct fold_call *c, const struct symbol *s)
+static int shape_of_activation(struct fold_call *c, struct symbol *s)
 {
-    const int bad = import_infer(c->im, c->im->graph->nodes);
+    const int v = import_value(c->im, s), bad = v < 0 ? v : import_infer(c->im, c->im->graph->nodes);
     if (bad)
         return bad;
     const struct graph *g = c->im->graph;
-    const struct shape *sample = &g->value[s->value].shape;
+    const struct shape *sample = &g->value[v].shape;
     if (!g->batched)
         return fold_shape_of(c, sample);
     struct shape whole = { .rank = sample->rank + 1, .dim = { BATCH_SIZE } };
@@ -110,5 +110,5 @@ int import_fold(struct import *im, const Onnx__NodeProto *p, bool *done)
     }
     symbol_find(&im->symbols, p->output[0])->tensor = c.out;
     *done = true;
-    return 0;
+    return import_planes(im, p);
 }

@@ -109,9 +109,9 @@ static int node_inputs(struct import *im, const Onnx__NodeProto *p, int input[NO
         const int bad = symbol_tensor(s, &known, im->e);
         if (bad)
             return bad;
-        input[i] = known ? enter(im, s, p->op_type, (int)i) : s->value;
+        input[i] = known ? enter(im, s, p->op_type, (int)i) : import_value(im, s);
         if (input[i] < 0)
-            return known ? input[i] : err_set(im->e, ERR_INVALID, "Its input '%s' has no value", s->name);
+            return input[i];
         *inputs = (int)i + 1;
     }
     return 0;

@@ -47,8 +47,9 @@ struct onnx_meta {
 
 /* Graph to file content (free(*data)). PARAMs with ->codes become stored integers behind DequantizeLinear,
  * bias codes (bits 32) int32 behind DequantizeLinear; QuantdFakeQuant nodes become QuantizeLinear -> [Clip]
- * -> DequantizeLinear; the batch axis is free (named N) unless the source fixed it. Deterministic: same
- * graph, same bytes. opset 13 (14 where HardSwish demands it), IR 7. */
+ * -> DequantizeLinear; codes with planes and QuantdLevels nodes see export_levels.c; the batch axis is free
+ * (named N) unless the source fixed it. Deterministic: same graph, same bytes. opset 13 (14 where HardSwish
+ * demands it), IR 7. */
 int onnx_export(const struct graph *g, const struct onnx_meta *meta, size_t metas, char **data,
                 size_t *length, struct err *e);
 

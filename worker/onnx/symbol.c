@@ -24,6 +24,7 @@ void symbols_deinit(struct symbols *s)
     for (int i = 0; i < s->count; ++i) {
         tensor_free(s->symbol[i].tensor);
         value_codes_free(s->symbol[i].codes);
+        free(s->symbol[i].stairs);
     }
     free(s->symbol);
     free(s->bucket);

@@ -10,7 +10,7 @@ extern const struct op op_batchnorm, op_softmax, op_dropout;
 extern const struct op op_identity, op_flatten, op_reshape, op_squeeze, op_unsqueeze;
 extern const struct op op_transpose, op_slice, op_pad, op_depth_to_space, op_space_to_depth;
 extern const struct op op_concat, op_split, op_reduce_mean;
-extern const struct op op_quantize, op_dequantize, op_fakequant;
+extern const struct op op_quantize, op_dequantize, op_fakequant, op_levels;
 
 const struct op *const op_list[] = {
     &op_conv,
@@ -53,6 +53,7 @@ const struct op *const op_list[] = {
     &op_quantize,
     &op_dequantize,
     &op_fakequant,
+    &op_levels,
     NULL,
 };
 

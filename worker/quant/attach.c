@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "worker/kernels/kernels.h"
 #include "worker/op/op.h"
+#include "worker/quant/basis.h"
 #include "worker/quant/method.h"
 
 #include <stdio.h>
@@ -15,13 +16,71 @@ static void copy_name(char out[64], const char *name)
     snprintf(out, 64, "%s", name);
 }
 
-/* The quantizer's node on the edge from `source` into the layers of the plan that read it. */
+/* A parameter of the activation quantizer, and the first of its numbers. */
+static int add_numbers(struct graph *g, const struct quant_activation *a, const char *what, bool trainable,
+                       const real *numbers, int count, struct err *e)
+{
+    float init[QUANT_LEVELS];
+    char name[160];
+
+    for (int i = 0; i < count; i++)
+        init[i] = (float)numbers[i];
+    snprintf(name, sizeof name, "%.120s.%s", a->name, what);
+    return graph_add_param(g, name, &(struct shape){ .rank = 1, .dim = { count } }, trainable, init, e);
+}
+
+/* The parameters of the quantizer's node: number of them, or an error. */
+static int add_params(struct graph *g, const struct quant_activation *a, const struct quant_layer_plan *p,
+                      int param[2], struct err *e)
+{
+    struct basis_levels l;
+
+    if (!a->basis) {
+        param[0] = add_numbers(g, a, "step", !a->fixed, &p->activation.step, 1, e);
+        return param[0] < 0 ? param[0] : 1;
+    }
+    basis_levels(p->activation.v, a->bits, a->signs, &l);
+    param[0] = add_numbers(g, a, "thresholds", false, l.threshold, l.count - 1, e);
+    param[1] = param[0] < 0 ? param[0] : add_numbers(g, a, "levels", false, l.level, l.count, e);
+    return param[1] < 0 ? param[1] : 2;
+}
+
+/* The quantizer's node on the edge from its source into the nodes given. */
+static int insert_node(struct quant *q, struct graph *g, const struct quant_layer_plan *p, int source,
+                       const int *consumer, int consumers, struct err *e)
+{
+    struct quant_activation *a = &q->activation[q->activations];
+    char name[160];
+    int param[2], params;
+
+    *a = (struct quant_activation){ .bits = p->activation.bits,
+                                    .high = p->activation.high,
+                                    .features = shape_count(&g->value[source].shape),
+                                    .fixed = p->activation.fixed,
+                                    .basis = p->activation.basis,
+                                    .signs = p->activation.low < 0 };
+    copy_name(a->name, g->value[source].name);
+    memcpy(q->basis[q->activations].v, p->activation.v, sizeof p->activation.v);
+    if ((params = add_params(g, a, p, param, e)) < 0)
+        return params;
+    snprintf(name, sizeof name, "%.120s/Quantize", a->name);
+    int node = graph_insert(g, source, a->basis ? "QuantdLevels" : "QuantdFakeQuant", name, param, params,
+                            consumer, consumers, e);
+    if (node < 0)
+        return node;
+    if (!a->basis && (node_set_int(&g->node[node], "low", p->activation.low) ||
+                      node_set_int(&g->node[node], "high", p->activation.high)))
+        return err_set(e, ERR_NOMEM, "out of memory");
+    q->activations++;
+    return 0;
+}
+
+/* A quantizer behind the input of layer `first`, for all the layers of the plan that read it. */
 static int insert_activation(struct quant *q, struct graph *g, const struct layer *layers,
                              const struct quant_layer_plan *plan, int count, int first, struct err *e)
 {
     int source = g->node[layers[first].node].input[0];
     int consumer[256], consumers = 0, widest = first;
-    char name[160];
 
     for (int i = first; i < count && consumers < 256; i++) {
         if (g->node[layers[i].node].input[0] != source || plan[i].activation.bits == 32)
@@ -30,26 +89,7 @@ static int insert_activation(struct quant *q, struct graph *g, const struct laye
         if (plan[i].activation.bits > plan[widest].activation.bits)
             widest = i;
     }
-    struct quant_activation *a = &q->activation[q->activations];
-    *a = (struct quant_activation){ .bits = plan[widest].activation.bits,
-                                    .high = plan[widest].activation.high,
-                                    .features = shape_count(&g->value[source].shape),
-                                    .fixed = plan[widest].activation.fixed };
-    copy_name(a->name, g->value[source].name);
-    snprintf(name, sizeof name, "%.120s.step", a->name);
-    float step = (float)plan[widest].activation.step;
-    int param = graph_add_param(g, name, &(struct shape){ .rank = 1, .dim = { 1 } }, !a->fixed, &step, e);
-    if (param < 0)
-        return param;
-    snprintf(name, sizeof name, "%.120s/Quantize", a->name);
-    int node = graph_insert(g, source, "QuantdFakeQuant", name, &param, 1, consumer, consumers, e);
-    if (node < 0)
-        return node;
-    if (node_set_int(&g->node[node], "low", plan[widest].activation.low) ||
-        node_set_int(&g->node[node], "high", plan[widest].activation.high))
-        return err_set(e, ERR_NOMEM, "out of memory");
-    q->activations++;
-    return 0;
+    return insert_node(q, g, &plan[widest], source, consumer, consumers, e);
 }
 
 static bool quantized_before(const struct graph *g, const struct layer *layers,
@@ -103,17 +143,34 @@ static void share_scales(struct quant *q, const struct graph *g, const struct la
     q->scales += w->channels * w->width;
 }
 
-/* per_channel NULL: scales stay as they are. */
-static int locate(struct quant *q, struct graph *g, const bool *per_channel, struct err *e)
+static int find_number(const struct quant_activation *a, const struct graph *g, const char *what)
 {
     char name[160];
 
-    for (int i = 0; i < q->activations; i++) {
-        snprintf(name, sizeof name, "%.120s.step", q->activation[i].name);
-        q->activation[i].step = graph_find_value(g, name);
-        if (q->activation[i].step < 0)
+    snprintf(name, sizeof name, "%.120s.%s", a->name, what);
+    return graph_find_value(g, name);
+}
+
+static bool locate_activation(struct quant_activation *a, const struct graph *g)
+{
+    a->step = find_number(a, g, "step");
+    a->threshold = find_number(a, g, "thresholds");
+    a->level = find_number(a, g, "levels");
+    if (!a->basis)
+        return a->step >= 0;
+    a->step = -1;
+    for (int i = 0; a->level >= 0 && i < g->nodes; i++)
+        if (g->node[i].inputs == 3 && g->node[i].input[2] == a->level)
+            a->source = g->node[i].input[0];
+    return a->threshold >= 0 && a->level >= 0;
+}
+
+/* per_channel NULL: scales stay as they are. */
+static int locate(struct quant *q, struct graph *g, const bool *per_channel, struct err *e)
+{
+    for (int i = 0; i < q->activations; i++)
+        if (!locate_activation(&q->activation[i], g))
             return err_set(e, ERR_INTERNAL, "no step for %s", q->activation[i].name);
-    }
     struct layer *layers = NULL;
     int count, status = graph_layers(g, &layers, &count, e);
     q->total = 0;
@@ -129,7 +186,7 @@ static int locate(struct quant *q, struct graph *g, const bool *per_channel, str
         w->value = l->weight;
         w->offset = g->value[l->weight].offset;
         w->count = (size_t)shape_count(&g->value[l->weight].shape);
-        g->value[l->weight].coded = true;
+        g->value[l->weight].coded = w->quantizer->width(w->bits) == 1;
         q->total += (int64_t)w->count;
         if (per_channel)
             share_scales(q, g, l, *per_channel, w);
@@ -185,9 +242,11 @@ static int allocate(struct quant *q, size_t params)
     q->scale = mem_array(scales, sizeof *q->scale);
     q->slope = mem_array(scales, sizeof *q->slope);
     q->sums = mem_array(channels, sizeof *q->sums);
+    q->tally = mem_array((size_t)q->activations * QUANT_TALLIES + 1, sizeof *q->tally);
     for (int i = 0; i < 2; i++) {
         q->moment[i] = mem_array(scales, sizeof *q->moment[i]);
-        if (!q->moment[i])
+        q->memory[i] = mem_array(scales, sizeof *q->memory[i]);
+        if (!q->moment[i] || !q->memory[i])
             return ERR_NOMEM;
     }
     if (q->method->bins) {
@@ -202,7 +261,7 @@ static int allocate(struct quant *q, size_t params)
         q->weight[i].scale = scale;
         scale += q->weight[i].channels * q->weight[i].width;
     }
-    return q->q && q->code && q->scale && q->slope && q->sums ? 0 : ERR_NOMEM;
+    return q->q && q->code && q->scale && q->slope && q->sums && q->tally ? 0 : ERR_NOMEM;
 }
 
 static void choose_weights(struct quant *q, const struct layer *layers, const struct quant_layer_plan *plan,
@@ -231,7 +290,8 @@ int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, c
     q->method = o->method;
     q->weight = mem_array((size_t)count + 1, sizeof *q->weight);
     q->activation = mem_array((size_t)count + 1, sizeof *q->activation);
-    if (!q->weight || !q->activation) {
+    q->basis = mem_array((size_t)count + 1, sizeof *q->basis);
+    if (!q->weight || !q->activation || !q->basis) {
         err_set(e, ERR_NOMEM, "out of memory");
         goto out;
     }
@@ -260,8 +320,12 @@ void quant_free(struct quant *q)
 {
     if (!q)
         return;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         free(q->moment[i]);
+        free(q->memory[i]);
+    }
+    free(q->basis);
+    free(q->tally);
     free(q->weight);
     free(q->activation);
     free(q->chunk);

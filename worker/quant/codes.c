@@ -9,13 +9,14 @@ static struct value_codes *codes_new(const struct quant_weight *w, int axis, int
                                      real factor)
 {
     const struct value_codes like = { .bits = bits,
+                                      .planes = w->width > 1 ? w->width : 0,
                                       .axis = w->axis < 0 ? -1 : axis,
                                       .channels = w->channels };
     struct value_codes *c = value_codes_new(&like, count);
 
     if (!c)
         return NULL;
-    for (int k = 0; k < w->channels; k++)
+    for (int k = 0; k < w->channels * w->width; k++)
         c->scale[k] = (float)(factor * w->scale[k]);
     return c;
 }
@@ -33,10 +34,10 @@ static int weight_codes(const struct quant_weight *w, struct graph *g, struct er
     if (!c)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < w->count; i++) {
-        const real *scale = w->scale + channel_of(w, i);
+        const real *scale = w->scale + channel_of(w, i) * w->width;
         c->code[i] = w->quantizer->code(w, scale, g->param[w->offset + i]);
-        g->param[w->offset + i] = (real)c->code[i] * *scale;
     }
+    value_codes_numbers(c, &g->value[w->value].shape, g->param + w->offset);
     value_codes_free(g->value[w->value].codes);
     g->value[w->value].codes = c;
     return 0;
@@ -67,7 +68,7 @@ static int bias_codes(const struct quant *q, struct graph *g, const struct layer
     const struct quant_weight *w = weight_of(q, l->weight);
     real step = input_step(g, &g->node[l->node]);
 
-    if (!w || l->bias < 0 || !(step > 0))
+    if (!w || w->width > 1 || l->bias < 0 || !(step > 0))
         return 0;
     struct value *v = &g->value[l->bias];
     size_t count = (size_t)shape_count(&v->shape);

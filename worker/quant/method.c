@@ -1,6 +1,7 @@
 #include "worker/quant/method.h"
 
-const struct method *const method_list[] = { &method_msqe, &method_lsq, &method_lsq_br, NULL };
+const struct method *const method_list[] = { &method_msqe, &method_lsq, &method_lsq_br, &method_lq_nets,
+                                             NULL };
 
 const char *const method_grids[] = { "sym", "twos", "midrise", NULL };
 const char *const method_mid_tread[] = { "sym", "twos", NULL };

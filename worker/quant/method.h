@@ -48,7 +48,9 @@ struct method {
      * scale. NULL: straight through, and there is none. */
     double (*backward)(const struct quant_weight *w, const real *scale, const real *x, real *g, size_t count,
                        size_t stride);
-    /* First step of an activation with these values, on codes low..high. */
+    /* Is an activation of that width on the levels of a learned basis (levels.c)? NULL: never. */
+    bool (*activation_basis)(int bits);
+    /* First step of another activation with these values, on codes low..high. */
     real (*activation)(const real *x, size_t count, int low, int high);
     const struct regularizer *regularizer; /* NULL: none */
 };
@@ -56,7 +58,7 @@ struct method {
 extern const struct method *const method_list[]; /* NULL-terminated */
 const struct method *method_find(const char *name);
 
-extern const struct method method_msqe, method_lsq, method_lsq_br;
+extern const struct method method_msqe, method_lsq, method_lsq_br, method_lq_nets;
 extern const struct regularizer regularizer_msqe, regularizer_bins;
 
 /* What several methods do in the same way. */

@@ -39,7 +39,8 @@ void quant_bind(struct quant *q, struct net *n)
     for (int i = 0; i < q->weights; i++) {
         const struct quant_weight *w = &q->weight[i];
         net_set_weight(n, w->value, q->q + w->offset);
-        net_set_codes(n, w->value, q->code + w->offset, w->scale, w->channels);
+        if (w->width == 1)
+            net_set_codes(n, w->value, q->code + w->offset, w->scale, w->channels);
     }
 }
 
@@ -192,6 +193,11 @@ void quant_pull(struct quant *q, struct graph *g, double strength, struct pool *
 
 void quant_snap(struct quant *q, struct graph *g, struct pool *p)
 {
+    for (int i = 0; i < q->weights; i++) {
+        struct quant_weight *w = &q->weight[i];
+        for (int c = 0; w->quantizer->settle && c < w->channels; c++)
+            w->quantizer->settle(w, w->scale + c * w->width);
+    }
     quant_apply(q, g, p);
     for (int i = 0; i < q->weights; i++)
         memcpy(g->param + q->weight[i].offset, q->q + q->weight[i].offset, q->weight[i].count * sizeof(real));
@@ -228,8 +234,11 @@ int quant_parts(struct quant *q, struct quant_part part[QUANT_PARTS])
     part[n++] = (struct quant_part){ &q->error, sizeof q->error };
     part[n++] = (struct quant_part){ q->scale, scales * sizeof *q->scale };
     part[n++] = (struct quant_part){ q->sums, channels * sizeof *q->sums };
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         part[n++] = (struct quant_part){ q->moment[i], scales * sizeof *q->moment[i] };
+        part[n++] = (struct quant_part){ q->memory[i], scales * sizeof *q->memory[i] };
+    }
+    part[n++] = (struct quant_part){ q->basis, (size_t)q->activations * sizeof *q->basis };
     if (q->bins)
         part[n++] = (struct quant_part){ q->bins, channels * sizeof *q->bins };
     return n;

@@ -4,11 +4,13 @@
  * in graph->param, its quantized value goes to quant->q, and the net is told to read that (net_set_weight).
  * An activation is quantized by a node put on the edge into the layer, with parameters of the graph.
  *
- * One step of training, after the net's backward pass:
+ * One step of training, after the net's forward pass:
  *
+ *      quant_observe    what the batch had on learned levels (before the backward pass of the net)
  *      quant_backward   gradients in q become gradients in w (straight-through) and in the scales
  *      optimizer        moves w; the trainer's affair
  *      quant_rescale    new scales: closed form from the sums of the last pass, or learned by the optimizer
+ *      quant_relevel    new levels of activations
  *      quant_apply      q = Q(w), and the sums
  *      quant_pull       w moves towards q (regularizers with a proximal step)
  */
@@ -23,7 +25,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { QUANT_LEVELS = 16 }; /* that are counted one by one: up to 4 bits */
+enum { QUANT_LEVELS = 16 };  /* that are counted one by one: up to 4 bits */
+enum { QUANT_TALLIES = 16 }; /* parts of an activation that are counted apart, whatever the threads */
 
 /* What a pass over weights found; sums in double, fixed order. */
 struct quant_bins {
@@ -43,7 +46,7 @@ struct quant_weight {
     const struct grid *grid;
     int axis;              /* of the output channels where each has its own scale; -1: one for the tensor */
     int channels, stride;  /* scales; elements from one weight of a channel to the next */
-    int width;             /* numbers of one scale */
+    int width;             /* numbers of one scale: 1, or the bits of a basis */
     real *scale;           /* [channels][width], a slice of quant->scale */
     int channel;           /* the first of its channels in quant->sums, quant->bins */
     struct grid_sums sums; /* of the last quant_apply: all channels */
@@ -55,6 +58,20 @@ struct quant_activation {
     int bits, high;   /* greatest code: LSQ's Q_P */
     int64_t features; /* per sample: LSQ's N of the step's gradient scale */
     bool fixed;       /* the step is known exactly (pixels): it does not learn */
+    /* On the levels of a basis instead: there is no step (-1). */
+    bool basis, signs;            /* signs: encodings in {-1,+1}, else {0,1} */
+    int source, threshold, level; /* the value that is quantized; PARAM values of its QuantdLevels */
+};
+
+/* The basis of one activation and its moving average. */
+struct quant_basis {
+    real v[4];
+    double average[4], weight[4];
+};
+
+/* Of one activation: how many numbers of the batch lie above each threshold, and their sum; index 0: all. */
+struct quant_tally {
+    double number[QUANT_LEVELS], sum[QUANT_LEVELS];
 };
 
 /* A piece of one channel of one weight: the cut is fixed, so that sums do not depend on the number of
@@ -78,13 +95,17 @@ struct quant {
     const struct update_pass *pass; /* the best of this CPU */
     double error;                   /* R = sum (w - Q(w))^2 / N of the last quant_apply */
 
-    real *scale;     /* [scales] of all weights */
-    real *slope;     /* [scales] gradients of the loss, by LSQ's factor, of the last quant_backward */
-    real *moment[2]; /* [scales] the optimizer's */
+    real *scale;       /* [scales] of all weights */
+    real *slope;       /* [scales] gradients of the loss, by LSQ's factor, of the last quant_backward */
+    real *moment[2];   /* [scales] the optimizer's */
+    double *memory[2]; /* [scales] the method's own: moving averages */
     int scales, channels;
     struct grid_sums *sums;        /* [channels] of the last quant_apply */
     struct quant_bins *bins;       /* [channels] likewise; NULL unless the method wants them */
     struct quant_bins *layer_bins; /* [weights] their sums */
+
+    struct quant_basis *basis; /* [activations] those on a basis have one */
+    struct quant_tally *tally; /* [activations][QUANT_TALLIES] of the last quant_observe */
 
     struct quant_chunk *chunk;     /* the fixed cut of all weights for parallel passes */
     struct quant_bins *chunk_bins; /* [chunks]; NULL without bins */
@@ -99,6 +120,8 @@ struct quant_layer_plan {
         int low, high; /* codes: 0..2^m-1 where the data are never negative, else -2^(m-1)..2^(m-1)-1 */
         real step;
         bool fixed;
+        bool basis; /* on the levels of v instead; signs where low is negative */
+        real v[4];
     } activation;
 };
 
@@ -128,13 +151,17 @@ void quant_apply(struct quant *q, const struct graph *g, struct pool *p);
  * regularizer, whose state is given. Fills slope. */
 void quant_backward(struct quant *q, const struct graph *g, real *gradients, const double *regularizer,
                     struct pool *p);
+/* After the net's forward pass in training: looks at the activations that lie on a basis. */
+void quant_observe(struct quant *q, struct net *n, const struct graph *g, int samples, struct pool *p);
+/* The next basis of each activation, from the last quant_observe, and its levels in g. */
+void quant_relevel(struct quant *q, struct graph *g);
 void quant_rescale(struct quant *q); /* scales from the sums of the last apply, where the method does so */
 void quant_pull(struct quant *q, struct graph *g, double strength, struct pool *p); /* w += s (Q(w) - w) */
 void quant_snap(struct quant *q, struct graph *g, struct pool *p);                  /* w := Q(w) for ever */
 double quant_median_scale(const struct quant *q); /* of step, in grid units (d), over layers */
 
 /* Everything that a checkpoint must keep of q beside the graph's parameters; count <= QUANT_PARTS. */
-enum { QUANT_PARTS = 6 };
+enum { QUANT_PARTS = 9 };
 struct quant_part {
     void *data;
     size_t bytes;

@@ -28,9 +28,14 @@ struct quantizer {
     /* The distance of neighbouring levels, or what stands for it: the unit of errors. */
     double (*step)(const struct quant_weight *w, const real *scale);
     int (*code)(const struct quant_weight *w, const real *scale, real x); /* for the exporter */
+    /* Values are sums of a basis (graph.h: planes), none of them zero for certain; before the snap it is
+     * brought to one of its equivalent forms. NULL: values are code * scale. */
+    void (*settle)(const struct quant_weight *w, real *scale);
 };
 
 /* Codes of a grid, one scale. Bins: number of the level from below. */
 extern const struct quantizer quantizer_uniform;
+/* Sums of a basis, as many scales as bits. Bins: by encoding (basis.h). */
+extern const struct quantizer quantizer_basis;
 
 #endif

@@ -87,4 +87,6 @@ static int code(const struct quant_weight *w, const real *scale, real x)
     return grid_code(&rule, x);
 }
 
-const struct quantizer quantizer_uniform = { "uniform", one, apply, fit, refit, step, code };
+const struct quantizer quantizer_uniform = {
+    .name = "uniform", .width = one, .apply = apply, .fit = fit, .refit = refit, .step = step, .code = code
+};

@@ -1,6 +1,7 @@
 #include "worker/train/calibrate.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "worker/quant/basis.h"
 #include "worker/train/stream.h"
 
 #include <stdlib.h>
@@ -41,9 +42,14 @@ static void decide(const struct calibration *c, const struct range *r, struct qu
     p->activation.low = r->low < 0 ? -(1 << (bits - 1)) : 0;
     p->activation.high = r->low < 0 ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
     p->activation.fixed = bits == 8 && r->low >= 0 && input && c->exact;
-    p->activation.step = p->activation.fixed ? (real)1 / 255
-                                             : c->method->activation(r->sample, r->count, p->activation.low,
-                                                                     p->activation.high);
+    p->activation.basis = c->method->activation_basis && c->method->activation_basis(bits);
+    if (p->activation.basis)
+        basis_start(r->sample, r->count, 1, bits, r->low < 0, p->activation.v);
+    else if (p->activation.fixed)
+        p->activation.step = (real)1 / 255;
+    else
+        p->activation.step =
+            c->method->activation(r->sample, r->count, p->activation.low, p->activation.high);
 }
 
 /* What each layer reads will be remembered; the net must keep it. */

@@ -53,6 +53,8 @@ static int quantized_clone(struct job *j, struct graph **g, struct err *e)
     for (int i = 0; i < count; i++) {
         plan[i].activation.high = 1;
         plan[i].activation.step = 1;
+        plan[i].activation.basis =
+            o.method->activation_basis && o.method->activation_basis(plan[i].activation.bits);
     }
     status = graph_clone(j->graph, g, e);
     if (!status)

@@ -157,6 +157,7 @@ static const struct {
     { "QuantizeLinear", see_pixelwise },
     { "DequantizeLinear", see_pixelwise },
     { "QuantdFakeQuant", see_pixelwise },
+    { "QuantdLevels", see_pixelwise },
 };
 
 static bool see_node(const struct walk *w, struct view *out)

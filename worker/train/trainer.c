@@ -214,6 +214,7 @@ static void requantize(struct trainer *t, const struct optimizer_step *step)
         keep_positive(q->scale, (size_t)q->scales);
     }
     quant_rescale(q);
+    quant_relevel(q, t->graph);
     quant_apply(q, t->graph, t->pool);
     if (!r)
         return;
@@ -358,6 +359,8 @@ int trainer_step(struct trainer *t, struct err *e)
     struct loss_result r = s->loss->run(&call);
     if (!isfinite(r.loss))
         return diverged(t, rate, e);
+    if (t->quant)
+        quant_observe(t->quant, t->net, t->graph, samples, t->pool);
     net_backward(t->net);
     update_all(t, rate);
     t->at.step++;

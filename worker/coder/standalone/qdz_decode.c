@@ -579,9 +579,14 @@ int qdz_tensor(struct qdz *q, struct qdz_tensor *t, void *work, size_t bytes)
         return QDZ_DAMAGED;
     t->bits = single(q, &q->fits) ? width_for(s.x.low, s.x.high) : (int)even(q, 5) + 1;
     t->axis = single(q, &q->channels) ? (int)even(q, 3) : -1;
-    if (t->axis >= (int)t->rank)
+    t->basis = t->axis == 7; /* tensors have four dimensions at most here */
+    if (t->basis) {
+        t->axis = (int)even(q, 3);
+        t->axis = t->axis == 7 ? -1 : t->axis;
+    }
+    if (t->axis >= (int)t->rank || (t->basis && t->bits > 8))
         return QDZ_DAMAGED;
-    const size_t scales = t->axis < 0 ? 1 : t->dim[t->axis];
+    const size_t scales = (t->axis < 0 ? 1 : t->dim[t->axis]) * (size_t)(t->basis ? t->bits : 1);
     if (scales > t->scales)
         return QDZ_ROOM;
     if (floats(q, t->scale, scales))

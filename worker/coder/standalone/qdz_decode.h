@@ -55,10 +55,12 @@ struct qdz_tensor {
     /* in */
     uint32_t rank, dim[4];
     int32_t *code; /* room for all elements; floats come as their bits */
-    float *scale;  /* room for the largest dimension, or 1 */
+    float *scale;  /* room for the largest dimension, or 1; times bits for a basis */
     size_t scales; /* of that room */
     /* out */
     int is_float, bits, axis; /* axis of the scales; -1: one */
+    int basis;                /* 0: value = code * scale. 1: for each position on the axis there are `bits`
+                                 scales v; code is a sum of +-2^k, the value the sum of +-v_k */
 };
 
 int qdz_open(struct qdz *q, const uint8_t *file, size_t length);

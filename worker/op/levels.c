@@ -1,0 +1,65 @@
+/* levels.c - QuantdLevels: y = level[number of thresholds below x], for thresholds and levels that are sorted
+ * and learned elsewhere (worker/quant/levels.c). Inputs: x, thresholds, levels (one more).
+ *
+ * Backward goes straight through up to the greatest level, and, where the least one is negative, down to it
+ * (LQ-Nets, arXiv 1807.10029, section 3.3). Neither thresholds nor levels get a gradient. */
+#include "worker/kernels/kernels.h"
+#include "worker/op/setup.h"
+
+enum { MOST = 16 };
+
+static int setup(struct graph *g, struct node *n, struct err *e)
+{
+    static const char *const known[] = { NULL };
+    int r = setup_attrs(n, known, e);
+    if (r == 0)
+        r = setup_arity(n, 3, 3, e);
+    const struct shape *x = r == 0 ? setup_activation(g, n, 0, e) : NULL;
+    const struct shape *level = x ? setup_param(g, n, 2, e) : NULL;
+    if (!level)
+        return ERR_UNSUPPORTED;
+    const int64_t count = shape_count(level);
+    if (count < 2 || count > MOST)
+        return err_set(e, ERR_UNSUPPORTED, "%lld levels: 2 to %d are possible", (long long)count, MOST);
+    r = setup_vector(g, n, 1, count - 1, e);
+    if (r == 0)
+        r = setup_vector(g, n, 2, count, e);
+    if (r == 0)
+        setup_output(g, n, x);
+    return r;
+}
+
+static int count_of(const struct step *s, const struct node *n)
+{
+    return (int)shape_count(&s->graph->value[n->input[2]].shape);
+}
+
+static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const size_t block = setup_block(s->graph, n->input[0]);
+    (void)thread;
+    s->kernels->element->levels(s->x[n->output[0]] + lo * block, s->x[n->input[0]] + lo * block,
+                                (size_t)(hi - lo) * block, s->x[n->input[1]], s->x[n->input[2]],
+                                count_of(s, n));
+}
+
+static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const size_t block = setup_block(s->graph, n->input[0]);
+    const real *level = s->x[n->input[2]];
+    const struct quant_range inside = { 1, 0, level[0] < 0 ? level[0] : (real)-INFINITY,
+                                        level[count_of(s, n) - 1] };
+    (void)thread;
+    if (s->g[n->input[0]])
+        s->kernels->element->quantize_back(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
+                                           s->x[n->input[0]] + lo * block, (size_t)(hi - lo) * block, &inside,
+                                           1);
+}
+
+const struct op op_levels = { .name = "QuantdLevels",
+                              .weight = -1,
+                              .bias = -1,
+                              .setup = setup,
+                              .forward = forward,
+                              .backward = backward,
+                              .backward_needs_inputs = 1 };

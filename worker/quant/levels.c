@@ -1,0 +1,133 @@
+/* levels.c - activations on the levels of a basis (LQ-Nets, Zhang et al., arXiv 1807.10029): what a batch had
+ * on each level, and the least squares over it. The nodes themselves are op/levels.c. */
+#include "worker/kernels/element.h"
+#include "worker/kernels/kernels.h"
+#include "worker/quant/basis.h"
+
+#define LEAST                                                                                                \
+    1e-3 /* of the largest element: no other becomes smaller, or the lowest level would not be zero */
+
+struct look {
+    const struct quant *q;
+    const struct graph *g;
+    struct net *net;
+    const struct element *element;
+    int samples;
+};
+
+static const real *numbers_of(const struct look *l, const struct quant_activation *a)
+{
+    return a->source == l->g->input ? net_input(l->net) : net_value(l->net, a->source);
+}
+
+/* One block's piece of a part; lanes that no sample has don't count. */
+static void add_block(const struct look *l, const real *x, size_t count, const real *threshold, int levels,
+                      int lanes_used, struct quant_tally *t)
+{
+    real number[QUANT_LEVELS][LANES] __attribute__((aligned(64))) = { 0 };
+    real sum[QUANT_LEVELS][LANES] __attribute__((aligned(64))) = { 0 };
+
+    l->element->above(x, count, threshold, levels, number, sum);
+    for (int j = 0; j < levels; j++)
+        for (int lane = 0; lane < lanes_used; lane++) {
+            t->number[j] += (double)number[j][lane];
+            t->sum[j] += (double)sum[j][lane];
+        }
+}
+
+/* The same features of all blocks: a cut that knows nothing of threads. */
+static void look_parts(void *arg, int lo, int hi, int thread)
+{
+    const struct look *l = arg;
+    (void)thread;
+
+    for (int i = lo; i < hi; i++) {
+        const struct quant_activation *a = &l->q->activation[i / QUANT_TALLIES];
+        struct quant_tally *t = &l->q->tally[i];
+        *t = (struct quant_tally){ 0 };
+        if (!a->basis)
+            continue;
+        const size_t features = (size_t)shape_count(&l->g->value[a->source].shape);
+        const size_t part = (size_t)(i % QUANT_TALLIES), first = features * part / QUANT_TALLIES;
+        const size_t count = features * (part + 1) / QUANT_TALLIES - first;
+        real threshold[QUANT_LEVELS] = { (real)-INFINITY };
+        memcpy(threshold + 1, l->g->param + l->g->value[a->threshold].offset,
+               (size_t)((1 << a->bits) - 1) * sizeof *threshold);
+        for (int b = 0; b * LANES < l->samples; b++) {
+            const int left = l->samples - b * LANES;
+            add_block(l, numbers_of(l, a) + ((size_t)b * features + first) * LANES, count * LANES, threshold,
+                      1 << a->bits, left < LANES ? left : LANES, t);
+        }
+    }
+}
+
+void quant_observe(struct quant *q, struct net *n, const struct graph *g, int samples, struct pool *p)
+{
+    struct look l = { q, g, n, kernels_best()->element, samples };
+    bool any = false;
+
+    for (int i = 0; i < q->activations; i++)
+        any |= q->activation[i].basis;
+    if (any)
+        pool_run(p, look_parts, &l, q->activations * QUANT_TALLIES);
+}
+
+/* Shares of the batch by encoding, and their sums: what lies above one threshold and not above the next is on
+ * the level between. */
+static void collect(const struct quant_tally *part, const struct basis_levels *l, double *share, double *sum)
+{
+    struct quant_tally all = { 0 };
+
+    for (int p = 0; p < QUANT_TALLIES; p++)
+        for (int j = 0; j < l->count; j++) {
+            all.number[j] += part[p].number[j];
+            all.sum[j] += part[p].sum[j];
+        }
+    const double total = all.number[0] > 0 ? all.number[0] : 1;
+    for (int j = 0; j < l->count; j++) {
+        const bool last = j + 1 == l->count;
+        share[l->code[j]] = (all.number[j] - (last ? 0 : all.number[j + 1])) / total;
+        sum[l->code[j]] = (all.sum[j] - (last ? 0 : all.sum[j + 1])) / total;
+    }
+}
+
+static void limit(double *v, int bits)
+{
+    double most = 0;
+
+    for (int k = 0; k < bits; k++)
+        most = v[k] > most ? v[k] : most;
+    most = most > 1e-8 ? most : 1e-8;
+    for (int k = 0; k < bits; k++)
+        v[k] = v[k] > LEAST * most ? v[k] : LEAST * most;
+}
+
+static void write_levels(struct graph *g, const struct quant_activation *a, const struct basis_levels *l)
+{
+    memcpy(g->param + g->value[a->threshold].offset, l->threshold,
+           (size_t)(l->count - 1) * sizeof *l->threshold);
+    memcpy(g->param + g->value[a->level].offset, l->level, (size_t)l->count * sizeof *l->level);
+}
+
+void quant_relevel(struct quant *q, struct graph *g)
+{
+    for (int i = 0; i < q->activations; i++) {
+        const struct quant_activation *a = &q->activation[i];
+        struct quant_basis *b = &q->basis[i];
+        double share[QUANT_LEVELS], sum[QUANT_LEVELS], now[BASIS_BITS];
+        struct basis_levels l;
+        if (!a->basis)
+            continue;
+        basis_levels(b->v, a->bits, a->signs, &l);
+        collect(&q->tally[i * QUANT_TALLIES], &l, share, sum);
+        /* where the equations are singular, or nothing was seen, the basis stays */
+        if (basis_solve(share, sum, b->v, a->bits, a->signs, 0, now))
+            for (int k = 0; k < a->bits; k++)
+                now[k] = (double)b->v[k];
+        if (!a->signs)
+            limit(now, a->bits);
+        basis_average(b->average, b->weight, now, a->bits, b->v);
+        basis_levels(b->v, a->bits, a->signs, &l);
+        write_levels(g, a, &l);
+    }
+}
