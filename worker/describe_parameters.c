@@ -258,8 +258,9 @@ static const struct parameter parameters[] = {
     { "/train/weight_decay", "number", "Weight decay", "On weights, never on biases, scales and steps.", "",
       0, 1, "0.0001", 0, false, NULL },
     { "/train/augment", "enum", "Augmentation",
-      "shift: up to two pixels; crop-flip: up to four, and mirrored; cutout: a black square. turn: patches "
-      "mirrored and rotated (superres).",
+      "shift: up to two pixels; crop-flip: up to four, and mirrored; cutout: a black square; deform: a "
+      "little "
+      "turned, scaled, slanted and bent, for what is written. turn: patches mirrored and rotated (superres).",
       "", 0, 0, "\"none\"", 0, false, list_augments },
     { "/train/loss", "enum", "Loss",
       "What is minimised. Absent: cross-entropy for classes, l2 for super-resolution.", "", 0, 0, "null", 0,

@@ -105,6 +105,65 @@ static void test_cutout(void **state)
     assert_int_equal(augment_cutout_side(3, 40), 1);
 }
 
+enum { SIDE = 28 };
+
+static void deformed(const struct augment *a, const uint8_t *plane, int span, uint8_t *out)
+{
+    for (int y = 0; y < SIDE; y++)
+        for (int from = 0; from < SIDE; from += span)
+            augment_row(a, plane, SIDE, SIDE, y, from, SIDE - from < span ? SIDE - from : span,
+                        out + y * SIDE + from);
+}
+
+/* Where a lone light is, weighed by its pixels. */
+static void centre(const uint8_t *plane, double *y, double *x, double *sum)
+{
+    *y = *x = *sum = 0;
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        *y += plane[i] * (double)(i / SIDE);
+        *x += plane[i] * (double)(i % SIDE);
+        *sum += plane[i];
+    }
+    *y /= *sum;
+    *x /= *sum;
+}
+
+/* A light moves where the map says, to parts of a pixel; some samples stay; spans don't matter; what is drawn
+ * is bounded. */
+static void test_deform(void **state)
+{
+    static uint8_t plane[SIDE * SIDE], out[SIDE * SIDE], again[SIDE * SIDE];
+    double most = 0;
+    int same = 0;
+
+    (void)state;
+    for (int i = 0; i < 9; i++)
+        plane[(5 + i / 3) * SIDE + 19 + i % 3] = 200; /* around (6, 20) */
+    for (uint64_t n = 0; n < 400; n++) {
+        struct rng r = rng_at(1, 6, AUGMENT_DEFORM_DRAWS * n);
+        struct augment a = { 0 };
+        double y, x, sum;
+        augment_deform(&a, SIDE, SIDE, &r);
+        assert_true(r.index < AUGMENT_DEFORM_DRAWS * (n + 1));
+        deformed(&a, plane, SIDE, out);
+        deformed(&a, plane, 1 + (int)(n % 11), again);
+        assert_memory_equal(out, again, sizeof out);
+        same += memcmp(out, plane, sizeof out) == 0;
+        centre(out, &y, &x, &sum);
+        assert_true(fabs(sum / 1800 - 1) < 0.3); /* areas change as scales do */
+        most = fmax(most, hypot(y - 6, x - 20));
+        if (!a.deformed)
+            continue;
+        a.down.height = a.across.height = 0;
+        deformed(&a, plane, SIDE, out);
+        centre(out, &y, &x, &sum);
+        assert_true(fabs(a.row[0] * y + a.row[1] * x + a.row[2] - 6) < 0.1);
+        assert_true(fabs(a.column[0] * y + a.column[1] * x + a.column[2] - 20) < 0.1);
+    }
+    assert_in_range(same, 80, 160);
+    assert_true(most > 2 && most < 6);
+}
+
 /* Wider than what is laid out at a time; changed samples beside unchanged ones; channels normalised each by
  * itself, black too. */
 static void test_lanes(void **state)
@@ -273,9 +332,13 @@ static void test_patches_are_pieces_of_the_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shift),      cmocka_unit_test(test_crop_flip),
-        cmocka_unit_test(test_cutout),     cmocka_unit_test(test_lanes),
-        cmocka_unit_test(test_patch_pick), cmocka_unit_test(test_patches_are_pieces_of_the_whole),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_crop_flip),
+        cmocka_unit_test(test_cutout),
+        cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_deform),
+        cmocka_unit_test(test_patch_pick),
+        cmocka_unit_test(test_patches_are_pieces_of_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,14 @@
 #include "worker/data/augment.h"
 
+#include <math.h>
 #include <string.h>
+
+#define UNTOUCHED 0.3
+#define TURN      (8 * M_PI / 180)
+#define SCALE     0.07
+#define SLANT     0.1
+#define MOVE      (1.2 / 28)
+#define WAVE      (0.8 / 28)
 
 static int distance(struct rng *r, int reach)
 {
@@ -33,6 +41,39 @@ int augment_cutout_side(int height, int width)
     return shorter < 4 ? 1 : shorter / 4;
 }
 
+/* Uniform in -reach..reach. */
+static double between(struct rng *r, double reach)
+{
+    return reach * (2 * rng_uniform(r) - 1);
+}
+
+static struct augment_wave draw_wave(struct rng *r, int side)
+{
+    const double height = WAVE * side * rng_uniform(r);
+
+    return (struct augment_wave){ (float)height, (float)rng_uniform(r) };
+}
+
+void augment_deform(struct augment *a, int height, int width, struct rng *r)
+{
+    if (rng_uniform(r) < UNTOUCHED)
+        return;
+    const double turn = between(r, TURN), c = cos(turn), s = sin(turn), slant = between(r, SLANT);
+    const double tall = 1 + between(r, SCALE), wide = 1 + between(r, SCALE);
+    const double m[2][2] = { { c * tall, s * wide }, { (slant * c - s) * tall, (slant * s + c) * wide } };
+    const double y = (height - 1) / 2.0, x = (width - 1) / 2.0;
+
+    a->deformed = true;
+    a->row[0] = (float)m[0][0];
+    a->row[1] = (float)m[0][1];
+    a->row[2] = (float)(y - m[0][0] * y - m[0][1] * x + between(r, MOVE * height));
+    a->column[0] = (float)m[1][0];
+    a->column[1] = (float)m[1][1];
+    a->column[2] = (float)(x - m[1][0] * y - m[1][1] * x + between(r, MOVE * width));
+    a->down = draw_wave(r, height);
+    a->across = draw_wave(r, width);
+}
+
 static int clamp(int i, int low, int high)
 {
     return i < low ? low : i > high ? high : i;
@@ -57,11 +98,56 @@ static void reverse(uint8_t *row, int count)
     }
 }
 
+/* Two parabolas in the place of a sine: it is asked for each pixel. */
+static float swing(struct augment_wave w, float t)
+{
+    t += w.phase;
+    t -= floorf(t);
+    return w.height * (t < 0.5f ? 16 * t * (0.5f - t) : 16 * (t - 0.5f) * (t - 1));
+}
+
+static float pixel_at(const uint8_t *plane, int height, int width, int y, int x)
+{
+    return y < 0 || y >= height || x < 0 || x >= width ? 0 : (float)plane[(size_t)y * width + x];
+}
+
+/* Between four pixels. */
+static uint8_t blend(const uint8_t *plane, int height, int width, float y, float x)
+{
+    const float y0 = floorf(y), x0 = floorf(x), v = y - y0, u = x - x0;
+
+    if (!(y0 >= -1 && y0 < (float)height && x0 >= -1 && x0 < (float)width))
+        return 0;
+    const int i = (int)y0, k = (int)x0;
+    const float a = pixel_at(plane, height, width, i, k), b = pixel_at(plane, height, width, i, k + 1),
+                c = pixel_at(plane, height, width, i + 1, k),
+                d = pixel_at(plane, height, width, i + 1, k + 1);
+    const float top = a + u * (b - a), bottom = c + u * (d - c);
+    return (uint8_t)(top + v * (bottom - top) + 0.5f);
+}
+
+static void deform_row(const struct augment *a, const uint8_t *plane, int height, int width, int y, int from,
+                       int count, uint8_t *row)
+{
+    const float down = a->row[0] * (float)y + a->row[2],
+                across = a->column[0] * (float)y + a->column[2] + swing(a->across, (float)y / (float)height);
+
+    for (int i = 0; i < count; i++) {
+        const float x = (float)(from + i);
+        row[i] = blend(plane, height, width, down + a->row[1] * x + swing(a->down, x / (float)width),
+                       across + a->column[1] * x);
+    }
+}
+
 void augment_row(const struct augment *a, const uint8_t *plane, int height, int width, int y, int from,
                  int count, uint8_t *row)
 {
     const int from_y = y - a->dy;
 
+    if (a->deformed) {
+        deform_row(a, plane, height, width, y, from, count, row);
+        return;
+    }
     if (from_y < 0 || from_y >= height)
         memset(row, 0, (size_t)count);
     else

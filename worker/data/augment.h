@@ -13,13 +13,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AUGMENT_DRAWS 8 /* more numbers than all changes to one sample together draw */
+#define AUGMENT_DRAWS        8  /* more numbers than all changes to one sample together draw, */
+#define AUGMENT_DEFORM_DRAWS 32 /* but for this one */
 
-/* All zero: the sample as it is. First moved, then mirrored, then covered. */
+/* A displacement that swings once over the side of the image: height * w(t + phase), t from 0 to 1. */
+struct augment_wave {
+    float height, phase;
+};
+
+/* All zero: the sample as it is. First moved, then mirrored, then covered; or deformed, and nothing else. */
 struct augment {
     int dy, dx;          /* moved down and to the right by so many pixels */
     bool mirror;         /* left to right */
     int top, left, side; /* a black square, cut off at the borders; side 0: none */
+    bool deformed;       /* pixel (y, x) comes from row[0] y + row[1] x + row[2] + wave of x, */
+    float row[3], column[3];
+    struct augment_wave down, across; /* and column[0] y + column[1] x + column[2] + wave of y */
 };
 
 /* Move by up to reach pixels along each axis, every distance equally likely, rows first. What comes in from
@@ -34,6 +43,11 @@ void augment_crop_flip(struct augment *a, int pad, struct rng *r);
 /* A black square of `side` pixels, its centre anywhere in the image, cut off at the borders (DeVries and
  * Taylor, "Improved regularization of convolutional neural networks with cutout", 2017). Two draws. */
 void augment_cutout(struct augment *a, int height, int width, int side, struct rng *r);
+
+/* As by another hand: turned by up to 8 degrees, each axis scaled by up to 7 %, slanted by up to 0.1, moved
+ * by up to 1.2 pixels of 28, waves of up to 0.8; all uniform, all about the middle. Three samples in ten stay
+ * as they are. Between pixels values are linear, outside black. Fewer than AUGMENT_DEFORM_DRAWS draws. */
+void augment_deform(struct augment *a, int height, int width, struct rng *r);
 
 int augment_cutout_side(int height, int width); /* the default: a quarter of the shorter side, at least 1 */
 

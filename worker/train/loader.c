@@ -24,6 +24,11 @@ static void draw_cutout(struct augment *a, const struct dataset *d, struct rng *
     augment_cutout(a, d->height, d->width, augment_cutout_side(d->height, d->width), r);
 }
 
+static void draw_deform(struct augment *a, const struct dataset *d, struct rng *r)
+{
+    augment_deform(a, d->height, d->width, r);
+}
+
 static void draw_crop_flip_cutout(struct augment *a, const struct dataset *d, struct rng *r)
 {
     draw_crop_flip(a, d, r);
@@ -34,10 +39,11 @@ static const struct augmentation none = { "none", 0, NULL }, shift = { "shift", 
                                  crop_flip = { "crop-flip", AUGMENT_DRAWS, draw_crop_flip },
                                  cutout = { "cutout", AUGMENT_DRAWS, draw_cutout },
                                  crop_flip_cutout = { "crop-flip-cutout", AUGMENT_DRAWS,
-                                                      draw_crop_flip_cutout };
+                                                      draw_crop_flip_cutout },
+                                 deform = { "deform", AUGMENT_DEFORM_DRAWS, draw_deform };
 
 const struct augmentation *const augmentation_list[] = {
-    &none, &shift, &crop_flip, &cutout, &crop_flip_cutout, NULL
+    &none, &shift, &crop_flip, &cutout, &crop_flip_cutout, &deform, NULL
 };
 
 const struct augmentation *augmentation_find(const char *name)

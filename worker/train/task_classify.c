@@ -399,7 +399,8 @@ static int classify_score_bytes(void *data, struct graph *g, bool has_net, size_
 }
 
 static const struct loss *const losses[] = { &loss_cross_entropy, NULL };
-static const char *const augments[] = { "none", "shift", "crop-flip", "cutout", "crop-flip-cutout", NULL };
+static const char *const augments[] = { "none",   "shift", "crop-flip", "cutout", "crop-flip-cutout",
+                                        "deform", NULL };
 
 const struct task task_classify = {
     .name = "classify",
