@@ -272,8 +272,7 @@ static int trace_move(struct compile *c, const struct node *n, struct engine_ste
     real *x = mem_aligned(64, count * LANES * sizeof *x), *y = mem_aligned(64, moved * LANES * sizeof *y);
     const struct step step = { .graph = c->g, .x = value };
     int bad = 0;
-    s->source = mem_array((size_t)out->C * out->H * out->W, sizeof *s->source);
-    if (!value || !x || !y || !s->source) {
+    if (!value || !x || !y) {
         bad = err_set(c->e, ERR_NOMEM, "out of memory");
     } else if (count > 1 << 22) { /* a real number counts so far */
         bad = compile_refuse(c, "There is too much to move in tiles");
@@ -283,7 +282,7 @@ static int trace_move(struct compile *c, const struct node *n, struct engine_ste
         value[n->input[0]] = x;
         value[n->output[0]] = y;
         n->op->forward(&step, n, 0, 1, 0);
-        bad = tiles_move(in, out, y, s->source, c->e);
+        bad = tiles_move(in, out, y, &s->gather, &s->gathers, c->e);
     }
     free(value);
     free(x);

@@ -167,11 +167,13 @@ int engine_steps(const struct engine *n, int samples)
 
 struct engine_step_info engine_step(const struct engine *n, int samples, int index)
 {
-    const struct engine_step *s = &program_of(n, samples)->step[index];
+    const struct program *p = program_of(n, samples);
+    const struct engine_step *s = &p->step[index];
     return (struct engine_step_info){ .type = s->type->name,
                                       .node = s->node ? s->node->name : "",
                                       .macs = s->type == &step_conv ? conv_macs(&s->whole) : 0,
-                                      .bits = s->thin };
+                                      .bits = s->thin,
+                                      .tiled = p->tiled };
 }
 
 void engine_profile(struct engine *n, int samples, double *seconds)

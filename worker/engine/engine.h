@@ -57,7 +57,7 @@ void engine_run(struct engine *n, const real *x, int samples, real *y);
 struct engine_step_info {
     const char *type, *node; /* node "": of no single one */
     uint64_t macs;           /* per sample */
-    bool bits;
+    bool bits, tiled;
 };
 int engine_steps(const struct engine *n, int samples); /* of a batch of so many */
 struct engine_step_info engine_step(const struct engine *n, int samples, int index);

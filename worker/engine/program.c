@@ -112,8 +112,8 @@ void frame_margins(const struct frame *f, int tensor)
     char *at = f->arena + t->offset;
     if (t->patches) {
         uint8_t *code = frame_codes(f, tensor);
-        tiles_patch(t->patch, t->patches, t->zero, code, activation_plane(t), code, activation_plane(t),
-                    quads(t->C));
+        f->program->kernels->fixed->patch(t->patch, t->patches, t->zero, code, activation_plane(t), code,
+                                          activation_plane(t), quads(t->C));
     }
     if (f->program->tiled)
         return;
@@ -295,7 +295,6 @@ int program_finish(struct program *p, struct err *e)
 void step_deinit(struct engine_step *s)
 {
     free(s->tile);
-    free(s->source);
     free(s->gather);
     if (!s->borrowed)
         free(s->w);

@@ -75,14 +75,13 @@ struct engine_step {
     double low, high;            /* clip, in values */
     const struct window *window; /* of pools; borrowed from the node, or: */
     struct window *tile;         /* owned */
-    int32_t *source;             /* owned: of operators that move tiles */
+    struct patch *gather; /* owned: how an operator that moves, or a gathered convolution, finds its tiles */
+    int gathers;
     /* convolution */
     struct int8_conv k;
     enum int8_form form;
-    bool gathered;        /* the input's tiles don't lie as the output's do: */
-    struct conv whole;    /* of the picture */
-    struct patch *gather; /* owned */
-    int gathers;
+    bool gathered;           /* the input's tiles don't lie as the output's do: */
+    struct conv whole;       /* of the picture */
     int8_t *w;               /* packed; or: */
     struct thin_layer *thin; /* owned: by bit planes */
     bool borrowed;           /* all that is packed */

@@ -24,8 +24,12 @@ static const real *tile_input(const struct frame *f, const struct activation *t,
         memset(to, 0, (size_t)channels * t->H * t->W * LANES * sizeof *to);
     for (int c = 0; c < channels; c++)
         for (int h = 0; h < t->height; h++)
-            for (int w = 0; w < t->width; w++, x += LANES)
-                to[tiles_place(t, c, h, w)] = *x;
+            for (int w = 0; w < t->width; w += t->W) {
+                const int columns = t->width - w < t->W ? t->width - w : t->W;
+                real *row = to + tiles_place(t, c, h, w);
+                for (int i = 0; i < columns; i++, x += LANES)
+                    row[i * LANES] = *x;
+            }
     return to;
 }
 
@@ -61,8 +65,8 @@ static struct int8_in conv_input(const struct frame *f, const struct engine_step
     uint8_t *code = frame_codes(f, s->in), *window = f->scratch;
     if (!s->gathered)
         return (struct int8_in){ code, activation_row(in), activation_plane(in), 0, true };
-    tiles_patch(s->gather, s->gathers, in->zero, code, activation_plane(in), window, (ptrdiff_t)c->H * c->W,
-                quads(c->C));
+    f->program->kernels->fixed->patch(s->gather, s->gathers, in->zero, code, activation_plane(in), window,
+                                      (ptrdiff_t)c->H * c->W, quads(c->C));
     return (struct int8_in){ window, c->W, (ptrdiff_t)c->H * c->W, 0, true };
 }
 
@@ -197,12 +201,17 @@ static void run_max(const struct frame *f, const struct engine_step *s)
                  activation_row(in), max_numbers);
 }
 
-/* Those lanes of a pixel that lie inside the picture are one sample's. */
-static void join_tiles(const struct activation *t, int h, int w, const int32_t *x, int64_t *sum)
+/* The lanes of a pixel that lie inside the picture. */
+static void add_tiles(const struct activation *t, int h, int w, const int32_t *x, int64_t sum[LANES])
 {
+    if ((GRID - 1) * t->H + h < t->height && (GRID - 1) * t->W + w < t->width) {
+        for (int l = 0; l < LANES; l++)
+            sum[l] += x[l];
+        return;
+    }
     for (int l = 0; l < LANES; l++)
         if (l / GRID * t->H + h < t->height && l % GRID * t->W + w < t->width)
-            *sum += x[l];
+            sum[l] += x[l];
 }
 
 static void run_mean_of_tiles(const struct frame *f, const struct engine_step *s)
@@ -212,11 +221,13 @@ static void run_mean_of_tiles(const struct frame *f, const struct engine_step *s
     int32_t *y = frame_numbers(f, s->out);
     memset(y, 0, (size_t)in->C * LANES * sizeof *y);
     for (int c = 0; c < in->C; c++, y += LANES) {
-        int64_t sum = 0;
+        int64_t sum[LANES] = { 0 };
         for (int h = 0; h < in->H; h++)
             for (int w = 0; w < in->W; w++, x += LANES)
-                join_tiles(in, h, w, x, &sum);
-        *y = (int32_t)rint((double)sum / (in->height * in->width));
+                add_tiles(in, h, w, x, sum);
+        for (int l = 1; l < LANES; l++)
+            sum[0] += sum[l];
+        *y = (int32_t)rint((double)sum[0] / (in->height * in->width));
     }
 }
 
@@ -241,24 +252,13 @@ static void run_mean(const struct frame *f, const struct engine_step *s)
     }
 }
 
-static void move_tiles(const struct frame *f, const struct engine_step *s)
-{
-    const struct activation *t = activation_at(f, s->out);
-    const int32_t *x = frame_numbers(f, s->in);
-    int32_t *y = frame_numbers(f, s->out);
-    for (int i = 0; i < t->C * t->H * t->W; i++, y += LANES)
-        if (s->source[i] == NOWHERE)
-            memset(y, 0, LANES * sizeof *y);
-        else
-            memcpy(y, x + (ptrdiff_t)s->source[i] * LANES, LANES * sizeof *y);
-}
-
 /* Operators that only move do not look at what they move, and numbers are as wide as reals. */
 static void run_move(const struct frame *f, const struct engine_step *s)
 {
     const struct step step = { .graph = f->program->graph, .x = f->value };
-    if (s->source) {
-        move_tiles(f, s);
+    if (s->gather) { /* a pixel of numbers is as large as one of a quad */
+        f->program->kernels->fixed->patch(s->gather, s->gathers, 0, (const uint8_t *)frame_numbers(f, s->in),
+                                          0, (uint8_t *)frame_numbers(f, s->out), 0, 1);
         return;
     }
     f->value[s->node->input[0]] = (real *)frame_numbers(f, s->in);

@@ -14,12 +14,28 @@ static int32_t quad_at(const struct activation *t, int r, int c)
     return (int32_t)((r % t->H * activation_row(t) + c % t->W) * LANES + lane);
 }
 
+static void find_source(struct patch *p)
+{
+    bool any = false;
+    p->source = 0;
+    for (int l = 0; l < LANES; l++) {
+        if (p->from[l] == NOWHERE)
+            continue;
+        const ptrdiff_t pixel = p->from[l] / LANES; /* inside of a tile: not negative */
+        p->source = any && pixel != p->source ? MANY : pixel;
+        any = true;
+        if (p->source == MANY)
+            return;
+    }
+}
+
 /* Lane (ty, tx) of the pixel at (i, j) is the picture's at (ty * down + i, tx * right + j). */
 static struct patch patch_at(const struct activation *t, int down, int right, int i, int j)
 {
     struct patch p = { 0 };
     for (int l = 0; l < LANES; l++)
         p.from[l] = quad_at(t, l / GRID * down + i, l % GRID * right + j);
+    find_source(&p);
     return p;
 }
 
@@ -88,52 +104,35 @@ int tiles_window(const struct activation *in, const struct conv *whole, struct p
     return 0;
 }
 
-void tiles_patch(const struct patch *list, int count, int zero, const uint8_t *from, ptrdiff_t from_plane,
-                 uint8_t *to, ptrdiff_t to_plane, int planes)
-{
-    const uint32_t none = (uint32_t)zero * 0x01010101;
-    for (int q = 0; q < planes; q++, from += from_plane * PIXEL, to += to_plane * PIXEL) {
-        const uint32_t *x = (const uint32_t *)from;
-        for (const struct patch *p = list; p < list + count; p++) {
-            uint32_t pixel[LANES];
-            for (int l = 0; l < LANES; l++)
-                pixel[l] = p->from[l] == NOWHERE ? none : x[p->from[l]];
-            memcpy(to + p->to * PIXEL, pixel, PIXEL);
-        }
-    }
-}
-
 size_t tiles_place(const struct activation *t, int c, int h, int w)
 {
     const size_t pixel = ((size_t)c * t->H + h % t->H) * t->W + w % t->W;
     return pixel * LANES + (size_t)(h / t->H * GRID + w / t->W);
 }
 
-int tiles_move(const struct activation *in, const struct activation *out, const real *moved, int32_t *source,
-               struct err *e)
+int tiles_move(const struct activation *in, const struct activation *out, const real *moved,
+               struct patch **list, int *count, struct err *e)
 {
-    enum { UNKNOWN = -1 };
     const int plane = in->height * in->width;
-    for (int i = 0; i < out->C * out->H * out->W; i++)
-        source[i] = UNKNOWN;
+    *count = out->C * out->H * out->W;
+    *list = mem_array((size_t)*count, sizeof **list);
+    if (!*list)
+        return err_set(e, ERR_NOMEM, "out of memory for the moves of tiles");
+    for (int i = 0; i < *count; i++) {
+        (*list)[i].to = i;
+        for (int l = 0; l < LANES; l++)
+            (*list)[i].from[l] = NOWHERE;
+    }
     for (int c = 0; c < out->C; c++)
         for (int h = 0; h < out->height; h++)
             for (int w = 0; w < out->width; w++, moved += LANES) {
                 const size_t to = tiles_place(out, c, h, w);
-                const int element = (int)*moved - 1;
-                int32_t from = NOWHERE;
-                if (element >= 0) {
-                    const size_t at =
-                        tiles_place(in, element / plane, element % plane / in->width, element % in->width);
-                    if (at % LANES != to % LANES)
-                        return err_set(e, ERR_UNSUPPORTED, "It moves something from tile to tile");
-                    from = (int32_t)(at / LANES);
-                }
-                if (source[to / LANES] != UNKNOWN && source[to / LANES] != from)
-                    return err_set(e, ERR_UNSUPPORTED, "It moves tiles differently");
-                source[to / LANES] = from;
+                const int i = (int)*moved - 1;
+                if (i >= 0)
+                    (*list)[to / LANES].from[to % LANES] =
+                        (int32_t)tiles_place(in, i / plane, i % plane / in->width, i % in->width);
             }
-    for (int i = 0; i < out->C * out->H * out->W; i++)
-        source[i] = source[i] == UNKNOWN ? NOWHERE : source[i];
+    for (int i = 0; i < *count; i++)
+        find_source(&(*list)[i]);
     return 0;
 }

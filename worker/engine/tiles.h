@@ -6,7 +6,7 @@
 #define WORKER_ENGINE_TILES_H
 
 #include "base/err.h"
-#include "worker/kernels/int8.h"
+#include "worker/kernels/fixed.h"
 
 enum { GRID = 4 };
 
@@ -16,14 +16,6 @@ static inline int tile_side(int side)
 }
 
 struct activation;
-
-/* A pixel whose lanes come from elsewhere: from[l] counts quads (pixel * LANES + lane) from the activation's
- * pixel (0, 0); NOWHERE: outside of the picture, where the code is that of zero. */
-struct patch {
-    ptrdiff_t to; /* pixel, likewise or in a window */
-    int32_t from[LANES];
-};
-enum { NOWHERE = INT32_MIN };
 
 /* The patches that make margins and ragged ends of a tiled activation what they would be in a whole picture.
  * ERR_NOMEM. */
@@ -36,17 +28,12 @@ bool tiles_conv(const struct activation *in, const struct conv *whole, struct co
 int tiles_window(const struct activation *in, const struct conv *whole, struct patch **list, int *count,
                  struct err *e);
 
-/* From planes to planes, both `quads` of them; distances in pixels. */
-void tiles_patch(const struct patch *list, int count, int zero, const uint8_t *from, ptrdiff_t from_plane,
-                 uint8_t *to, ptrdiff_t to_plane, int planes);
-
 /* Where the number (c, h, w) of a tiled activation lies: pixel * LANES + lane. */
 size_t tiles_place(const struct activation *t, int c, int h, int w);
 
-/* An operator that moves numbers, on tiles: source[pixel] of the output is a pixel of the input or NOWHERE
- * (0). moved: for each element of the output one more than the element of the input that it is, 0: none;
- * LANES apart. ERR_UNSUPPORTED when something goes to another lane. */
-int tiles_move(const struct activation *in, const struct activation *out, const real *moved, int32_t *source,
-               struct err *e);
+/* An operator that moves numbers, as patches of all its output. moved: for each element of the output one
+ * more than the element of the input that it is, 0: none; LANES apart. ERR_NOMEM. */
+int tiles_move(const struct activation *in, const struct activation *out, const real *moved,
+               struct patch **list, int *count, struct err *e);
 
 #endif

@@ -6,6 +6,15 @@
 
 #include "worker/kernels/int8.h"
 
+/* A pixel of a quad whose lanes come from elsewhere: from[l] counts quads (pixel * LANES + lane) of the
+ * plane; NOWHERE: the code of zero. */
+struct patch {
+    ptrdiff_t to;     /* pixel */
+    ptrdiff_t source; /* the one pixel that all come from, or MANY */
+    int32_t from[LANES];
+};
+enum { NOWHERE = INT32_MIN, MANY = INT32_MIN };
+
 struct fixed_kernels {
     /* y = clip(a + b, low, high); b NULL: 0 */
     void (*add)(int32_t *y, const int32_t *a, const int32_t *b, size_t count, int32_t low, int32_t high);
@@ -17,6 +26,9 @@ struct fixed_kernels {
     /* y = max(y, x) of bytes, `pixels` of a quad; and of numbers */
     void (*max_codes)(uint8_t *y, const uint8_t *x, size_t pixels);
     void (*max)(int32_t *y, const int32_t *x, size_t count);
+    /* On each of so many planes of quads, which may be the same ones; distances in pixels. */
+    void (*patch)(const struct patch *list, int count, int zero, const uint8_t *from, ptrdiff_t from_plane,
+                  uint8_t *to, ptrdiff_t to_plane, int planes);
 };
 
 extern const struct fixed_kernels fixed_generic, fixed_avx2, fixed_avx512, fixed_avx512_vnni;

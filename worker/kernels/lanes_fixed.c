@@ -80,6 +80,42 @@ static void max(int32_t *y, const int32_t *x, size_t count)
     }
 }
 
+static void patch_one(const struct patch *p, uint32_t zero, const uint32_t *x, uint8_t *to)
+{
+    uint32_t pixel[LANES];
+    for (int l = 0; l < LANES; l++)
+        pixel[l] = p->from[l] == NOWHERE ? zero : x[p->from[l]];
+    memcpy(to + p->to * PIXEL, pixel, PIXEL);
+}
+
+#if defined(__AVX512F__)
+/* The lanes of one pixel in another order: the low bits of `from` say which. */
+INLINE void turn_one(const struct patch *p, uint32_t zero, const uint8_t *from, uint8_t *to)
+{
+    const __m512i order = _mm512_loadu_si512(p->from), x = _mm512_load_si512(from + p->source * PIXEL);
+    const __mmask16 some = _mm512_cmpneq_epi32_mask(order, _mm512_set1_epi32(NOWHERE));
+    const __m512i y = _mm512_mask_permutexvar_epi32(_mm512_set1_epi32((int32_t)zero), some, order, x);
+    _mm512_store_si512(to + p->to * PIXEL, y);
+}
+#else
+INLINE void turn_one(const struct patch *p, uint32_t zero, const uint8_t *from, uint8_t *to)
+{
+    patch_one(p, zero, (const uint32_t *)from, to);
+}
+#endif
+
+static void patch(const struct patch *list, int count, int zero, const uint8_t *from, ptrdiff_t from_plane,
+                  uint8_t *to, ptrdiff_t to_plane, int planes)
+{
+    const uint32_t none = (uint32_t)zero * 0x01010101;
+    for (int q = 0; q < planes; q++, from += from_plane * PIXEL, to += to_plane * PIXEL)
+        for (const struct patch *p = list; p < list + count; p++)
+            if (p->source == MANY)
+                patch_one(p, none, (const uint32_t *)from, to);
+            else
+                turn_one(p, none, from, to);
+}
+
 const struct fixed_kernels SYMBOL(fixed_, KERNEL_SET) = {
-    .add = add, .codes = codes, .numbers = numbers, .max_codes = max_codes, .max = max
+    .add = add, .codes = codes, .numbers = numbers, .max_codes = max_codes, .max = max, .patch = patch
 };
