@@ -7,6 +7,9 @@
  *      or, dense:     dy       [eight outputs][block][pixel][pair of samples][8]
  *                     x        [block][pixel][pair of samples][inputs, filled up to LANES]
  *
+ * A last block that is alone makes a pair of its upper and its lower rows (half_rows), so that no half of a
+ * pair is multiplied for nothing: its dy is [output][upper pixel], its x has the rows that those see.
+ *
  * Included by lanes_bf16.c only. */
 #ifndef WORKER_KERNELS_LANES_BF16_PACK_H
 #define WORKER_KERNELS_LANES_BF16_PACK_H
@@ -31,12 +34,18 @@ INLINE void to_float_bits(ints8 *x)
     *x = (ints8) __builtin_convertvector(*x, floats8);
 }
 
+/* Rows of the output in the upper part of a block that is its own pair; the lower one may have one less. */
+static int half_rows(const struct conv *c)
+{
+    return (c->OH + 1) / 2;
+}
+
 /* Two outputs of two blocks of dy, and where they go. */
 struct dy_pair {
     const real *from[2][2]; /* [block][output] */
     bf16_pair *channels[2]; /* per block; NULL: not wanted */
     bf16_pair *blocks[2];   /* per output; NULL: not wanted */
-    real scale[2], *sum[2]; /* per output; per block, two sums */
+    real scale[2], *sum[2]; /* per output; per block, two sums that grow */
     int pixels;
 };
 
@@ -71,7 +80,7 @@ INLINE void pack_pair(const struct dy_pair *d, const int B, const int O, const b
         }
     EACH (b, B)
         EACH (o, O)
-            d->sum[b][o] = total(sum[b][o]);
+            d->sum[b][o] += total(sum[b][o]);
 }
 
 INLINE void pack_ways(const struct dy_pair *d, const int B, const int O)
@@ -94,6 +103,29 @@ static void pack_any(const struct dy_pair *d, int B, int O)
         pack_ways(d, 1, 2);
     else
         pack_ways(d, 1, 1);
+}
+
+/* One block: its upper rows and its lower ones; then the row that is without another. */
+static void pack_halves(const struct conv *c, const struct dy_pair *d, int O)
+{
+    const ptrdiff_t row = (ptrdiff_t)c->OW * LANES;
+    const int upper = half_rows(c), both = c->OH - upper;
+    struct dy_pair h = *d;
+    h.sum[1] = d->sum[0];
+    h.channels[1] = d->channels[0] ? d->channels[0] + upper * row : NULL;
+    for (int j = 0; j < O; j++)
+        h.from[1][j] = d->from[0][j] + upper * row;
+    h.pixels = both * c->OW;
+    pack_any(&h, 2, O);
+    if (upper == both)
+        return;
+    h.channels[0] += d->channels[0] ? both * row : 0;
+    for (int j = 0; j < O; j++) {
+        h.from[0][j] += both * row;
+        h.blocks[j] += both * row;
+    }
+    h.pixels = c->OW;
+    pack_any(&h, 1, O);
 }
 
 /* One block of dy with the samples side by side, in pairs. */
@@ -138,22 +170,15 @@ static void pack_dy(const struct conv *c, int blocks, const real *dy, const real
                 if (!dense)
                     d.blocks[j] = part_of(room, at.dy_blocks) + ((ptrdiff_t)two * c->O + o + j) * plane;
             }
-            pack_any(&d, B, O);
+            for (int b = 0; b < B; b++)
+                memset(d.sum[b], 0, (size_t)O * sizeof(real));
+            if (B == 1 && !dense)
+                pack_halves(c, &d, O);
+            else
+                pack_any(&d, B, O);
         }
         for (int b = 2 * two; dense && b < 2 * two + B; b++)
             turn_dy(c, blocks, b, dy, part_of(room, at.dy_blocks));
-    }
-}
-
-/* Zeros around one plane of [H][W] pixels within [HP][WP]. */
-static void clear_margins(const struct conv *c, bf16_pair *to, ptrdiff_t HP, ptrdiff_t WP)
-{
-    const size_t pixel = LANES * sizeof *to;
-    memset(to, 0, (size_t)(c->top * WP) * pixel);
-    memset(to + (HP - c->bottom) * WP * LANES, 0, (size_t)(c->bottom * WP) * pixel);
-    for (ptrdiff_t h = c->top; h < HP - c->bottom; h++) {
-        memset(to + h * WP * LANES, 0, (size_t)c->left * pixel);
-        memset(to + ((h + 1) * WP - c->right) * LANES, 0, (size_t)c->right * pixel);
     }
 }
 
@@ -164,13 +189,31 @@ INLINE vec unpack(pairs code, int j, vec zero)
     return __builtin_convertvector((ints)(code >> (8 * j) & 255u), vec) - zero;
 }
 
-/* A row of pixels of channel j of four, of two blocks; `two` NULL: there is but one. */
-INLINE void pack_row(const bf16_pair *one, const bf16_pair *two, bf16_pair *to, int width, int j, vec zero)
+/* A row of pixels of channel j of four, of two images, into the middle of a padded row. NULL: it is padding.
+ */
+static void pack_row(const struct conv *c, const bf16_pair *one, const bf16_pair *two, bf16_pair *to, int j,
+                     vec zero)
 {
-    for (ptrdiff_t i = 0; i < (ptrdiff_t)width * LANES; i += VEC) {
-        vec second = two ? unpack(load_pairs(two + i), j, zero) : (vec){ 0 };
-        store_pairs(to + i, together(unpack(load_pairs(one + i), j, zero), second));
-    }
+    const size_t pixel = LANES * sizeof *to;
+    const ptrdiff_t count = (ptrdiff_t)c->W * LANES;
+    memset(to, 0, (size_t)c->left * pixel);
+    to += c->left * LANES;
+    memset(to + count, 0, (size_t)c->right * pixel);
+    for (ptrdiff_t i = 0; one && two && i < count; i += VEC)
+        store_pairs(to + i,
+                    together(unpack(load_pairs(one + i), j, zero), unpack(load_pairs(two + i), j, zero)));
+    for (ptrdiff_t i = 0; one && !two && i < count; i += VEC)
+        store_pairs(to + i, together(unpack(load_pairs(one + i), j, zero), (vec){ 0 }));
+    for (ptrdiff_t i = 0; !one && two && i < count; i += VEC)
+        store_pairs(to + i, together((vec){ 0 }, unpack(load_pairs(two + i), j, zero)));
+    if (!one && !two)
+        memset(to, 0, (size_t)count * sizeof *to);
+}
+
+/* Row h of the padded image at x; NULL: it is padding. */
+static const bf16_pair *padded_row(const struct conv *c, const bf16_pair *x, int h)
+{
+    return h < c->top || h >= c->top + c->H ? NULL : x + (ptrdiff_t)(h - c->top) * c->W * LANES;
 }
 
 static void pack_images(const struct conv *c, int blocks, const struct coded *x, bf16_pair *to, int lo,
@@ -181,13 +224,15 @@ static void pack_images(const struct conv *c, int blocks, const struct coded *x,
     const vec zero = all((real)x->zero);
     for (int two = lo; two < hi; two++)
         for (int i = 0; i < c->C; i++) {
+            const bool alone = 2 * two + 1 == blocks;
+            const int shift = alone ? half_rows(c) * c->stride_h : 0;
             const bf16_pair *one = (const bf16_pair *)x->code + (2 * two * quads + i / 4) * image;
-            const bf16_pair *other = 2 * two + 1 < blocks ? one + quads * image : NULL;
+            const bf16_pair *other = alone ? one : one + quads * image;
             bf16_pair *out = to + ((ptrdiff_t)two * c->C + i) * plane;
-            clear_margins(c, out, HP, WP);
-            for (ptrdiff_t h = 0; h < c->H; h++)
-                pack_row(one + h * c->W * LANES, other ? other + h * c->W * LANES : NULL,
-                         out + ((h + c->top) * WP + c->left) * LANES, c->W, i % 4, zero);
+            const ptrdiff_t rows = alone ? shift - c->stride_h + (c->KH - 1) * c->dilation_h + 1 : HP;
+            for (int h = 0; h < rows; h++)
+                pack_row(c, padded_row(c, one, h), padded_row(c, other, h + shift), out + h * WP * LANES,
+                         i % 4, zero);
         }
 }
 

@@ -1,7 +1,8 @@
 /* lanes_bf16_weight.h - the weight gradient on bf16 pairs.
  *
- * Images: a tile of (outputs x taps) accumulates lane by lane over the pixels of some pairs of blocks; one
- * horizontal sum, then the next ones are added, in order. How many pairs depends on the layer alone.
+ * Images: a tile of (outputs x taps) accumulates lane by lane over an area, which is some pairs of blocks or
+ * some rows of one pair; one horizontal sum, then the next area's is added, in order. All outputs go over as
+ * many channels of an area as stay in L2. How an area is cut depends on the layer alone.
  * Dense (bf16_dense): features lie in the lanes, and dw[o] grows by pairs of samples (lanes_pairs.h).
  *
  * Included by lanes_bf16.c only. */
@@ -9,11 +10,13 @@
 #define WORKER_KERNELS_LANES_BF16_WEIGHT_H
 
 #include "worker/kernels/kernels.h"
+#include "worker/kernels/lanes_bf16_pack.h"
 #include "worker/kernels/lanes_pairs.h"
 
 enum {
-    GROUP_PIXELS = 256, /* at least so many between two horizontal sums, if there are */
-    GROUP_MAX = 4,      /* pairs of blocks */
+    AREA_PIXELS = 256,    /* at least so many between two horizontal sums, if there are */
+    AREA_PAIRS = 4,       /* at most */
+    AREA_BYTES = 3 << 17, /* of the input */
     DOT_TAPS = 6,
 #if defined(__AVX512F__)
     LOG_DOT_OUTS = 2
@@ -22,12 +25,12 @@ enum {
 #endif
 };
 
-/* What a tile sums over: `count` pairs of blocks. */
+/* What a tile sums over: `rows` rows of `count` pairs of blocks. */
 struct dot_area {
     const struct conv *c;
-    int count;
+    int count, rows;
     ptrdiff_t row, x_two, dy_two; /* to the next padded row; to the next pair of blocks */
-    const bf16_pair *x, *dy;      /* of the first input, of the tile's first output */
+    const bf16_pair *x, *dy;      /* of the first input, of the tile's first output; at the first row */
     const ptrdiff_t *tap;         /* the tile's first: where it lies in x */
     real *dw, step;
     ptrdiff_t dw_row;
@@ -48,6 +51,39 @@ INLINE real sum_of(vec v)
 #endif
 }
 
+/* Four sums in one tree. */
+INLINE void four_sums(const vec v[4], real sum[4])
+{
+#if defined(__AVX512F__)
+    __m512 two =
+        _mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]) + _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]);
+    __m512 more =
+        _mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]) + _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]);
+    __m512 four = (__m512)_mm512_unpacklo_pd((__m512d)two, (__m512d)more) +
+                  (__m512)_mm512_unpackhi_pd((__m512d)two, (__m512d)more);
+    __m256 half = _mm512_castps512_ps256(four) + (__m256)_mm512_extractf64x4_pd((__m512d)four, 1);
+    _mm_storeu_ps(sum, _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1));
+#else
+    EACH (i, 4)
+        sum[i] = sum_of(v[i]);
+#endif
+}
+
+/* dw += step * the sums of a tile. */
+INLINE void dot_put(const struct dot_area *a, vec sum[4][DOT_TAPS], const int O, const int T)
+{
+    EACH (t, T) {
+        real total[4];
+        if (O == 4)
+            four_sums((const vec[4]){ sum[0][t], sum[1][t], sum[2][t], sum[3][t] }, total);
+        else
+            EACH (o, O)
+                total[o] = sum_of(sum[o][t]);
+        EACH (o, O)
+            a->dw[o * a->dw_row + t] += a->step * total[o];
+    }
+}
+
 INLINE void dot_tile(const struct dot_area *a, const int O, const int T)
 {
     const struct conv *c = a->c;
@@ -58,7 +94,7 @@ INLINE void dot_tile(const struct dot_area *a, const int O, const int T)
         EACH (t, T)
             sum[o][t] = (vec){ 0 };
     for (int i = 0; i < a->count; i++)
-        for (int oh = 0; oh < c->OH; oh++) {
+        for (int oh = 0; oh < a->rows; oh++) {
             const bf16_pair *dy = a->dy + i * a->dy_two + (ptrdiff_t)oh * c->OW * LANES, *x[DOT_TAPS];
             EACH (t, T)
                 x[t] = a->x + i * a->x_two + oh * c->stride_h * a->row + a->tap[t];
@@ -74,9 +110,7 @@ INLINE void dot_tile(const struct dot_area *a, const int O, const int T)
                     }
                 }
         }
-    EACH (o, O)
-        EACH (t, T)
-            a->dw[o * a->dw_row + t] += a->step * sum_of(sum[o][t]);
+    dot_put(a, sum, O, T);
 }
 
 typedef void dot_fn(const struct dot_area *a);
@@ -104,17 +138,34 @@ static dot_fn *const dot_table[LOG_DOT_OUTS + 1][DOT_TAPS] = {
 #endif
 };
 
-/* All taps of outputs [o, o + 2^log), tiles of nearly equal width. */
-static void dot_strip(const struct dot_area *whole, int o, int log, int taps)
+/* Taps [first, end) of outputs [o, o + 2^log), tiles of nearly equal width. */
+static void dot_strip(const struct dot_area *whole, int o, int log, int first, int end)
 {
     struct dot_area a = *whole;
-    int tiles = (taps + DOT_TAPS - 1) / DOT_TAPS;
+    int taps = end - first, tiles = (taps + DOT_TAPS - 1) / DOT_TAPS;
     a.dy += (ptrdiff_t)o * a.c->OH * a.c->OW * LANES;
     for (int t = 0; t < tiles; t++) {
-        int lo = (int)((int64_t)taps * t / tiles), hi = (int)((int64_t)taps * (t + 1) / tiles);
+        int lo = first + (int)((int64_t)taps * t / tiles),
+            hi = first + (int)((int64_t)taps * (t + 1) / tiles);
         a.tap = whole->tap + lo;
         a.dw = whole->dw + o * a.dw_row + lo;
         dot_table[log][hi - lo - 1](&a);
+    }
+}
+
+/* All outputs [lo, hi) of an area, some channels after the others. */
+static void dot_outputs(const struct dot_area *a, int channels, int lo, int hi)
+{
+    const int C = a->c->C, taps = a->c->KH * a->c->KW;
+    for (int first = 0; first < C; first += channels) {
+        int end = first + channels < C ? first + channels : C;
+        for (int o = lo; o < hi;) {
+            int log = LOG_DOT_OUTS;
+            while (1 << log > hi - o)
+                log--;
+            dot_strip(a, o, log, first * taps, end * taps);
+            o += 1 << log;
+        }
     }
 }
 
@@ -124,18 +175,31 @@ static size_t weight_scratch(const struct conv *c)
     return bf16_dense(c) ? edge + SAMPLE_PAIRS * sizeof(struct pair_tap) : taps;
 }
 
-/* Pairs of blocks between two horizontal sums. */
-static int group_size(const struct conv *c)
+struct area_cut {
+    int pairs, rows, channels;
+};
+
+static struct area_cut area_cut(const struct conv *c)
 {
-    int pixels = c->OH * c->OW, size = (GROUP_PIXELS + pixels - 1) / pixels;
-    return size < GROUP_MAX ? size : GROUP_MAX;
+    const int pixels = c->OH * c->OW, many = (AREA_PIXELS + pixels - 1) / pixels;
+    struct area_cut cut = { many < AREA_PAIRS ? many : AREA_PAIRS, c->OH, c->C };
+    if (many == 1) { /* rows in nearly equal parts */
+        int parts = pixels / AREA_PIXELS;
+        cut.rows = parts < c->OH ? (c->OH + parts - 1) / parts : 1;
+    }
+    int in = (cut.rows - 1) * c->stride_h + (c->KH - 1) * c->dilation_h + 1;
+    size_t channel = (size_t)cut.pairs * in * (c->W + c->left + c->right) * LANES * sizeof(bf16_pair);
+    size_t fit = AREA_BYTES / channel, parts = ((size_t)c->C + fit) / (fit + 1);
+    cut.channels = (int)(((size_t)c->C + parts - 1) / parts);
+    return cut;
 }
 
 static void weight_images(const struct conv *c, int blocks, const bf16_pair *x, const bf16_pair *dy,
                           real step, real *dw, int lo, int hi, ptrdiff_t *tap)
 {
     const ptrdiff_t HP = c->H + c->top + c->bottom, WP = c->W + c->left + c->right;
-    const int K = c->C * c->KH * c->KW, pairs_all = (blocks + 1) / 2, group = group_size(c);
+    const int K = c->C * c->KH * c->KW, twos = (blocks + 1) / 2;
+    const struct area_cut cut = area_cut(c);
     struct dot_area a = { .c = c, .row = WP * LANES, .step = step, .dw_row = K, .tap = tap, .dw = dw };
     a.x_two = c->C * HP * WP * LANES;
     a.dy_two = (ptrdiff_t)c->O * c->OH * c->OW * LANES;
@@ -143,16 +207,15 @@ static void weight_images(const struct conv *c, int blocks, const bf16_pair *x, 
         int i = k / (c->KH * c->KW), kh = k / c->KW % c->KH, kw = k % c->KW;
         tap[k] = ((i * HP + kh * c->dilation_h) * WP + kw * c->dilation_w) * LANES;
     }
-    for (int at = 0; at < pairs_all; at += group) {
-        a.count = pairs_all - at < group ? pairs_all - at : group;
-        a.x = x + at * a.x_two;
-        a.dy = dy + at * a.dy_two;
-        for (int o = lo; o < hi;) {
-            int log = LOG_DOT_OUTS;
-            while (1 << log > hi - o)
-                log--;
-            dot_strip(&a, o, log, K);
-            o += 1 << log;
+    for (int at = 0; at < twos; at += a.count) {
+        const bool alone = 2 * at + 1 == blocks;
+        const int rows = alone ? half_rows(c) : c->OH, left = blocks / 2 - at;
+        a.count = alone ? 1 : left < cut.pairs ? left : cut.pairs;
+        for (int row = 0; row < rows; row += cut.rows) {
+            a.rows = rows - row < cut.rows ? rows - row : cut.rows;
+            a.x = x + at * a.x_two + (ptrdiff_t)row * c->stride_h * a.row;
+            a.dy = dy + at * a.dy_two + (ptrdiff_t)row * c->OW * LANES;
+            dot_outputs(&a, cut.channels, lo, hi);
         }
     }
 }
