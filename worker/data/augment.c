@@ -98,11 +98,11 @@ static void reverse(uint8_t *row, int count)
     }
 }
 
-/* Two parabolas in the place of a sine: it is asked for each pixel. */
+/* Two parabolas in the place of a sine: it is asked for each pixel. t: 0 to 1. */
 static float swing(struct augment_wave w, float t)
 {
     t += w.phase;
-    t -= floorf(t);
+    t -= t < 1 ? 0 : 1;
     return w.height * (t < 0.5f ? 16 * t * (0.5f - t) : 16 * (t - 0.5f) * (t - 1));
 }
 
@@ -114,14 +114,25 @@ static float pixel_at(const uint8_t *plane, int height, int width, int y, int x)
 /* Between four pixels. */
 static uint8_t blend(const uint8_t *plane, int height, int width, float y, float x)
 {
-    const float y0 = floorf(y), x0 = floorf(x), v = y - y0, u = x - x0;
-
-    if (!(y0 >= -1 && y0 < (float)height && x0 >= -1 && x0 < (float)width))
+    if (!(y > -1 && y < (float)height && x > -1 && x < (float)width))
         return 0;
-    const int i = (int)y0, k = (int)x0;
-    const float a = pixel_at(plane, height, width, i, k), b = pixel_at(plane, height, width, i, k + 1),
-                c = pixel_at(plane, height, width, i + 1, k),
-                d = pixel_at(plane, height, width, i + 1, k + 1);
+    const int i = (int)(y + 1) - 1, k = (int)(x + 1) - 1; /* rounded down */
+    const float v = y - (float)i, u = x - (float)k;
+    float a, b, c, d;
+    if (i >= 0 && i + 1 < height && k >= 0 && k + 1 < width) {
+        const uint8_t *p = plane + (size_t)i * width + k;
+        if (!(p[0] | p[1] | p[width] | p[width + 1]))
+            return 0;
+        a = p[0];
+        b = p[1];
+        c = p[width];
+        d = p[width + 1];
+    } else {
+        a = pixel_at(plane, height, width, i, k);
+        b = pixel_at(plane, height, width, i, k + 1);
+        c = pixel_at(plane, height, width, i + 1, k);
+        d = pixel_at(plane, height, width, i + 1, k + 1);
+    }
     const float top = a + u * (b - a), bottom = c + u * (d - c);
     return (uint8_t)(top + v * (bottom - top) + 0.5f);
 }
@@ -129,12 +140,12 @@ static uint8_t blend(const uint8_t *plane, int height, int width, float y, float
 static void deform_row(const struct augment *a, const uint8_t *plane, int height, int width, int y, int from,
                        int count, uint8_t *row)
 {
-    const float down = a->row[0] * (float)y + a->row[2],
+    const float part = 1 / (float)width, down = a->row[0] * (float)y + a->row[2],
                 across = a->column[0] * (float)y + a->column[2] + swing(a->across, (float)y / (float)height);
 
     for (int i = 0; i < count; i++) {
         const float x = (float)(from + i);
-        row[i] = blend(plane, height, width, down + a->row[1] * x + swing(a->down, x / (float)width),
+        row[i] = blend(plane, height, width, down + a->row[1] * x + swing(a->down, x * part),
                        across + a->column[1] * x);
     }
 }

@@ -210,7 +210,9 @@ static void requantize(struct trainer *t, const struct optimizer_step *step)
     struct quant *q = t->quant;
 
     if (t->method->learns && !(r && r->holds && r->holds(t->at.regularizer))) {
-        t->settings.optimizer->update(t->pass, step, q->scale, q->slope, q->moment, (size_t)q->scales);
+        struct optimizer_step slow = *step;
+        slow.learning_rate *= t->settings.optimizer->step_rate;
+        t->settings.optimizer->update(t->pass, &slow, q->scale, q->slope, q->moment, (size_t)q->scales);
         keep_positive(q->scale, (size_t)q->scales);
     }
     quant_rescale(q);
