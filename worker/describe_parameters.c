@@ -244,6 +244,11 @@ static const struct parameter parameters[] = {
     { "/rate/freeze", "number", "Freeze",
       "Last part of /train/epochs, in which zeros stay zero and the price is halved.", "", 0, 1, "0.15", 0,
       false, NULL },
+    { "/rate/coarseness", "number", "Coarseness",
+      "Where bits cost, steps of the weights' grids begin so many times as large as the method has them: "
+      "codes "
+      "are small and mostly zero from the start, and the price keeps them so. Learned steps then move on.",
+      "", 0.1, 10, "1.6", 0, false, NULL },
     { "/train/epochs", "integer", "Epochs", "Passes over the training samples.", "epoch", 0, 10000, "10", 0,
       false, NULL },
     { "/train/batch_size", "integer", "Batch size", "Samples of one step.", "sample", 1, 4096, "64", 0, false,

@@ -5,7 +5,7 @@
 
 #include "worker/quant/quant.h"
 
-enum { COMPACT_BIAS_BITS = 8, COMPACT_MANTISSA = 7, COMPACT_STEP = 5 };
+enum { COMPACT_BIAS_MOST = 8, COMPACT_BIAS_LEAST = 3, COMPACT_MANTISSA = 7, COMPACT_STEP = 5 };
 
 /* x with so many bits behind the leading one of its mantissa, to nearest. 0 and what is not finite stay. */
 real compact_round(real x, int mantissa);
@@ -13,9 +13,16 @@ real compact_round(real x, int mantissa);
 /* Before the snap: the scale of every quantized weight gets a mantissa of COMPACT_STEP bits. */
 void compact_scales(struct quant *q);
 
-/* After quant_codes: biases that are still floats become codes of COMPACT_BIAS_BITS bits with one step each;
- * other float vectors (normalization, activation steps) mantissas of COMPACT_MANTISSA bits. Float weights
- * stay. */
-int compact_graph(struct graph *g, struct err *e);
+/* What a graph as it now is costs: the less the better. 0 or an error. */
+struct compact_judge {
+    void *arg;
+    int (*cost)(void *arg, double *cost, struct err *e);
+};
+
+/* After quant_codes: biases that are still floats become codes with one step each; other float vectors
+ * (normalization, activation steps) get mantissas of COMPACT_MANTISSA bits. Float weights stay. The codes of
+ * all biases have the width from COMPACT_BIAS_MOST down to COMPACT_BIAS_LEAST bits that costs least, the
+ * wider of equal ones; without a judge (NULL) COMPACT_BIAS_MOST. */
+int compact_graph(struct graph *g, const struct compact_judge *judge, struct err *e);
 
 #endif

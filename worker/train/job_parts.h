@@ -11,6 +11,7 @@ int job_memory(struct job *j, struct err *e);  /* what all of it will take: ERR_
 int job_prepare(struct job *j, struct err *e); /* quantization plan, calibration, quantizers */
 int job_prune(struct job *j, struct err *e);   /* a trainer of its own; then the mask is fixed */
 int job_train(struct job *j, struct err *e);   /* the trainer with its checkpoint; snap */
+int job_compact(struct job *j, struct err *e); /* biases and other vectors in few bits */
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
 int job_score(struct job *j, struct err *e);   /* value: re-scored from out/model.onnx */
 int job_log(struct job *j, struct err *e);     /* out/log.txt */

@@ -145,6 +145,17 @@ static int make_rate(struct job *j, struct err *e)
     return rate_new(j->graph, j->quant, j->prune, &rule, &j->rate, e);
 }
 
+/* With half of the codes not zero one more costs a bit, with a tenth of them more than four: training under a
+ * price stays about where it begins. */
+static void start_scales(struct job *j)
+{
+    const double factor = j->rate ? spec_double(j->spec, "/rate/coarseness", 1.6) : 1;
+
+    quant_start(j->quant, j->graph);
+    for (int i = 0; i < j->quant->scales; i++)
+        j->quant->scale[i] *= (real)factor;
+}
+
 int job_prepare(struct job *j, struct err *e)
 {
     struct quant_options o;
@@ -164,7 +175,7 @@ int job_prepare(struct job *j, struct err *e)
     if (!status && job_rate_lambda(j) > 0)
         status = make_rate(j, e);
     if (!status)
-        quant_start(j->quant, j->graph);
+        start_scales(j);
     for (int i = 0; i < count && !status; i++)
         json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits,
                                                    "activation_bits", plan[i].activation.bits));

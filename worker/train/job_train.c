@@ -108,7 +108,7 @@ static int snap_small(struct job *j, struct trainer *t, struct err *e)
     if (!status)
         status = quant_codes(j->quant, j->graph, e);
     j->units_removed += removed;
-    return status ? status : compact_graph(j->graph, e);
+    return status ? status : job_compact(j, e);
 }
 
 /* Weights become what they are quantized to. The accuracy just before, with the latent weights, shows how
