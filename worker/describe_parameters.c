@@ -1,13 +1,9 @@
 /* describe_parameters.c - every parameter of a job: pointer, type, range, default, and who uses it. */
 #include "worker/describe.h"
 
-#include "worker/engine/engine.h"
-#include "worker/graph/precision.h"
-#include "worker/prune/pruner.h"
-#include "worker/quant/grid.h"
+#include "worker/describe_words.h"
 #include "worker/quant/method.h"
 #include "worker/train/job.h"
-#include "worker/train/optimizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,132 +17,6 @@ struct parameter {
     bool required;
     json_t *(*values)(void); /* of an enum */
 };
-
-static json_t *list_kinds(void)
-{
-    json_t *a = json_array();
-    for (const struct kind *const *k = kind_list; *k; k++)
-        json_array_append_new(a, json_string((*k)->name));
-    return a;
-}
-
-static json_t *list_methods(void)
-{
-    json_t *a = json_array();
-    for (const struct method *const *m = method_list; *m; m++)
-        json_array_append_new(a, json_string((*m)->name));
-    return a;
-}
-
-static json_t *list_pruners(void)
-{
-    json_t *a = json_array();
-    for (const struct pruner *const *p = pruner_list; *p; p++)
-        json_array_append_new(a, json_string((*p)->name));
-    return a;
-}
-
-static json_t *list_words(const char *const *word)
-{
-    json_t *a = json_array();
-    for (; *word; word++)
-        json_array_append_new(a, json_string(*word));
-    return a;
-}
-
-static json_t *list_scopes(void)
-{
-    return list_words(prune_scopes);
-}
-
-static json_t *list_structures(void)
-{
-    return list_words(prune_structures);
-}
-
-static json_t *list_grids(void)
-{
-    json_t *a = json_array();
-    for (const struct grid *const *g = grid_list; *g; g++)
-        json_array_append_new(a, json_string((*g)->name));
-    return a;
-}
-
-static json_t *list_optimizers(void)
-{
-    json_t *a = json_array();
-    for (const struct optimizer *const *o = optimizer_list; *o; o++)
-        json_array_append_new(a, json_string((*o)->name));
-    return a;
-}
-
-static json_t *list_schedules(void)
-{
-    json_t *a = json_array();
-    for (const struct schedule *const *s = schedule_list; *s; s++)
-        json_array_append_new(a, json_string((*s)->name));
-    return a;
-}
-
-/* Every word of the lists of all tasks, once. */
-static void add_word(json_t *a, const char *word)
-{
-    json_t *there;
-    size_t i;
-
-    json_array_foreach(a, i, there) if (strcmp(json_string_value(there), word) == 0) return;
-    json_array_append_new(a, json_string(word));
-}
-
-static json_t *list_augments(void)
-{
-    json_t *a = json_array();
-    for (const struct task *const *t = task_list; *t; t++)
-        for (const char *const *n = (*t)->augments; *n; n++)
-            add_word(a, *n);
-    return a;
-}
-
-static json_t *list_losses(void)
-{
-    json_t *a = json_array();
-    for (const struct loss *const *l = loss_list; *l; l++)
-        json_array_append_new(a, json_string((*l)->name));
-    return a;
-}
-
-static json_t *list_precisions(void)
-{
-    json_t *a = json_array();
-    for (const char *const *p = precision_list; *p; p++)
-        json_array_append_new(a, json_string(*p));
-    return a;
-}
-
-static json_t *list_granularities(void)
-{
-    json_t *a = json_array();
-    for (const struct method *const *m = method_list; *m; m++)
-        for (const char *const *n = (*m)->granularities; *n; n++)
-            add_word(a, *n);
-    return a;
-}
-
-static json_t *list_engines(void)
-{
-    json_t *a = json_array();
-    for (const struct engine_kind *const *k = engine_kind_list; *k; k++)
-        json_array_append_new(a, json_string((*k)->name));
-    return a;
-}
-
-static json_t *list_tasks(void)
-{
-    json_t *a = json_array();
-    for (const struct task *const *t = task_list; *t; t++)
-        json_array_append_new(a, json_string((*t)->name));
-    return a;
-}
 
 static const struct parameter parameters[] = {
     { "/kind", "enum", "Kind of job", "What is to be done with the model.", "", 0, 0, NULL, 0, true,
@@ -222,6 +92,30 @@ static const struct parameter parameters[] = {
     { "/quantize/bins/hold_steps", "boolean", "Bins: hold the steps",
       "After the warm-up, weight steps stay (strategy S1); else they go on learning (S2).", "", 0, 0, "false",
       0, false, NULL },
+    { "/quantize/budget/bytes", "number", "Budget: bytes",
+      "Widths of the layers, at most weights/bits, so that the weights take so many bytes before they are "
+      "coded. "
+      "Where fewer bits tell least, they are taken first.",
+      "B", 1, 1e12, "null", 0, false, NULL },
+    { "/quantize/budget/bit_operations", "number", "Budget: bit operations",
+      "The same for the sum over all multiply-accumulates of weight bits times activation bits.", "", 1, 1e18,
+      "null", 0, false, NULL },
+    { "/calibrate/samples", "integer", "Samples",
+      "Training samples that are looked at before. Absent: 8 batches, of 128 images or 16 patches.", "sample",
+      1, 1000000, "null", 0, false, NULL },
+    { "/calibrate/range", "enum", "Range of activations",
+      "error: least squared error; percentile: all but the largest; extremes: the largest that was seen. "
+      "Absent: what the method is published with.",
+      "", 0, 0, "null", 0, false, list_ranges },
+    { "/calibrate/percentile", "number", "Percentile", "Of the values that the range percentile holds.", "%",
+      50, 100, "99.99", 0, false, NULL },
+    { "/calibrate/equalize", "boolean", "Equalize channels",
+      "Channels get one range first, from layer to layer; the network computes the same. Absent: with ptq "
+      "only.",
+      "", 0, 0, "null", 0, false, NULL },
+    { "/calibrate/bias_correction", "boolean", "Correct biases",
+      "What quantization has moved the mean of each channel by is taken off its bias. Absent: with ptq only.",
+      "", 0, 0, "null", 0, false, NULL },
     { "/overrides", "list", "Overrides",
       "Other widths or sparsities for layers by name; the last match wins.", "", 0, 64, "[]", 0, false,
       NULL },
@@ -320,6 +214,17 @@ static const struct {
     bool quantizing, pruning;
 } stage_only[] = {
     { "/train/precision", .quantizing = true },
+    { "/quantize/weights/bits", .quantizing = true },
+    { "/quantize/activations/bits", .quantizing = true },
+    { "/quantize/first_last_bits", .quantizing = true },
+    { "/quantize/lambda", .quantizing = true },
+    { "/quantize/bins/warmup", .quantizing = true },
+    { "/quantize/bins/ramp", .quantizing = true },
+    { "/quantize/bins/hold_steps", .quantizing = true },
+    { "/quantize/budget/bytes", .quantizing = true },
+    { "/quantize/budget/bit_operations", .quantizing = true },
+    { "/calibrate/equalize", .quantizing = true },
+    { "/calibrate/bias_correction", .quantizing = true },
     { "/overrides/*/weights/bits", .quantizing = true },
     { "/overrides/*/activations/bits", .quantizing = true },
     { "/overrides/*/prune/sparsity", .pruning = true },
@@ -332,6 +237,28 @@ static bool has_stage(const struct kind *k, const char *pointer)
             return k->quantizes >= stage_only[i].quantizing && k->prunes >= stage_only[i].pruning;
     return true;
 }
+
+/* What only methods that train use. */
+static const char *const training_only[] = {
+    "/rate/lambda",
+    "/rate/ramp",
+    "/rate/freeze",
+    "/rate/coarseness",
+    "/train/epochs",
+    "/train/batch_size",
+    "/train/optimizer",
+    "/train/learning_rate",
+    "/train/schedule",
+    "/train/momentum",
+    "/train/weight_decay",
+    "/train/augment",
+    "/train/loss",
+    "/train/precision",
+    "/train/label_smoothing",
+    "/train/distill/weight",
+    "/train/distill/temperature",
+    "/train/samples_per_epoch",
+};
 
 /* What only some methods use. */
 static const struct {
@@ -378,6 +305,13 @@ static void add_member(json_t *o, const char *list, const char *word)
     json_array_append_new(json_object_get(o, list), json_string(word));
 }
 
+static void add_training_methods(json_t *o)
+{
+    for (const struct method *const *m = method_list; *m; m++)
+        if (!(*m)->post_training)
+            add_member(o, "methods", (*m)->name);
+}
+
 static json_t *describe_one(const struct parameter *p)
 {
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "pointer", p->pointer, "type", p->type, "title", p->title,
@@ -414,6 +348,9 @@ static json_t *describe_one(const struct parameter *p)
         for (const char *const *m = method_only[i].methods;
              strcmp(method_only[i].pointer, p->pointer) == 0 && *m; m++)
             add_member(o, "methods", *m);
+    for (size_t i = 0; i < sizeof training_only / sizeof *training_only; i++)
+        if (strcmp(training_only[i], p->pointer) == 0)
+            add_training_methods(o);
     return o;
 }
 

@@ -180,6 +180,57 @@ test('quantize what was trained; the coefficient rises and the snap changes litt
   assert.ok(series.error_in_steps.values.at(-1) < series.error_in_steps.values[0]);
 });
 
+test('quantization without training: equalized, corrected, and nothing of a training is asked for', async () => {
+  const ptq = (more = {}) => ({ kind: 'quantize', model: 'trained', dataset: 'builtin:glyphs', resources: { cpus: 2 },
+    quantize: { method: 'ptq', weights: { bits: 4 }, activations: { bits: 4 } }, ...more });
+  const values = [];
+  for (const range of ['error', 'percentile', 'extremes']) {
+    const { body } = await submit(ptq({ calibrate: { samples: 500, range, equalize: true } }));
+    assert.ok(body.id, JSON.stringify(body));
+    const { result, spec } = await finish(body.id);
+    assert.equal(spec.train.epochs, undefined);
+    assert.equal(spec.calibrate.range, range);
+    assert.ok(result.value > result.float_value - 0.05, `${range}: ${result.float_value} to ${result.value}`);
+    assert.ok(result.file_bytes < result.float_bytes / 4);
+    values.push(result.weights_sha256);
+    const log = await fetch(`${daemon.url}/v1/jobs/${body.id}/log`).then((r) => r.text());
+    assert.match(log, /the channels of \d+ layers were equalized/);
+    assert.match(log, /the biases of [1-9]\d* layers were corrected/);
+  }
+  assert.equal(new Set(values).size, 3);
+  const refused = async (more, pointer) => {
+    const { status, body } = await submit(ptq(more));
+    assert.equal(status, 422);
+    assert.equal(body.errors[0].pointer, pointer);
+  };
+  await refused({ train: { epochs: 3 } }, '/train/epochs');
+  await refused({ kind: 'compress' }, '/kind');
+  await refused({ calibrate: { range: 'widest' } }, '/calibrate/range');
+  await refused({ calibrate: { percentile: 20 } }, '/calibrate/percentile');
+});
+test('sensitivity: every layer at every width; a budget takes bits where they tell least', async () => {
+  const base = { model: 'trained', dataset: 'builtin:glyphs', resources: { cpus: 2 } };
+  const { result } = await finish((await submit({ kind: 'sensitivity', ...base, quantize: { method: 'ptq' } })).body.id);
+  assert.deepEqual(result.sensitivity.map((l) => l.name), ['conv1', 'conv2', 'fc1', 'fc2']);
+  for (const l of result.sensitivity)
+    for (const what of ['weights_snr', 'activations_snr']) assert.ok(l[what][8] > l[what][2] + 10, `${l.name} ${what}`);
+  const quantize = (budget, more = {}) => ({ kind: 'quantize', ...base,
+    quantize: { method: 'ptq', weights: { bits: 8 }, first_last_bits: 1, budget }, ...more });
+  const weights = 430500; // of LeNet-5, without biases
+  const job = await finish((await submit(quantize({ bytes: weights * 3 / 8 }, { overrides: [{ match: 'fc2', weights: { bits: 7 } }] }))).body.id);
+  const bits = job.result.layers.map((l) => l.weight_bits);
+  const bytes = job.result.layers.reduce((sum, l, i) => sum + ({ conv1: 500, conv2: 25000, fc1: 400000, fc2: 5000 })[l.name] * bits[i] / 8, 0);
+  assert.ok(bytes <= weights * 3 / 8 && bytes > weights * 2 / 8, `${bits}`);
+  assert.equal(bits[3], 7);
+  assert.ok(bits[0] > bits[2], `${bits}`);
+  assert.ok(job.result.value > job.result.float_value - 0.02, `${job.result.float_value} to ${job.result.value}`);
+  const least = await submit(quantize({ bytes: 1000 }));
+  const failed = await waitState(daemon.url, least.body.id, ['failed'], 60000);
+  assert.match(failed.reason, /even the least widths take 107\d{3} bytes/);
+  const refused = await submit({ kind: 'sensitivity', ...base, quantize: { weights: { bits: 4 } } });
+  assert.equal(refused.status, 422);
+  assert.equal(refused.body.errors[0].pointer, '/quantize/weights/bits');
+});
 test('mixed precision is for what quantizes', async () => {
   const spec = { kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs', train: { precision: 'mixed' } };
   const dry = (body) => api(daemon.url, 'POST', '/v1/jobs?dry_run=1', JSON.stringify(body), json);

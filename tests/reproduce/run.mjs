@@ -1,8 +1,8 @@
 // Run one row through a daemon of its own on loopback:
 //   node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3] [--precision fp32|mixed] [--hold-out N] [--model FILE]
 // ROW is a file of this directory without .json. Prints a line per seed, the mean and standard deviation, and whether the
-// bar is reached (exit code 1 where it is not). A bar may ask for any of: mean, min (of all seeds) of the metric; file_bytes,
-// the largest file of any seed. With --hold-out the last N training images stand for the test images (of MNIST's form):
+// bar is reached (exit code 1 where it is not). A bar may ask for any of: mean, min (of all seeds) of the metric; gap, the
+// most that any seed may lose against the model as it came; file_bytes, the largest file of any seed; wall_s of any seed. With --hold-out the last N training images stand for the test images (of MNIST's form):
 // settings are chosen so, from a --model that has not seen them.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -59,7 +59,7 @@ try {
     : (await ask('POST', '/v1/models?name=model', readFileSync(modelFile ?? join(data, spec.model)))).name;
   const format = spec.dataset.format ? `&format=${spec.dataset.format}` : '';
   await ask('POST', `/v1/datasets?name=data${format}`, archive(spec.dataset));
-  const values = [], bytes = [];
+  const values = [], bytes = [], gaps = [], walls = [];
   let metric;
   console.log(precision ? `${spec.title}, ${precision}` : spec.title);
   for (const seed of seeds) {
@@ -74,6 +74,8 @@ try {
     writeFileSync(join(out, `seed${seed}.result.json`), JSON.stringify(result, null, 2));
     values.push(result.value);
     bytes.push(result.file_bytes);
+    gaps.push(result.float_value - result.value);
+    walls.push(result.wall_s);
     metric = result.metric;
     const steps = series.error_in_steps?.values.at(-1).toExponential(2) ?? '-';
     const coefficient = series.coefficient?.values.at(-1).toExponential(2) ?? '-';
@@ -85,10 +87,13 @@ try {
   const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, values.length - 1));
   const spread = metric === 'top1' ? `${(100 * deviation).toFixed(3)} points` : deviation.toFixed(3);
   console.log(`mean ${show(mean, metric)} +- ${spread}`);
-  const { bar } = spec, least = Math.min(...values), most = Math.max(...bytes);
+  const { bar } = spec, least = Math.min(...values), most = Math.max(...bytes), gap = Math.max(...gaps), wall = Math.max(...walls);
+  const lost = (g) => (metric === 'top1' ? `${(100 * g).toFixed(2)} points` : `${g.toFixed(3)} dB`);
   const checks = [
     ['mean', bar.mean, mean >= bar.mean, show(mean, metric), show(bar.mean, metric)],
     ['worst seed', bar.min, least >= bar.min, show(least, metric), show(bar.min, metric)],
+    ['largest gap', bar.gap, gap <= bar.gap + 1e-9, lost(gap), lost(bar.gap)],
+    ['longest run', bar.wall_s, wall <= bar.wall_s, `${wall.toFixed(0)} s`, `${bar.wall_s} s`],
     ['largest file', bar.file_bytes, most <= bar.file_bytes, `${most} B`, `${bar.file_bytes} B`],
   ].filter(([, asked]) => asked !== undefined);
   for (const [name, , reached, is, asked] of checks) console.log(`${name} ${is}  bar ${asked}: ${reached ? 'reached' : 'MISSED'}`);

@@ -2,8 +2,8 @@
  * any threads. */
 #include "base/mem.h"
 #include "base/rng.h"
+#include "worker/calibrate/activations.h"
 #include "worker/kernels/kernels.h"
-#include "worker/train/calibrate.h"
 #include "worker/train/checkpoint.h"
 #include "worker/train/loader.h"
 #include "worker/train/stream.h"

@@ -190,6 +190,10 @@ int graph_set_input(struct graph *g, const struct shape *sample, struct err *e);
 int graph_insert(struct graph *g, int v, const char *op, const char *name, const int *extra, int extras,
                  const int *consumers, int consumer_count, struct err *e);
 
+/* The one node that reads the value, by one of its inputs; -1 when there are none or several, or when the
+ * value is an output of the graph. */
+int graph_only_reader(const struct graph *g, int value);
+
 /* The quantizable layers, in order: a node whose op has a weight input. */
 struct layer {
     const char *name;       /* weight's name without ".weight", else the node's name; borrowed from the

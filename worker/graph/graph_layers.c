@@ -4,6 +4,7 @@
 #include "worker/op/op.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* "conv1.weight" -> "conv1"; any other weight: the node's name. Kept in the node, which owns it. */
 static const char *layer_name(struct node *n, const struct value *weight)
@@ -12,6 +13,8 @@ static const char *layer_name(struct node *n, const struct value *weight)
     size_t length = strlen(weight->name), tail = sizeof ending - 1;
     if (length <= tail || strcmp(weight->name + length - tail, ending))
         return n->name;
+    if (n->layer && strncmp(n->layer, weight->name, length - tail) == 0 && !n->layer[length - tail])
+        return n->layer; /* a list made before goes on pointing to it */
     free(n->layer);
     n->layer = mem_printf("%.*s", (int)(length - tail), weight->name);
     return n->layer;
@@ -23,6 +26,21 @@ static int param_input(const struct graph *g, const struct node *n, int i)
     if (i < 0 || i >= n->inputs || n->input[i] < 0 || g->value[n->input[i]].kind != VALUE_PARAM)
         return -1;
     return n->input[i];
+}
+
+int graph_only_reader(const struct graph *g, int value)
+{
+    int reader = -1, reads = 0;
+
+    for (int i = 0; i < g->outputs; i++)
+        reads += g->output[i] == value;
+    for (int at = 0; at < g->nodes; at++)
+        for (int i = 0; i < g->node[at].inputs; i++)
+            if (g->node[at].input[i] == value) {
+                reader = at;
+                reads++;
+            }
+    return reads == 1 ? reader : -1;
 }
 
 int graph_layers(struct graph *g, struct layer **layers, int *count, struct err *e)

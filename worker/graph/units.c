@@ -179,23 +179,33 @@ int units_find(const struct graph *g, struct units **list, int *count, struct er
     return 0;
 }
 
-static void cut(struct graph *g, const struct unit_slice *s, int64_t count, const bool *keep, int64_t kept)
+struct unit_extent unit_extent(const struct graph *g, const struct unit_slice *s, int64_t unit)
 {
-    struct value *v = &g->value[s->value];
-    real *x = g->hollow ? NULL : g->param + v->offset;
-    int64_t outer = 1, inner = s->span, to = 0;
+    const struct value *v = &g->value[s->value];
+    struct unit_extent x = { .outer = 1, .inner = s->span };
 
     for (int i = 0; i < s->axis; i++)
-        outer *= v->shape.dim[i];
+        x.outer *= v->shape.dim[i];
     for (int i = s->axis + 1; i < v->shape.rank; i++)
-        inner *= v->shape.dim[i];
-    for (int64_t o = 0; x && o < outer; o++)
+        x.inner *= v->shape.dim[i];
+    x.step = x.inner / s->span * v->shape.dim[s->axis];
+    x.first = v->offset + (size_t)(unit * x.inner);
+    return x;
+}
+
+static void cut(struct graph *g, const struct unit_slice *s, int64_t count, const bool *keep, int64_t kept)
+{
+    const struct unit_extent e = unit_extent(g, s, 0);
+    real *x = g->hollow ? NULL : g->param + e.first;
+    int64_t to = 0;
+
+    for (int64_t o = 0; x && o < e.outer; o++)
         for (int64_t u = 0; u < count; u++)
             if (keep[u]) {
-                memmove(x + to, x + (o * count + u) * inner, (size_t)inner * sizeof *x);
-                to += inner;
+                memmove(x + to, x + (o * count + u) * e.inner, (size_t)e.inner * sizeof *x);
+                to += e.inner;
             }
-    v->shape.dim[s->axis] = kept * s->span;
+    g->value[s->value].shape.dim[s->axis] = kept * s->span;
 }
 
 void units_keep(struct graph *g, const struct units *u, const bool *keep)

@@ -32,6 +32,13 @@ struct units {
 /* All such layers of a finished graph, in its order. free(*list). */
 int units_find(const struct graph *g, struct units **list, int *count, struct err *e);
 
+/* Where the elements of one unit lie in graph->param. */
+struct unit_extent {
+    int64_t outer, inner, step; /* outer pieces of inner numbers each, their starts step apart */
+    size_t first;
+};
+struct unit_extent unit_extent(const struct graph *g, const struct unit_slice *s, int64_t unit);
+
 /* The units' number becomes that of keep[count] that are true (at least one); the graph must be finished
  * again. A hollow graph changes its shapes alone. Parameters keep their places: gaps stay between them. */
 void units_keep(struct graph *g, const struct units *u, const bool *keep);

@@ -12,29 +12,9 @@ static bool is(const struct node *n, const char *op)
     return strcmp(n->op->name, op) == 0;
 }
 
-/* Where the elements of one unit lie in a parameter. */
-struct extent {
-    int64_t outer, inner, step; /* outer blocks of inner numbers, step apart */
-    size_t first;
-};
-
-static struct extent extent_of(const struct graph *g, const struct unit_slice *s, int64_t unit)
-{
-    const struct value *v = &g->value[s->value];
-    struct extent x = { .outer = 1, .inner = s->span };
-
-    for (int i = 0; i < s->axis; i++)
-        x.outer *= v->shape.dim[i];
-    for (int i = s->axis + 1; i < v->shape.rank; i++)
-        x.inner *= v->shape.dim[i];
-    x.step = x.inner / s->span * v->shape.dim[s->axis];
-    x.first = v->offset + (size_t)(unit * x.inner);
-    return x;
-}
-
 static bool all_zero(const struct graph *g, const struct unit_slice *s, int64_t unit)
 {
-    const struct extent x = extent_of(g, s, unit);
+    const struct unit_extent x = unit_extent(g, s, unit);
 
     for (int64_t o = 0; o < x.outer; o++)
         for (int64_t i = 0; i < x.inner; i++)
@@ -106,7 +86,7 @@ static void fold(struct graph *g, const struct units *u, int64_t unit, double c)
 {
     for (int i = u->own; i < u->slices; i++) {
         const struct unit_slice *s = &u->slice[i];
-        const struct extent x = extent_of(g, s, unit);
+        const struct unit_extent x = unit_extent(g, s, unit);
         real *bias = g->param + g->value[bias_of(g, &g->node[s->node])].offset;
         const int64_t outputs = s->axis ? x.outer : x.inner / s->span;
         for (int64_t o = 0; o < outputs; o++) {

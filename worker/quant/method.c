@@ -1,7 +1,7 @@
 #include "worker/quant/method.h"
 
-const struct method *const method_list[] = { &method_msqe, &method_lsq, &method_lsq_br, &method_lq_nets,
-                                             NULL };
+const struct method *const method_list[] = { &method_msqe,    &method_lsq, &method_lsq_br,
+                                             &method_lq_nets, &method_ptq, NULL };
 
 const char *const method_grids[] = { "sym", "twos", "midrise", NULL };
 const char *const method_mid_tread[] = { "sym", "twos", NULL };
@@ -32,8 +32,9 @@ void method_refit(struct quant *q, const struct quant_weight *w, int c)
                         w->scale + c * w->width);
 }
 
-static double step_error(const real *x, size_t count, real step, real low, real high)
+double method_activation_error(const real *x, size_t count, real step, int lowest, int highest)
 {
+    const real low = (real)lowest, high = (real)highest;
     double error = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -59,7 +60,7 @@ real method_activation(const real *x, size_t count, int low, int high)
     real best = top;
     /* from no clipping at all downward in steps of 3 %, until two octaves below the best */
     for (real step = top; step > top / 128 && step > best / 4; step *= (real)0.97) {
-        double error = step_error(x, count, step, (real)low, (real)high);
+        double error = method_activation_error(x, count, step, low, high);
         if (best_error < 0 || error < best_error) {
             best_error = error;
             best = step;

@@ -38,6 +38,7 @@ struct method {
     const char *const *granularities; /* NULL-terminated; the first is the default */
     bool learns;                      /* scales follow quant->slope, moved by the optimizer */
     bool bins;                        /* it wants the levels counted, up to 4 bits */
+    bool post_training;               /* nothing is trained: what calibration finds is final */
 
     const struct quantizer *(*quantizer)(int bits); /* of a layer of that width */
     /* The first scale for count weights, stride apart. */
@@ -58,7 +59,7 @@ struct method {
 extern const struct method *const method_list[]; /* NULL-terminated */
 const struct method *method_find(const char *name);
 
-extern const struct method method_msqe, method_lsq, method_lsq_br, method_lq_nets;
+extern const struct method method_msqe, method_lsq, method_lsq_br, method_lq_nets, method_ptq;
 extern const struct regularizer regularizer_msqe, regularizer_bins;
 
 /* What several methods do in the same way. */
@@ -68,8 +69,9 @@ extern const char *const method_layer_first[]; /* layer, channel */
 const struct quantizer *method_uniform(int bits);
 void method_fit(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale);
 void method_refit(struct quant *q, const struct quant_weight *w, int c);
-/* The step of least squared error. */
+/* The step of least squared error, and the squared error of a step. */
 real method_activation(const real *x, size_t count, int low, int high);
+double method_activation_error(const real *x, size_t count, real step, int low, int high);
 
 /* lsq.c, for its relatives */
 void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale);

@@ -8,10 +8,12 @@
 
 #define LARGE_BYTES (256 << 10)
 
-static const char *const sections_quantize[] = { "quantize", "overrides", "train", NULL };
+static const char *const sections_quantize[] = { "quantize", "calibrate", "overrides", "train", NULL };
 static const char *const sections_prune[] = { "prune", "overrides", "train", NULL };
-static const char *const sections_compress[] = { "prune", "quantize", "overrides", "rate", "train", NULL };
+static const char *const sections_compress[] = { "prune", "quantize", "calibrate", "overrides",
+                                                 "rate",  "train",    NULL };
 static const char *const sections_train[] = { "train", NULL };
+static const char *const sections_sensitivity[] = { "quantize", "calibrate", NULL };
 static const char *const sections_evaluate[] = { "engine", NULL };
 
 static const struct kind kind_quantize = { .name = "quantize",
@@ -33,12 +35,17 @@ static const struct kind kind_compress = { .name = "compress",
 static const struct kind kind_train = {
     .name = "train", .title = "Training in floating point", .trains = true, .sections = sections_train
 };
+static const struct kind kind_sensitivity = { .name = "sensitivity",
+                                              .title = "What each layer's quantization does, width by width",
+                                              .analyses = true,
+                                              .sections = sections_sensitivity };
 static const struct kind kind_evaluate = { .name = "evaluate",
                                            .title = "How good a model is, as it is",
                                            .sections = sections_evaluate };
 
-const struct kind *const kind_list[] = { &kind_quantize, &kind_prune,    &kind_compress,
-                                         &kind_train,    &kind_evaluate, NULL };
+const struct kind *const kind_list[] = {
+    &kind_quantize, &kind_prune, &kind_compress, &kind_train, &kind_sensitivity, &kind_evaluate, NULL
+};
 
 const struct kind *kind_find(const char *name)
 {
@@ -138,6 +145,8 @@ int job_run(struct job *j, struct err *e)
         return status;
     j->value = j->trained_value = j->latent_value = j->float_value;
     if ((status = evaluate_engine(j, e)))
+        return status;
+    if (j->kind->analyses && (status = job_sensitivity(j, e)))
         return status;
     if (j->kind->prunes && (status = job_prune(j, e)))
         return status;

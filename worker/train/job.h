@@ -13,7 +13,7 @@
 /* What a kind of job does, in the order of the pipeline. */
 struct kind {
     const char *name, *title;
-    bool prunes, quantizes, trains;
+    bool prunes, quantizes, trains, analyses;
     const char *const *sections; /* of the specification; NULL-terminated */
 };
 
@@ -50,6 +50,8 @@ struct job {
 
     /* findings */
     double float_value, trained_value, latent_value, value;
+    double judged_value;                 /* at the end of an epoch: */
+    int64_t judged_step;                 /* after so many steps of the stage; -1: never */
     double pruned_before, pruned_value;  /* around the cut of the pruned weights */
     int64_t units_removed;               /* filters and hidden units that were dead after it */
     double per_second, float_per_second; /* samples through the network; 0: unknown */

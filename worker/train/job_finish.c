@@ -61,6 +61,8 @@ static json_t *make_result(const struct job *j)
         set_text(r, "weights_sha256", j->weights_hash);
         json_object_set(r, "layers", j->layers);
     }
+    if (j->kind->analyses)
+        json_object_set(r, "sensitivity", j->layers);
     if (j->kind->prunes)
         json_object_set_new(r, "prune",
                             json_pack("{s:s, s:f, s:f, s:f, s:I, s:I}", "method", j->prune->rule.pruner->name,

@@ -91,7 +91,7 @@ int job_load(struct job *j, struct err *e)
 {
     const struct task_job t = { .dir = j->dir,
                                 .spec = j->spec,
-                                .trains = j->kind->trains,
+                                .trains = j->kind->trains || j->kind->analyses,
                                 .memory = job_limit(j),
                                 .kernels = j->kernels,
                                 .pool = j->pool };

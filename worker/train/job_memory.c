@@ -25,7 +25,7 @@ static size_t param_bytes(const struct graph *g)
     return g->param_capacity * sizeof(real);
 }
 
-static size_t lane_bytes(const struct shape *s, int batch)
+size_t job_lane_bytes(const struct shape *s, int batch)
 {
     return (size_t)shape_count(s) * (((size_t)batch + LANES - 1) / LANES * LANES) * sizeof(real);
 }
@@ -33,7 +33,7 @@ static size_t lane_bytes(const struct shape *s, int batch)
 /* The answers of one batch. */
 static size_t target_bytes(const struct job *j, int batch)
 {
-    return j->loss->classes ? 0 : lane_bytes(&j->graph->value[j->graph->output[0]].shape, batch);
+    return j->loss->classes ? 0 : job_lane_bytes(&j->graph->value[j->graph->output[0]].shape, batch);
 }
 
 /* The graph with its quantizers, whatever their ranges; its parameters are thrown away with it. */
@@ -64,50 +64,18 @@ static int quantized_clone(struct job *j, struct graph **g, struct err *e)
     return status;
 }
 
-/* Does a layer before this one read the same value? It is kept once. */
-static bool kept_before(const struct graph *g, const struct layer *layers, int i)
-{
-    for (int k = 0; k < i; k++)
-        if (g->node[layers[k].node].input[0] == g->node[layers[i].node].input[0])
-            return true;
-    return false;
-}
-
-/* A net for inference that keeps what every layer reads. */
-static int calibration_bytes(struct job *j, size_t *bytes, struct err *e)
-{
-    const int batch = j->task->batch;
-    const struct net_options o = job_net_options(j, false, batch);
-    struct layer *layers = NULL;
-    int count = 0, status = net_bytes(j->graph, &o, bytes, e);
-
-    if (!status)
-        status = graph_layers(j->graph, &layers, &count, e);
-    for (int i = 0; !status && i < count; i++) {
-        const struct value *v = &j->graph->value[j->graph->node[layers[i].node].input[0]];
-        if (v->kind != VALUE_INPUT && !kept_before(j->graph, layers, i))
-            *bytes += lane_bytes(&v->shape, batch);
-    }
-    *bytes += target_bytes(j, batch);
-    free(layers);
-    return status;
-}
-
 /* Nets, moments, quantized weights; a checkpoint is put together in memory. */
-static int training_bytes(struct job *j, size_t *bytes, struct err *e)
+static int training_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e)
 {
     const struct trainer_settings s = job_settings(j);
-    const struct net_options train = job_net_options(j, true, s.batch_size),
+    const struct net_options train = job_net_options(j, s.epochs > 0, s.batch_size),
                              eval = job_net_options(j, false, s.batch_size);
     const size_t block = j->graph->param_count * sizeof(real);
     const size_t moments = s.optimizer ? (size_t)s.optimizer->moments : 0;
-    struct graph *quantized = NULL;
-    size_t net = 0, teacher = 0, score = 0;
-    int status = j->kind->quantizes ? quantized_clone(j, &quantized, e) : 0;
     struct graph *g = quantized ? quantized : j->graph;
+    size_t net = 0, teacher = 0, score = 0;
+    int status = net_bytes(g, &train, &net, e);
 
-    if (!status)
-        status = net_bytes(g, &train, &net, e);
     if (!status && j->teacher)
         status = net_bytes(j->teacher, &eval, &teacher, e);
     if (!status)
@@ -117,7 +85,6 @@ static int training_bytes(struct job *j, size_t *bytes, struct err *e)
              (score > checkpoint ? score : checkpoint) + (quantized ? block + g->param_count : 0) +
              (j->kind->prunes ? job_prune_bytes(j) : 0) +
              (job_rate_lambda(j) > 0 ? rate_bytes(j->graph->param_count) : 0);
-    graph_free(quantized);
     return status;
 }
 
@@ -157,14 +124,21 @@ static size_t export_bytes(const struct job *j, size_t score)
 /* The greediest station after reading, beside data and model. */
 static int station_bytes(struct job *j, size_t *most, struct err *e)
 {
+    struct graph *quantized = NULL;
     size_t score = 0, one = 0;
     int status = j->task->score_bytes(j->data, j->graph, false, &score, e);
 
     *most = score;
-    if (!status && j->kind->quantizes && !(status = calibration_bytes(j, &one, e)))
+    if (!status && (j->kind->quantizes || j->kind->analyses))
+        status = quantized_clone(j, &quantized, e);
+    if (!status && j->kind->quantizes && !(status = job_calibration_bytes(j, quantized, &one, e)))
         *most = larger(*most, one);
-    if (!status && j->kind->trains && !(status = training_bytes(j, &one, e)))
+    if (!status && (j->kind->analyses || (j->kind->quantizes && job_has_budget(j))) &&
+        !(status = job_sensitivity_bytes(j, quantized, &one, e)))
+        *most = larger(*most, one);
+    if (!status && j->kind->trains && !(status = training_bytes(j, quantized, &one, e)))
         *most = larger(larger(*most, one), export_bytes(j, score));
+    graph_free(quantized);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #define WORKER_TRAIN_JOB_PARTS_H
 
 #include "base/buf.h"
+#include "worker/calibrate/activations.h"
 #include "worker/graph/precision.h"
 #include "worker/train/job.h"
 
@@ -36,6 +37,29 @@ struct job_stage {
 };
 int job_stage(struct job *j, const struct job_stage *s, struct err *e);
 
+/* Kind sensitivity: rows of the result, and curves over the widths. */
+int job_sensitivity(struct job *j, struct err *e);
+bool job_has_budget(const struct job *j);
+/* Widths in the plan so that the budget is met; ERR_INVALID where it can't be. */
+int job_allocate(struct job *j, struct quant_layer_plan *plan, int count, struct err *e);
+int job_sensitivity_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e);
+bool job_overridden(const struct job *j, const char *layer); /* does an override say its widths? */
+
+/* What the specification says of looking at activations; without a net. */
+struct calibration job_calibration(struct job *j, const struct method *m, const struct target *target);
+
+/* Channels equalized where that is wanted, then the ranges of the activations in the plan. */
+int job_calibrate(struct job *j, const struct method *m, struct quant_layer_plan *plan, int count,
+                  struct err *e);
+bool job_corrects(const struct job *j); /* are biases corrected? */
+/* Correct them; plain: the graph before it was quantized. */
+int job_correct(struct job *j, struct graph *plain, struct err *e);
+/* The greatest of the nets of both, beside data and model. */
+int job_calibration_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e);
+
+/* An activation of that shape in whole blocks. */
+size_t job_lane_bytes(const struct shape *s, int batch);
+
 /* Method, grid, granularity of the specification. */
 int job_quant_options(const struct job *j, struct quant_options *o, struct err *e);
 
@@ -48,7 +72,6 @@ struct net_options job_net_options(const struct job *j, bool train, int batch);
 size_t job_limit(const struct job *j); /* bytes: /resources/memory_mb */
 size_t job_peak_bytes(void);           /* that this process has had in memory so far */
 
-#define JOB_CALIBRATION_BATCHES 8
-#define JOB_MODEL_MAX           ((size_t)2 << 30)
+#define JOB_MODEL_MAX ((size_t)2 << 30)
 
 #endif

@@ -3,7 +3,6 @@
 
 #include "api/spec.h"
 #include "base/mem.h"
-#include "worker/train/calibrate.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -28,6 +27,20 @@ static void plan_layer(const json_t *spec, const char *name, bool outer, struct 
         p->weight_bits = (int)spec_int(o, "/weights/bits", p->weight_bits);
         p->activation.bits = (int)spec_int(o, "/activations/bits", p->activation.bits);
     }
+}
+
+bool job_overridden(const struct job *j, const char *layer)
+{
+    size_t i;
+    json_t *o;
+
+    json_array_foreach((json_t *)spec_at(j->spec, "/overrides"), i, o)
+    {
+        if (fnmatch(spec_text(o, "/match", ""), layer, 0) == 0 &&
+            (spec_at(o, "/weights/bits") || spec_at(o, "/activations/bits")))
+            return true;
+    }
+    return false;
 }
 
 /* A pruned weight is zero: its grid must have such a level. Dead units leave the network, so their scales
@@ -104,34 +117,6 @@ int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, st
     return status;
 }
 
-static int calibrate(struct job *j, const struct method *method, struct quant_layer_plan *plan, int count,
-                     struct err *e)
-{
-    const int batch = j->task->batch;
-    struct net_options o = job_net_options(j, false, batch);
-    struct target target = { 0 };
-    struct net *net = NULL;
-    int status = trainer_target(&target, j->loss, j->graph, batch, e);
-
-    if (!status)
-        status = net_new(j->graph, &o, &net, e);
-    if (!status) {
-        const struct calibration c = { .graph = j->graph,
-                                       .net = net,
-                                       .pool = j->pool,
-                                       .method = method,
-                                       .feed = j->feed,
-                                       .target = &target,
-                                       .batch = batch,
-                                       .batches = JOB_CALIBRATION_BATCHES,
-                                       .exact = j->task->exact(j->data) };
-        status = calibrate_activations(&c, plan, count, e);
-    }
-    net_free(net);
-    trainer_target_free(&target);
-    return status;
-}
-
 double job_rate_lambda(const struct job *j)
 {
     return j->kind->prunes && j->kind->quantizes ? spec_double(j->spec, "/rate/lambda", 0) : 0;
@@ -160,14 +145,19 @@ int job_prepare(struct job *j, struct err *e)
 {
     struct quant_options o;
     struct quant_layer_plan *plan;
+    struct graph *plain = NULL;
     int count, status = job_plan_layers(j, &plan, &count, e);
 
     if (status)
         return status;
     if ((status = job_quant_options(j, &o, e)))
         goto out;
+    if (job_has_budget(j) && (status = job_allocate(j, plan, count, e)))
+        goto out;
     events_phase(j->events, "calibrate");
-    status = calibrate(j, o.method, plan, count, e);
+    status = job_calibrate(j, o.method, plan, count, e);
+    if (!status && job_corrects(j))
+        status = graph_clone(j->graph, &plain, e);
     if (!status)
         status = quant_new(j->graph, plan, count, &o, &j->quant, e);
     if (!status && j->prune)
@@ -176,10 +166,13 @@ int job_prepare(struct job *j, struct err *e)
         status = make_rate(j, e);
     if (!status)
         start_scales(j);
+    if (!status && plain)
+        status = job_correct(j, plain, e);
     for (int i = 0; i < count && !status; i++)
         json_array_append_new(j->layers, json_pack("{s:i, s:i}", "weight_bits", plan[i].weight_bits,
                                                    "activation_bits", plan[i].activation.bits));
 out:
+    graph_free(plain);
     free(plan);
     return status;
 }

@@ -57,6 +57,8 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
 
     if (status)
         return status;
+    j->judged_value = value;
+    j->judged_step = step;
     if (j->task->train_metric)
         sink_metric(arg, j->task->train_metric, step, train_share);
     sink_metric(arg, j->task->metric, step, value);
@@ -65,13 +67,23 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
     return 0;
 }
 
+/* Does it end with what calibration finds? */
+static bool post_training(const struct job *j)
+{
+    const struct method *m =
+        j->kind->quantizes ? method_find(spec_text(j->spec, "/quantize/method", "msqe")) : NULL;
+
+    return m && m->post_training;
+}
+
 struct trainer_settings job_settings(const struct job *j)
 {
     const json_t *spec = j->spec;
+    const bool trains = !post_training(j);
 
     return (struct trainer_settings){
-        .epochs = spec_int(spec, "/train/epochs", 10),
-        .batch_size = (int)spec_int(spec, "/train/batch_size", 64),
+        .epochs = trains ? spec_int(spec, "/train/epochs", 10) : 0,
+        .batch_size = trains ? (int)spec_int(spec, "/train/batch_size", 64) : j->task->batch,
         .learning_rate = spec_double(spec, "/train/learning_rate", 0.01),
         .momentum = spec_double(spec, "/train/momentum", 0.9),
         .weight_decay = spec_double(spec, "/train/weight_decay", 1e-4),
@@ -176,7 +188,7 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
                          .rate = j->rate,
                          .control = j->control };
     struct sink sink = { .job = j, .trainer = &t };
-    struct net_options o = job_net_options(j, true, t.settings.batch_size), wise = o;
+    struct net_options o = job_net_options(j, t.settings.epochs > 0, t.settings.batch_size), wise = o;
     struct net *teacher = NULL;
     int status = 0;
 
@@ -184,6 +196,7 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
         return err_set(e, ERR_INVALID, "unknown optimizer or schedule");
     if (j->quant)
         t.method = method_find(spec_text(j->spec, "/quantize/method", "msqe"));
+    j->judged_step = -1;
     snprintf(sink.path, sizeof sink.path, "%s/%s", j->dir, stage->checkpoint);
     t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save, sink_judge };
     wise.train = false;
@@ -204,6 +217,10 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
 
 static int after_training(struct job *j, struct trainer *t, struct err *e)
 {
+    if (!j->quant && j->judged_step == t->at.step) {
+        j->trained_value = j->judged_value; /* the last epoch has ended with it: nothing has changed */
+        return 0;
+    }
     const int status = j->quant ? snap(j, t, e) : 0;
     const struct task_subject trained = { .graph = j->graph, .net = j->net, .batch = t->settings.batch_size };
 

@@ -1,7 +1,8 @@
-/* calibrate.h - ranges of activations from a few batches: signed or not, and the first step. */
-#ifndef WORKER_TRAIN_CALIBRATE_H
-#define WORKER_TRAIN_CALIBRATE_H
+/* activations.h - ranges of activations from a few batches: signed or not, and the first step. */
+#ifndef WORKER_CALIBRATE_ACTIVATIONS_H
+#define WORKER_CALIBRATE_ACTIVATIONS_H
 
+#include "worker/calibrate/range.h"
 #include "worker/quant/method.h"
 #include "worker/train/feed.h"
 
@@ -9,8 +10,10 @@ struct calibration {
     struct graph *graph; /* float */
     struct net *net;     /* of it, in inference mode, not used before */
     struct pool *pool;
-    const struct method *method; /* says how a step is found */
-    struct feed *feed;           /* with classes for targets or values; nobody looks at them */
+    const struct method *method;   /* says how a step is found, */
+    const struct range_rule *rule; /* unless this does; NULL */
+    double percentile;             /* for the rule */
+    struct feed *feed;             /* with classes for targets or values; nobody looks at them */
     const struct target *target;
     int batch, batches; /* at most so many, of so many samples */
     bool exact;         /* inputs are whole multiples of 1/255 */

@@ -1,4 +1,4 @@
-#include "worker/train/calibrate.h"
+#include "worker/calibrate/activations.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/quant/basis.h"
@@ -7,14 +7,6 @@
 #include <stdlib.h>
 
 #define SAMPLES ((size_t)1 << 15) /* kept per activation */
-
-/* What is remembered of one activation: extremes over everything seen, and a random sample. */
-struct range {
-    int value;
-    real low, high;
-    real *sample; /* owned */
-    size_t count;
-};
 
 static void take_samples(struct range *r, const real *x, size_t features, int samples, size_t quota,
                          struct rng *g)
@@ -34,22 +26,40 @@ static void take_samples(struct range *r, const real *x, size_t features, int sa
     }
 }
 
-static void decide(const struct calibration *c, const struct range *r, struct quant_layer_plan *p)
+static double least_error(const struct range *r, int low, int high)
+{
+    const real step = method_activation(r->sample, r->count, low, high);
+
+    return method_activation_error(r->sample, r->count, step, low, high);
+}
+
+/* Codes from nought on, where nothing is negative, or so little that half of the codes would be lost on it:
+ * an enlarged image rings around its edges. [RULE] The squared error decides. */
+static bool one_sided(const struct range *r, int bits)
+{
+    return !(r->low < 0) ||
+           least_error(r, 0, (1 << bits) - 1) < least_error(r, -(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+}
+
+static void decide(const struct calibration *c, struct range *r, struct quant_layer_plan *p)
 {
     const bool input = c->graph->value[r->value].kind == VALUE_INPUT;
-    int bits = p->activation.bits;
+    const int bits = p->activation.bits;
+    const bool basis = c->method->activation_basis && c->method->activation_basis(bits);
+    const bool sided = basis ? !(r->low < 0) : one_sided(r, bits);
+    const int low = sided ? 0 : -(1 << (bits - 1)), high = (1 << (sided ? bits : bits - 1)) - 1;
 
-    p->activation.low = r->low < 0 ? -(1 << (bits - 1)) : 0;
-    p->activation.high = r->low < 0 ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
+    p->activation.low = low;
+    p->activation.high = high;
     p->activation.fixed = bits == 8 && r->low >= 0 && input && c->exact;
-    p->activation.basis = c->method->activation_basis && c->method->activation_basis(bits);
-    if (p->activation.basis)
-        basis_start(r->sample, r->count, 1, bits, r->low < 0, p->activation.v);
+    p->activation.basis = basis;
+    if (basis)
+        basis_start(r->sample, r->count, 1, bits, !sided, p->activation.v);
     else if (p->activation.fixed)
         p->activation.step = (real)1 / 255;
     else
-        p->activation.step =
-            c->method->activation(r->sample, r->count, p->activation.low, p->activation.high);
+        p->activation.step = c->rule ? c->rule->step(r, low, high, c->percentile)
+                                     : c->method->activation(r->sample, r->count, low, high);
 }
 
 /* What each layer reads will be remembered; the net must keep it. */

@@ -1,0 +1,151 @@
+#include "worker/calibrate/correct.h"
+
+#include "base/mem.h"
+#include "worker/op/op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where a channel's constant can be taken up. */
+struct sink {
+    int value; /* PARAM of the corrected graph */
+    int sign;  /* +1: a bias; -1: a running mean */
+};
+
+static bool find_sink(const struct graph *g, const struct layer *l, struct sink *s)
+{
+    const struct node *n = &g->node[l->node];
+
+    *s = (struct sink){ l->bias, 1 };
+    if (l->bias >= 0 && node_float(n, "beta", 1) == 1)
+        return true;
+    const int reader = graph_only_reader(g, n->output[0]);
+    if (reader < 0 || strcmp(g->node[reader].op->name, "BatchNormalization") != 0)
+        return false;
+    *s = (struct sink){ g->node[reader].input[3], -1 };
+    return g->value[s->value].kind == VALUE_PARAM;
+}
+
+/* sum[c] += the layer's outputs of a batch. Features of channel c lie side by side, but where the layer works
+ * on rows of channels: then they alternate. */
+static void add_outputs(const struct shape *s, int64_t channels, const real *y, int samples, double *sum)
+{
+    const int64_t features = shape_count(s);
+    const bool last = s->dim[0] != channels;
+    const int64_t each = features / channels;
+
+    for (int b = 0; b * LANES < samples; b++)
+        for (int64_t f = 0; f < features; f++) {
+            const real *lane = y + ((size_t)b * (size_t)features + (size_t)f) * LANES;
+            const int valid = samples - b * LANES < LANES ? samples - b * LANES : LANES;
+            double one = 0;
+            for (int l = 0; l < valid; l++)
+                one += (double)lane[l];
+            sum[last ? f % channels : f / each] += one;
+        }
+}
+
+/* Mean output per channel of the layer that makes `value`, over the batches of an epoch of its own. */
+static int mean_outputs(const struct correction *c, struct graph *g, struct quant *q, int value,
+                        int64_t channels, double *mean, struct err *e)
+{
+    struct feed *f = c->feed;
+    struct net_options o = c->net;
+    struct net *net;
+    int64_t seen = 0;
+
+    o.apart = true;
+    int status = net_new(g, &o, &net, e);
+    if (status)
+        return status;
+    net_watch(net, value);
+    if (q)
+        quant_bind(q, net);
+    memset(mean, 0, (size_t)channels * sizeof *mean);
+    for (int b = 0; b < c->batches && seen < f->count; b++) {
+        const int samples = f->count - seen < o.batch ? (int)(f->count - seen) : o.batch;
+        f->type->fill(f, o.pool, seen, samples, net_blocks(net), net_input(net), c->target);
+        net_forward(net, samples, false, 0);
+        const real *y = net_value(net, value);
+        if (!y) {
+            status = err_set(e, ERR_NOMEM, "out of memory");
+            break;
+        }
+        add_outputs(&g->value[value].shape, channels, y, samples, mean);
+        seen += samples;
+    }
+    net_free(net);
+    const double count = (double)seen * (double)shape_count(&g->value[value].shape) / (double)channels;
+    for (int64_t i = 0; i < channels && !status; i++)
+        mean[i] /= count;
+    return status;
+}
+
+/* Beyond what a normalization takes away. */
+static void beyond(const struct graph *g, const struct sink *s, int64_t channels, double *mean)
+{
+    for (int64_t i = 0; i < channels && s->sign < 0; i++)
+        mean[i] -= (double)g->param[g->value[s->value].offset + (size_t)i];
+}
+
+static int correct_layer(const struct correction *c, const struct layer *was, const struct layer *is,
+                         const struct sink *before, const struct sink *s, struct err *e)
+{
+    const int plain_value = c->plain->node[was->node].output[0], value = c->graph->node[is->node].output[0];
+    const int64_t channels = shape_count(&c->graph->value[s->value].shape);
+    double *mean = mem_array(2 * (size_t)channels, sizeof *mean), *plain = mean ? mean + channels : NULL;
+    int status = mean ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+    if (!status)
+        status = mean_outputs(c, c->plain, NULL, plain_value, channels, plain, e);
+    if (!status)
+        status = mean_outputs(c, c->graph, c->quant, value, channels, mean, e);
+    if (!status) {
+        beyond(c->plain, before, channels, plain);
+        beyond(c->graph, s, channels, mean);
+    }
+    real *to = c->graph->param + c->graph->value[s->value].offset;
+    for (int64_t i = 0; i < channels && !status; i++)
+        to[i] = (real)((double)to[i] + s->sign * (plain[i] - mean[i]));
+    free(mean);
+    return status;
+}
+
+int correct_biases(const struct correction *c, int *corrected, struct err *e)
+{
+    struct layer *plain = NULL, *layers = NULL;
+    struct sink before, sink;
+    int plain_count = 0, count = 0;
+    int status = graph_layers(c->plain, &plain, &plain_count, e);
+
+    *corrected = 0;
+    if (!status)
+        status = graph_layers(c->graph, &layers, &count, e);
+    if (!status && count != plain_count)
+        status = err_set(e, ERR_INTERNAL, "the quantized network has other layers");
+    c->feed->augment = false;
+    c->feed->type->shuffle(c->feed, UINT32_MAX);
+    quant_apply(c->quant, c->graph, c->net.pool);
+    for (int i = 0; i < count && !status; i++)
+        if (find_sink(c->plain, &plain[i], &before) && find_sink(c->graph, &layers[i], &sink)) {
+            status = correct_layer(c, &plain[i], &layers[i], &before, &sink, e);
+            ++*corrected;
+        }
+    free(plain);
+    free(layers);
+    return status;
+}
+
+size_t correct_bytes(const struct graph *plain, int batch)
+{
+    const size_t room = ((size_t)batch + LANES - 1) / LANES * LANES;
+    size_t most = 0;
+
+    for (int at = 0; at < plain->nodes; at++) {
+        const struct value *v = &plain->value[plain->node[at].output[0]];
+        const size_t bytes = (size_t)shape_count(&v->shape) * room * sizeof(real);
+        if (plain->node[at].op->weight >= 0 && bytes > most)
+            most = bytes;
+    }
+    return most;
+}
