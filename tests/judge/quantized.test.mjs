@@ -67,7 +67,12 @@ for (const [method, bits, activations, grid, outer, granularity] of [
     if (method === 'lq-nets') {
       const refused = await evaluated('integer', body.id, readFileSync(file));
       assert.equal(refused.state, 'failed');
-      assert.match(refused.reason, /QuantdLevels/);
+      assert.match(refused.reason, /engine bits.*QuantdLevels/);
+      const { classes, result: by } = await engineClasses('bits', body.id, readFileSync(file));
+      const others = classes.filter((c, i) => c !== judged.predicted[i]).length;
+      assert.equal(classes.length, 10000);
+      assert.equal(by.bit_layers, 2);
+      assert.ok(others <= 3, `${others} classes differ`); // a number at a threshold, to the last bit of a float
       return;
     }
     const integer = await engineClasses('integer', body.id, readFileSync(file));

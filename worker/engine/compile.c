@@ -326,6 +326,7 @@ static const struct {
 } operators[] = {
     { "QuantizeLinear", do_quantize },
     { "DequantizeLinear", do_dequantize },
+    { "QuantdLevels", compile_levels },
     { "Conv", compile_layer },
     { "Gemm", compile_layer },
     { "MatMul", compile_layer },

@@ -8,6 +8,7 @@ enum known_form {
     KNOWN_NOT,
     KNOWN_INPUT,  /* the sample in real numbers */
     KNOWN_CODES,  /* tensor, quantizer */
+    KNOWN_LEVELS, /* tensor, planes: codes of a learned basis */
     KNOWN_SUMS,   /* a convolution whose step isn't there yet: what becomes of its sums is still open */
     KNOWN_NUMBERS /* tensor */
 };
@@ -16,6 +17,7 @@ struct known {
     enum known_form form;
     int tensor;
     struct quantizer quantizer;
+    struct planes planes;
     struct engine_step *sums; /* owned */
 };
 
@@ -30,6 +32,15 @@ struct compile {
 int compile_layer(struct compile *c, const struct node *n);
 /* y = x * factor + shift per channel, on sums that are still open. */
 int compile_normalize(struct compile *c, const struct node *n);
+
+/* The same layer of a program that has packed it; NULL. */
+const struct engine_step *compile_packed(const struct compile *c, const struct node *n);
+
+/* levels.c: QuantdLevels */
+int compile_levels(struct compile *c, const struct node *n);
+/* bases.c: a layer whose weights (w: their integers) or input are sums of a learned basis. Biases are in
+ * s->shift already. */
+int compile_bases(struct compile *c, const struct node *n, struct engine_step *s, const int8_t *w);
 
 /* compile_value.c */
 int compile_refuse(const struct compile *c, const char *why); /* ERR_UNSUPPORTED */

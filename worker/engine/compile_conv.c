@@ -48,8 +48,9 @@ static int read_weights(struct compile *c, const struct node *n, const struct co
     const int64_t count = shape_count(&v->shape), K = count / conv->O;
     if (!codes)
         return err_set(c->e, ERR_UNSUPPORTED, "Its weights are stored as floating point");
-    if (codes->planes)
-        return err_set(c->e, ERR_UNSUPPORTED, "Its weights are sums of a basis of %d numbers", codes->planes);
+    if (codes->planes && !c->p->bits)
+        return err_set(c->e, ERR_UNSUPPORTED,
+                       "Its weights are sums of a basis of %d numbers: engine bits runs it", codes->planes);
     if (codes->axis >= 0 && codes->axis != (turned ? 1 : 0))
         return err_set(c->e, ERR_UNSUPPORTED, "Weight scales must be one for all or one per output");
     for (int64_t i = 0; i < count; i++) {
@@ -109,9 +110,9 @@ static int measure(struct compile *c, struct engine_step *s, const int8_t *w, co
     return 0;
 }
 
-/* The same layer of a program that has packed it. */
-static const struct engine_step *packed_before(const struct program *like, const struct node *n)
+const struct engine_step *compile_packed(const struct compile *c, const struct node *n)
 {
+    const struct program *like = c->p->like;
     for (int i = 0; like && i < like->steps; i++)
         if (like->step[i].type == &step_conv && like->step[i].node == n)
             return &like->step[i];
@@ -121,7 +122,7 @@ static const struct engine_step *packed_before(const struct program *like, const
 /* By bit planes, where codes and weights have so few bits: codes begin at their lowest then. */
 static int pack_thin(struct compile *c, const struct quantizer *q, struct engine_step *s, const int8_t *w)
 {
-    const struct engine_step *before = packed_before(c->p->like, s->node);
+    const struct engine_step *before = compile_packed(c, s->node);
     const struct conv *conv = &s->k.conv;
     struct thin_layer thin = { .k = { .conv = *conv, .zero = s->k.zero } };
     const size_t K = (size_t)(conv->C / conv->groups) * conv->KH * conv->KW;
@@ -144,7 +145,7 @@ static int pack_thin(struct compile *c, const struct quantizer *q, struct engine
 
 static int pack_wide(struct compile *c, struct engine_step *s, const int8_t *w)
 {
-    const struct engine_step *before = packed_before(c->p->like, s->node);
+    const struct engine_step *before = compile_packed(c, s->node);
     if (before) {
         s->w = before->w;
         s->k.narrow = before->k.narrow;
@@ -158,9 +159,29 @@ static int pack_wide(struct compile *c, struct engine_step *s, const int8_t *w)
     return 0;
 }
 
+/* Uniform codes and weights. */
+static int fill_codes(struct compile *c, const struct node *n, struct engine_step *s, const int8_t *w)
+{
+    const struct quantizer *q = &c->known[n->input[0]].quantizer;
+    for (int o = 0; o < s->k.conv.O; o++) {
+        s->factor[o] = q->scale * weight_scale(c->g->value[n->input[1]].codes, o);
+        read_bias(c, n, s, o);
+    }
+    int bad = measure(c, s, w, q);
+    if (!bad)
+        bad = pack_thin(c, q, s, w);
+    return bad || s->thin ? bad : pack_wide(c, s, w);
+}
+
+static int fill_bases(struct compile *c, const struct node *n, struct engine_step *s, const int8_t *w)
+{
+    for (int o = 0; o < s->k.conv.O; o++)
+        read_bias(c, n, s, o);
+    return compile_bases(c, n, s, w);
+}
+
 static int fill(struct compile *c, const struct node *n, struct engine_step *s)
 {
-    const struct known *in = &c->known[n->input[0]];
     const struct value *weight = &c->g->value[n->input[1]];
     const size_t outs = (size_t)quads(s->k.conv.O) * QUAD;
     int8_t *w = mem_array((size_t)shape_count(&weight->shape), 1);
@@ -173,16 +194,10 @@ static int fill(struct compile *c, const struct node *n, struct engine_step *s)
         bad = err_set(c->e, ERR_NOMEM, "out of memory for the weights' integers");
     if (!bad)
         bad = read_weights(c, n, &s->k.conv, w);
-    for (int o = 0; o < s->k.conv.O && !bad; o++) {
-        s->factor[o] = in->quantizer.scale * weight_scale(weight->codes, o);
-        read_bias(c, n, s, o);
-    }
-    if (!bad)
-        bad = measure(c, s, w, &in->quantizer);
-    if (!bad)
-        bad = pack_thin(c, &in->quantizer, s, w);
-    if (!bad && !s->thin)
-        bad = pack_wide(c, s, w);
+    if (!bad && (weight->codes->planes || c->known[n->input[0]].form == KNOWN_LEVELS))
+        bad = fill_bases(c, n, s, w);
+    else if (!bad)
+        bad = fill_codes(c, n, s, w);
     free(w);
     return bad;
 }
@@ -199,7 +214,7 @@ static int grow_margins(struct activation *t, const struct conv *conv)
 int compile_layer(struct compile *c, const struct node *n)
 {
     const struct known *in = &c->known[n->input[0]];
-    if (in->form != KNOWN_CODES)
+    if (in->form != KNOWN_CODES && in->form != KNOWN_LEVELS)
         return err_set(c->e, ERR_UNSUPPORTED, "Its input is not quantized");
     if (c->g->value[n->input[1]].kind != VALUE_PARAM)
         return err_set(c->e, ERR_UNSUPPORTED, "Its weights are no parameter");

@@ -233,6 +233,8 @@ int compile_numbers(struct compile *c, int value)
         return 0;
     if (k->form == KNOWN_SUMS)
         return compile_close(c, value, true, NULL, &codes);
+    if (k->form == KNOWN_LEVELS)
+        return compile_refuse(c, "Learned levels are read by layers alone");
     if (k->form != KNOWN_CODES)
         return compile_refuse(c, "Its input is not quantized");
     const struct known was = *k;

@@ -264,7 +264,7 @@ static int make_patches(struct program *p, struct err *e)
         struct engine_step *s = &p->step[i];
         if (s->gathered)
             bad = tiles_window(&p->tensor[s->in], &s->whole, &s->gather, &s->gathers, e);
-        else if (s->type == &step_input)
+        else if (s->in == NOTHING)
             need_scratch(p,
                          (size_t)p->tensor[s->codes].H * p->tensor[s->codes].W * QUAD * LANES * sizeof(real));
     }
@@ -286,6 +286,8 @@ int program_finish(struct program *p, struct err *e)
             bad = finish_rule(p, s, e);
         if (!bad && from_numbers(s))
             bad = check_fraction(p, s, e);
+        if (!bad && s->stair)
+            bad = stair_finish(p, s, e);
         if (bad && s->node)
             return err_at(e, "node %s (%s)", s->node->name, s->node->op->name);
     }
@@ -295,6 +297,7 @@ int program_finish(struct program *p, struct err *e)
 void step_deinit(struct engine_step *s)
 {
     free(s->tile);
+    free(s->stair);
     free(s->gather);
     if (!s->borrowed)
         free(s->w);

@@ -35,6 +35,21 @@ struct quantizer {
     int zero, low, high;
 };
 
+/* Codes whose bits are worth numbers of any kind: value = base + sum of worth[i] over the bits that are set.
+ */
+struct planes {
+    int count;
+    double base, worth[BITS_CODES];
+};
+
+/* How real values become such codes: above threshold[k] the code is code[k + 1] or a later one. */
+struct stair {
+    int count;                         /* of thresholds */
+    double threshold[15], least, most; /* least, most: of the values */
+    uint8_t code[16];
+    struct fixed_stair numbers; /* made by stair_finish */
+};
+
 struct program;
 struct engine_step;
 
@@ -56,7 +71,7 @@ struct step_type {
 };
 
 extern const struct step_type step_input, step_conv, step_add, step_codes, step_numbers, step_max, step_mean,
-    step_move, step_output;
+    step_move, step_output, step_stair;
 
 enum { NOTHING = -1 };
 
@@ -71,6 +86,7 @@ struct engine_step {
     const struct node *node;
     int in, more, out, codes; /* tensors; NOTHING */
     struct quantizer quantizer;
+    struct stair *stair;         /* owned: instead of the quantizer */
     double rule;                 /* numbers to codes or back, in codes per unit or units per code */
     double low, high;            /* clip, in values */
     const struct window *window; /* of pools; borrowed from the node, or: */
@@ -108,7 +124,8 @@ struct program {
 };
 
 int program_compile(struct program *p, struct err *e); /* compile.c: the steps of p->graph */
-int program_finish(struct program *p, struct err *e);  /* program.c: unit, rules, places in the arena */
+int stair_finish(const struct program *p, struct engine_step *s, struct err *e); /* levels.c */
+int program_finish(struct program *p, struct err *e); /* program.c: unit, rules, places in the arena */
 void step_deinit(struct engine_step *s);
 void program_deinit(struct program *p);
 
@@ -123,6 +140,8 @@ ptrdiff_t activation_row(const struct activation *t);
 ptrdiff_t activation_plane(const struct activation *t);
 uint8_t *frame_codes(const struct frame *f, int tensor); /* pixel (0, 0) of the first quad */
 int32_t *frame_numbers(const struct frame *f, int tensor);
+/* Up to four channels of the sample(s) that go in, as rows of pixels; in tiles, if there are any. */
+const real *frame_input(const struct frame *f, const struct activation *t, int channel, int channels);
 void frame_margins(const struct frame *f, int tensor); /* fills them, when all else is there */
 size_t step_window(const struct engine_step *s);       /* bytes of what a convolution gathers */
 

@@ -33,6 +33,12 @@ static const real *tile_input(const struct frame *f, const struct activation *t,
     return to;
 }
 
+const real *frame_input(const struct frame *f, const struct activation *t, int channel, int channels)
+{
+    return f->program->tiled ? tile_input(f, t, channel, channels)
+                             : f->x + (ptrdiff_t)channel * t->H * t->W * LANES;
+}
+
 /* Real numbers of the sample to codes, by a true division as QuantizeLinear has it. */
 static void run_input(const struct frame *f, const struct engine_step *s)
 {
@@ -43,7 +49,7 @@ static void run_input(const struct frame *f, const struct engine_step *s)
     uint8_t *code = frame_codes(f, s->codes);
     for (int c = 0; c < t->C; c += QUAD) {
         const int channels = t->C - c < QUAD ? t->C - c : QUAD;
-        const real *x = f->program->tiled ? tile_input(f, t, c, channels) : f->x + c * plane;
+        const real *x = frame_input(f, t, c, channels);
         for (int h = 0; h < t->H; h++)
             f->program->kernels->int8->codes(
                 code + (c / QUAD * activation_plane(t) + h * activation_row(t)) * PIXEL,

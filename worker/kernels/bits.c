@@ -88,12 +88,39 @@ bool bits_fit(struct bits_conv *c, uint8_t low, uint8_t high, const int8_t *w)
     c->base = low;
     c->x_planes = bits_for(high - low + 1);
     c->w_planes = r.planes;
-    c->rest = !r.complement && r.low != 0;
+    c->w_low = r.complement ? 0 : r.low;
+    c->w_step = r.step;
+    c->rests = c->w_low != 0;
     if (c->x_planes > BITS_PLANES || c->w_planes > BITS_PLANES || c->zero < low || c->zero > high)
         return false;
     for (int i = 0; i < c->x_planes; i++)
         c->x_worth[i] = 1 << i;
     make_terms(c, &r);
+    return true;
+}
+
+bool bits_fit_bases(struct bits_conv *c, int x_planes, const int8_t *w, int basis)
+{
+    if (c->conv.groups != 1)
+        return false;
+    const struct range r =
+        basis ? (struct range){ 1 - (1 << basis), 2, basis, false } : range_of(w, weights(&c->conv));
+    c->base = 0;
+    c->x_planes = x_planes;
+    c->w_planes = r.planes;
+    c->w_low = r.low;
+    c->w_step = r.step;
+    c->rests = x_planes;
+    c->terms = 0;
+    if (x_planes > BITS_CODES || r.planes > BITS_PLANES)
+        return false;
+    for (int j = 0; j < r.planes; j++)
+        for (int i = 0; i < x_planes; i++) {
+            c->x_worth[i] = 1;
+            c->term[c->terms] =
+                (struct bits_term){ .x = (uint8_t)i, .w = (uint8_t)j, .flush = true, .worth = c->terms };
+            c->terms++;
+        }
     return true;
 }
 
@@ -107,15 +134,14 @@ static void place_of(const struct conv *c, int channel, int kh, int kw, int *ste
 
 /* Patterns of one output, [plane][step][4] from `word` on; NULL: every bit that stands for a weight, [step].
  */
-static void pack_output(const struct bits_conv *c, const int8_t *w, int low, int step_of_codes,
-                        uint32_t *word)
+static void pack_output(const struct bits_conv *c, const int8_t *w, uint32_t *word)
 {
     const struct conv *v = &c->conv;
     const int steps = bits_steps(v);
     for (int channel = 0; channel < v->C; channel++)
         for (int kh = 0; kh < v->KH; kh++)
             for (int kw = 0; kw < v->KW; kw++, w++) {
-                const unsigned pattern = (unsigned)((*w - low) / step_of_codes);
+                const unsigned pattern = (unsigned)((*w - c->w_low) / c->w_step);
                 int step;
                 uint32_t bit;
                 place_of(v, channel, kh, kw, &step, &bit);
@@ -142,18 +168,18 @@ int bits_pack(const struct bits_conv *c, const int8_t *w, struct bits_weights *p
     const struct conv *v = &c->conv;
     const size_t outs = (size_t)quads(v->O) * QUAD, steps = (size_t)bits_steps(v);
     const size_t K = weights(v) / (size_t)v->O, row = (size_t)c->w_planes * steps;
-    const struct range r = range_of(w, weights(v));
+    const bool powers = c->term[c->terms - 1].worth == 0; /* of two */
     packed->word = mem_array(outs * row + steps, sizeof *packed->word);
-    packed->worth = mem_array(outs, sizeof *packed->worth);
-    packed->rest = mem_array(outs, sizeof *packed->rest);
+    packed->worth = mem_array(outs * (powers ? 1 : (size_t)c->terms), sizeof *packed->worth);
+    packed->rest = mem_array(outs * (size_t)(c->rests + 1), sizeof *packed->rest);
     if (!packed->word || !packed->worth || !packed->rest)
         return err_set(e, ERR_NOMEM, "out of memory for the bits of weights");
-    for (size_t o = 0; o < outs; o++)
-        packed->worth[o] = r.step;
+    for (size_t o = 0; o < outs && powers; o++)
+        packed->worth[o] = c->w_step;
     for (int o = 0; o < v->O; o++) {
         uint32_t *word = packed->word + (size_t)(o / QUAD) * row * QUAD + o % QUAD;
-        pack_output(c, w + (size_t)o * K, r.complement ? 0 : r.low, r.step, word);
-        packed->rest[o] = c->rest ? r.low : 0;
+        pack_output(c, w + (size_t)o * K, word);
+        packed->rest[o] = powers ? c->w_low : 0;
     }
     pack_window(v, packed->word + outs * row);
     return 0;

@@ -15,7 +15,11 @@
 #include "base/err.h"
 #include "worker/kernels/int8.h"
 
-enum { BITS_PLANES = 4, BITS_TERMS = BITS_PLANES * BITS_PLANES };
+enum {
+    BITS_PLANES = 4, /* of weights; and of codes, where int8.h would do as well */
+    BITS_CODES = 8,  /* of codes */
+    BITS_TERMS = BITS_CODES * BITS_PLANES
+};
 
 /* One pair of planes. Counts go on from term to term, so that powers of two need no multiplication. */
 struct bits_term {
@@ -32,15 +36,16 @@ struct bits_conv {
     uint8_t zero;     /* the code of zero: padding */
     int x_planes, w_planes, terms;
     struct bits_term term[BITS_TERMS];
-    bool rest;                    /* w_rest is not 0 everywhere */
-    int32_t x_worth[BITS_PLANES]; /* of the sum of a window, where there is a rest */
+    int w_low, w_step;           /* w = w_low + w_step * its bits */
+    int rests;                   /* rows of bits_weights.rest: 0; 1, for the sum of a window; x_planes */
+    int32_t x_worth[BITS_CODES]; /* of that sum; where each plane has a rest of its own: 1 */
 };
 
 /* Sizes: outs = quads(O) * 4. Owned. */
 struct bits_weights {
     uint32_t *word; /* [quad of outputs][plane][step][4]; then [step]: the bits that stand for weights */
     int32_t *worth; /* [rows][outs] */
-    int32_t *rest;  /* [outs] */
+    int32_t *rest;  /* [rests][outs] */
 };
 
 struct bits_kernels {
@@ -58,6 +63,10 @@ const struct bits_kernels *bits_of(const struct kernels *k);
 /* How the codes low..high and the weights w (natural, O * K of them) come apart. False: there are groups, one
  * of the two needs more than BITS_PLANES planes, or zero is no code. */
 bool bits_fit(struct bits_conv *c, uint8_t low, uint8_t high, const int8_t *w);
+/* The same where bits are worth numbers of any kind: codes have x_planes bits, weights are sums of +-2^k with
+ * that many bits (`basis`), or 0: any. Each pair of planes, x the inner, has a worth and each plane of codes
+ * a rest, which bits_pack leaves 0 for the caller to fill in. */
+bool bits_fit_bases(struct bits_conv *c, int x_planes, const int8_t *w, int basis);
 /* The planes of w. ERR_NOMEM; to be freed in any case. */
 int bits_pack(const struct bits_conv *c, const int8_t *w, struct bits_weights *packed, struct err *e);
 void bits_free(struct bits_weights *w);

@@ -15,12 +15,21 @@ struct patch {
 };
 enum { NOWHERE = INT32_MIN, MANY = INT32_MIN };
 
+/* A stair: the code begins at `start`, and where a number is above limit[k] the bits of change[k] turn. */
+struct fixed_stair {
+    int count;
+    int32_t start, limit[15], change[15];
+};
+
 struct fixed_kernels {
     /* y = clip(a + b, low, high); b NULL: 0 */
     void (*add)(int32_t *y, const int32_t *a, const int32_t *b, size_t count, int32_t low, int32_t high);
     /* one row of codes of up to four channels that are `plane` numbers apart */
     void (*codes)(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
                   const struct int8_codes *rule);
+    /* the same by a stair */
+    void (*stair)(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
+                  const struct fixed_stair *stair);
     /* y = round((code - zero) * factor) for one channel (0..3) of its quad */
     void (*numbers)(int32_t *y, const uint8_t *code, int channel, size_t count, int32_t zero, double factor);
     /* y = max(y, x) of bytes, `pixels` of a quad; and of numbers */

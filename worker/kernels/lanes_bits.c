@@ -23,7 +23,7 @@ struct product {
     ptrdiff_t plane; /* bytes from one plane to the next */
     const int32_t *start;
     struct finish finish;
-    ivec window[CHUNK]; /* sums of the windows of the columns, where there is a rest */
+    ivec window[BITS_CODES][CHUNK]; /* sums of the windows of the columns, by rest */
 };
 
 /* --- counting --- */
@@ -155,10 +155,11 @@ INLINE void count_pair(ivec n[WIDEST][QUAD], place in[WIDEST], const ptrdiff_t *
 /* What a sum is before its bits are counted. */
 INLINE ivec sum_start(const struct product *p, int column, int out)
 {
-    const ivec sum = all_ints(p->start ? p->start[out] : 0);
-    if (!p->k->rest)
-        return sum;
-    return sum + p->window[column] * p->w->rest[out];
+    ivec sum = all_ints(p->start ? p->start[out] : 0);
+    const int32_t *rest = p->w->rest + out;
+    for (int i = 0; i < p->k->rests; i++, rest += quads(p->k->conv.O) * QUAD)
+        sum += p->window[i][column] * *rest;
+    return sum;
 }
 
 INLINE void tile(const struct product *p, const struct columns *c, int at, int out, const int P)
@@ -216,18 +217,20 @@ static tile_fn *const tile_table[WIDEST] = { tile_1, tile_2, tile_3, tile_4, til
 static tile_fn *const tile_table[WIDEST] = { tile_1, tile_2 };
 #endif
 
-/* The sum of (x - base) over the window of each column. */
+/* The sum of (x - base) over the window of each column; or what each plane has there. */
 static void sum_windows(struct product *p, const struct columns *c)
 {
     const uint32_t *ones = p->w->word + (size_t)quads(p->k->conv.O) * QUAD * p->k->w_planes * p->steps;
     for (int j = 0; j < c->count; j++) {
-        ivec sum = { 0 };
-        for (int i = 0; i < p->k->x_planes; i++)
+        for (int i = 0; i < p->k->rests; i++)
+            p->window[i][j] = (ivec){ 0 };
+        for (int i = 0; i < p->k->x_planes; i++) {
+            ivec sum = { 0 };
             for (int s = 0; s < p->steps; s++)
                 sum += count_words(*(const ivec *)(c->x[j] + i * p->plane + p->step[s]) &
-                                   all_ints((int32_t)ones[s])) *
-                       p->k->x_worth[i];
-        p->window[j] = sum;
+                                   all_ints((int32_t)ones[s]));
+            p->window[p->k->rests > 1 ? i : 0][j] += sum * p->k->x_worth[i];
+        }
     }
 }
 
@@ -235,7 +238,7 @@ static void sum_windows(struct product *p, const struct columns *c)
 static void product_run(struct product *p, struct columns *c)
 {
     const int tiles = (c->count + WIDEST - 1) / WIDEST;
-    if (p->k->rest)
+    if (p->k->rests)
         sum_windows(p, c);
     for (int out = 0; c->count && out < p->finish.outs; out += QUAD)
         for (int t = 0; t < tiles; t++) {
@@ -263,16 +266,16 @@ static size_t scratch(const struct bits_conv *k)
            (size_t)bits_words(&k->conv) * k->x_planes * padded_pixels(&k->conv) * PIXEL;
 }
 
-/* Bit i of the four channels of up to eight quads, `distance` bytes apart, to word i of `planes`, `plane`
- * bytes apart: channel q * 4 + b at bit b * 8 + q. */
-INLINE void pack_vector(const uint8_t *code, ptrdiff_t distance, int quad_count, ivec base, uint8_t *to,
-                        ptrdiff_t plane, const int planes)
+/* Bit first + i of the four channels of up to eight quads, `distance` bytes apart, to word i of `planes`,
+ * `plane` bytes apart: channel q * 4 + b at bit b * 8 + q. */
+INLINE void pack_vector(const uint8_t *code, ptrdiff_t distance, int quad_count, ivec base, int first,
+                        uint8_t *to, ptrdiff_t plane, const int planes)
 {
     ivec word[BITS_PLANES];
     EACH (i, planes)
         word[i] = (ivec){ 0 };
     for (int q = 0; q < quad_count; q++) {
-        const uvec x = *(const uvec *)(code + q * distance) - (uvec)base; /* may wrap */
+        const uvec x = (*(const uvec *)(code + q * distance) - (uvec)base) >> first; /* may wrap */
         EACH (i, planes)
             word[i] |= (ivec)(((x >> i) & 0x01010101) << q);
     }
@@ -281,11 +284,11 @@ INLINE void pack_vector(const uint8_t *code, ptrdiff_t distance, int quad_count,
 }
 
 INLINE void pack_row(const uint8_t *code, ptrdiff_t distance, int quad_count, int pixels, uint8_t base,
-                     uint8_t *to, ptrdiff_t plane, const int planes)
+                     int first, uint8_t *to, ptrdiff_t plane, const int planes)
 {
     const ivec four = all_ints(base * 0x01010101);
     for (int at = 0; at < pixels * PIXEL; at += VEC_BYTES)
-        pack_vector(code + at, distance, quad_count, four, to + at, plane, planes);
+        pack_vector(code + at, distance, quad_count, four, first, to + at, plane, planes);
 }
 
 static int smaller(int a, int b)
@@ -311,16 +314,20 @@ static void pack_word(const struct bits_conv *k, const struct int8_in *x, const 
     for (int h = 0; h < rows; h++, code += x->row * PIXEL, to += width * PIXEL)
         switch (k->x_planes) {
         case 1:
-            pack_row(code, x->plane * PIXEL, count, row, k->base, to, plane, 1);
+            pack_row(code, x->plane * PIXEL, count, row, k->base, 0, to, plane, 1);
             break;
         case 2:
-            pack_row(code, x->plane * PIXEL, count, row, k->base, to, plane, 2);
+            pack_row(code, x->plane * PIXEL, count, row, k->base, 0, to, plane, 2);
             break;
         case 3:
-            pack_row(code, x->plane * PIXEL, count, row, k->base, to, plane, 3);
+            pack_row(code, x->plane * PIXEL, count, row, k->base, 0, to, plane, 3);
+            break;
+        case 4:
+            pack_row(code, x->plane * PIXEL, count, row, k->base, 0, to, plane, 4);
             break;
         default:
-            pack_row(code, x->plane * PIXEL, count, row, k->base, to, plane, BITS_PLANES);
+            for (int i = 0; i < k->x_planes; i++)
+                pack_row(code, x->plane * PIXEL, count, row, k->base, i, to + i * plane, plane, 1);
         }
 }
 

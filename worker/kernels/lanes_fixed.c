@@ -56,6 +56,22 @@ static void codes(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels
     }
 }
 
+static void stair(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
+                  const struct fixed_stair *s)
+{
+    for (size_t i = 0; i < count; i += INTS) {
+        ivec quad = { 0 };
+        for (int c = 0; c < channels; c++) {
+            const ivec v = load_ints(x + c * plane + i);
+            ivec q = all_ints(s->start);
+            for (int k = 0; k < s->count; k++)
+                q ^= (v > s->limit[k]) & s->change[k];
+            quad |= q << 8 * c;
+        }
+        *(ivec *)(code + i * QUAD) = quad;
+    }
+}
+
 static void numbers(int32_t *y, const uint8_t *code, int channel, size_t count, int32_t zero, double factor)
 {
     for (size_t i = 0; i < count; i += INTS) {
@@ -116,6 +132,10 @@ static void patch(const struct patch *list, int count, int zero, const uint8_t *
                 turn_one(p, none, from, to);
 }
 
-const struct fixed_kernels SYMBOL(fixed_, KERNEL_SET) = {
-    .add = add, .codes = codes, .numbers = numbers, .max_codes = max_codes, .max = max, .patch = patch
-};
+const struct fixed_kernels SYMBOL(fixed_, KERNEL_SET) = { .add = add,
+                                                          .codes = codes,
+                                                          .stair = stair,
+                                                          .numbers = numbers,
+                                                          .max_codes = max_codes,
+                                                          .max = max,
+                                                          .patch = patch };
