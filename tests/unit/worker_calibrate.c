@@ -94,8 +94,7 @@ static void correct(const char *name, const char *sink, int expected)
                                   .graph = g,
                                   .quant = q,
                                   .net = { .batch = BATCH, .pool = pool },
-                                  .feed = &n.feed,
-                                  .batches = BATCHES };
+                                  .batches = { &n.feed, pool, NULL, BATCH, BATCHES } };
     const int value = graph_find_value(g, sink);
     assert_true(value >= 0);
     const double first = moved(&c, g, value), second = moved(&c, g, value);

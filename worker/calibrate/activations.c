@@ -82,33 +82,34 @@ static int watch(const struct calibration *c, const struct layer *layers, struct
     return 0;
 }
 
-static void look(const struct calibration *c, struct range *range, int count, int batch, int samples,
-                 size_t quota)
+struct looking {
+    const struct calibration *c;
+    struct range *range;
+    int count;
+    size_t quota; /* samples of each activation from a batch */
+};
+
+static void look(void *arg, int batch, int samples)
 {
-    for (int i = 0; i < count; i++) {
-        const struct value *v = &c->graph->value[range[i].value];
-        struct rng r = rng_at(c->feed->seed, stream_of(STREAM_CALIBRATE, (uint64_t)i), (uint64_t)batch << 32);
-        const real *x = v->kind == VALUE_INPUT ? net_input(c->net) : net_value(c->net, range[i].value);
-        take_samples(&range[i], x, (size_t)shape_count(&v->shape), samples, quota, &r);
+    const struct looking *l = arg;
+    const struct calibration *c = l->c;
+
+    for (int i = 0; i < l->count; i++) {
+        const struct value *v = &c->graph->value[l->range[i].value];
+        struct rng r =
+            rng_at(c->batches.feed->seed, stream_of(STREAM_CALIBRATE, (uint64_t)i), (uint64_t)batch << 32);
+        const real *x = v->kind == VALUE_INPUT ? net_input(c->net) : net_value(c->net, l->range[i].value);
+        take_samples(&l->range[i], x, (size_t)shape_count(&v->shape), samples, l->quota, &r);
     }
 }
 
-/* An epoch of its own: any batches will do, always the same. */
-static void run_batches(const struct calibration *c, struct range *range, int count)
+static void find_ranges(const struct calibration *c, struct range *range, int count)
 {
-    struct feed *f = c->feed;
-    const int64_t available = (f->count + c->batch - 1) / c->batch;
-    const int batches = available < c->batches ? (int)available : c->batches;
+    const struct batches *b = &c->batches;
+    const int64_t available = (b->feed->count + b->size - 1) / b->size;
+    struct looking l = { c, range, count, SAMPLES / (size_t)(available < b->count ? available : b->count) };
 
-    f->augment = false;
-    f->type->shuffle(f, UINT32_MAX);
-    for (int b = 0; b < batches; b++) {
-        int64_t at = (int64_t)b * c->batch;
-        int samples = f->count - at < c->batch ? (int)(f->count - at) : c->batch;
-        f->type->fill(f, c->pool, at, samples, net_blocks(c->net), net_input(c->net), c->target);
-        net_forward(c->net, samples, false, 0);
-        look(c, range, count, b, samples, SAMPLES / (size_t)batches);
-    }
+    batches_run(b, c->net, look, &l);
 }
 
 int calibrate_activations(const struct calibration *c, struct quant_layer_plan *plan, int count,
@@ -123,7 +124,7 @@ int calibrate_activations(const struct calibration *c, struct quant_layer_plan *
     if (!status)
         status = watch(c, layers, range, count, e);
     if (!status)
-        run_batches(c, range, count);
+        find_ranges(c, range, count);
     for (int i = 0; i < count && !status; i++)
         if (plan[i].activation.bits != 32)
             decide(c, &range[i], &plan[i]);

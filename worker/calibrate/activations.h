@@ -2,21 +2,18 @@
 #ifndef WORKER_CALIBRATE_ACTIVATIONS_H
 #define WORKER_CALIBRATE_ACTIVATIONS_H
 
+#include "worker/calibrate/batches.h"
 #include "worker/calibrate/range.h"
 #include "worker/quant/method.h"
-#include "worker/train/feed.h"
 
 struct calibration {
-    struct graph *graph; /* float */
-    struct net *net;     /* of it, in inference mode, not used before */
-    struct pool *pool;
+    struct graph *graph;           /* float */
+    struct net *net;               /* of it, in inference mode, not used before */
     const struct method *method;   /* says how a step is found, */
     const struct range_rule *rule; /* unless this does; NULL */
     double percentile;             /* for the rule */
-    struct feed *feed;             /* with classes for targets or values; nobody looks at them */
-    const struct target *target;
-    int batch, batches; /* at most so many, of so many samples */
-    bool exact;         /* inputs are whole multiples of 1/255 */
+    struct batches batches;
+    bool exact; /* inputs are whole multiples of 1/255 */
 };
 
 /* plan[i].activation.bits is set by the caller (32: leave); low, high, step and fixed are filled in for the

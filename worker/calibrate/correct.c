@@ -26,56 +26,58 @@ static bool find_sink(const struct graph *g, const struct layer *l, struct sink 
     return g->value[s->value].kind == VALUE_PARAM;
 }
 
-/* sum[c] += the layer's outputs of a batch. Features of channel c lie side by side, but where the layer works
- * on rows of channels: then they alternate. */
-static void add_outputs(const struct shape *s, int64_t channels, const real *y, int samples, double *sum)
+/* The outputs of one layer, summed by channel. */
+struct looking {
+    const struct shape *shape;
+    const real *y;
+    int64_t channels, samples;
+    double *sum;
+};
+
+/* Features of a channel lie side by side, but where the layer works on rows of channels: then they alternate.
+ */
+static void look(void *arg, int batch, int samples)
 {
-    const int64_t features = shape_count(s);
-    const bool last = s->dim[0] != channels;
-    const int64_t each = features / channels;
+    struct looking *s = arg;
+    const int64_t features = shape_count(s->shape), each = features / s->channels;
+    const bool last = s->shape->dim[0] != s->channels;
+    (void)batch;
 
     for (int b = 0; b * LANES < samples; b++)
         for (int64_t f = 0; f < features; f++) {
-            const real *lane = y + ((size_t)b * (size_t)features + (size_t)f) * LANES;
+            const real *lane = s->y + ((size_t)b * (size_t)features + (size_t)f) * LANES;
             const int valid = samples - b * LANES < LANES ? samples - b * LANES : LANES;
             double one = 0;
             for (int l = 0; l < valid; l++)
                 one += (double)lane[l];
-            sum[last ? f % channels : f / each] += one;
+            s->sum[last ? f % s->channels : f / each] += one;
         }
+    s->samples += samples;
 }
 
-/* Mean output per channel of the layer that makes `value`, over the batches of an epoch of its own. */
+/* Mean output per channel of the layer that makes `value`. */
 static int mean_outputs(const struct correction *c, struct graph *g, struct quant *q, int value,
                         int64_t channels, double *mean, struct err *e)
 {
-    struct feed *f = c->feed;
+    struct looking l = { .shape = &g->value[value].shape, .channels = channels, .sum = mean };
     struct net_options o = c->net;
     struct net *net;
-    int64_t seen = 0;
 
     o.apart = true;
     int status = net_new(g, &o, &net, e);
     if (status)
         return status;
     net_watch(net, value);
+    l.y = net_value(net, value);
+    if (!l.y)
+        status = err_set(e, ERR_NOMEM, "out of memory");
     if (q)
         quant_bind(q, net);
     memset(mean, 0, (size_t)channels * sizeof *mean);
-    for (int b = 0; b < c->batches && seen < f->count; b++) {
-        const int samples = f->count - seen < o.batch ? (int)(f->count - seen) : o.batch;
-        f->type->fill(f, o.pool, seen, samples, net_blocks(net), net_input(net), c->target);
-        net_forward(net, samples, false, 0);
-        const real *y = net_value(net, value);
-        if (!y) {
-            status = err_set(e, ERR_NOMEM, "out of memory");
-            break;
-        }
-        add_outputs(&g->value[value].shape, channels, y, samples, mean);
-        seen += samples;
-    }
+    if (!status)
+        batches_run(&c->batches, net, look, &l);
     net_free(net);
-    const double count = (double)seen * (double)shape_count(&g->value[value].shape) / (double)channels;
+    const double count = (double)l.samples * (double)shape_count(l.shape) / (double)channels;
     for (int64_t i = 0; i < channels && !status; i++)
         mean[i] /= count;
     return status;
@@ -123,8 +125,6 @@ int correct_biases(const struct correction *c, int *corrected, struct err *e)
         status = graph_layers(c->graph, &layers, &count, e);
     if (!status && count != plain_count)
         status = err_set(e, ERR_INTERNAL, "the quantized network has other layers");
-    c->feed->augment = false;
-    c->feed->type->shuffle(c->feed, UINT32_MAX);
     quant_apply(c->quant, c->graph, c->net.pool);
     for (int i = 0; i < count && !status; i++)
         if (find_sink(c->plain, &plain[i], &before) && find_sink(c->graph, &layers[i], &sink)) {

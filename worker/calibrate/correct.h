@@ -3,18 +3,15 @@
 #ifndef WORKER_CALIBRATE_CORRECT_H
 #define WORKER_CALIBRATE_CORRECT_H
 
-#include "worker/graph/precision.h"
+#include "worker/calibrate/batches.h"
 #include "worker/quant/quant.h"
-#include "worker/train/feed.h"
 
 struct correction {
     struct graph *plain;    /* the network in floating point; its layers are those of `graph`, in order */
     struct graph *graph;    /* the same with quantizers; its biases are corrected */
     struct quant *quant;    /* of it, its scales final */
     struct net_options net; /* for both: inference, one batch */
-    struct feed *feed;
-    const struct target *target; /* room for a batch's answers; nobody looks at them */
-    int batches;                 /* at most */
+    struct batches batches;
 };
 
 /* Layer by layer, so that each sees what the corrected ones before it make: the difference of the mean output

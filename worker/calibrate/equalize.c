@@ -186,7 +186,7 @@ static int find_moving(const struct graph *g, struct moving **out, int *count, s
 }
 
 /* range[unit] = greatest magnitude of the unit's features, which lie side by side. */
-static void look(struct moving *m, const real *x, int64_t features, int samples)
+static void widen(struct moving *m, const real *x, int64_t features, int samples)
 {
     const int64_t each = features / m->units.count;
 
@@ -200,31 +200,37 @@ static void look(struct moving *m, const real *x, int64_t features, int samples)
         }
 }
 
+struct looking {
+    const struct graph *graph;
+    struct net *net;
+    struct moving *moving;
+    int count;
+};
+
+static void look(void *arg, int batch, int samples)
+{
+    const struct looking *l = arg;
+    (void)batch;
+
+    for (int i = 0; i < l->count; i++) {
+        struct moving *m = &l->moving[i];
+        widen(m, net_value(l->net, m->value), shape_count(&l->graph->value[m->value].shape), samples);
+    }
+}
+
 static int measure(const struct equalization *z, struct moving *m, int count, struct err *e)
 {
-    struct feed *f = z->feed;
-    struct net *net;
-    int64_t seen = 0;
-    int status = net_new(z->graph, &z->net, &net, e);
+    struct looking l = { .graph = z->graph, .moving = m, .count = count };
+    int status = net_new(z->graph, &z->net, &l.net, e);
 
-    for (int i = 0; i < count && !status; i++)
-        net_watch(net, m[i].value);
-    f->augment = false;
-    f->type->shuffle(f, UINT32_MAX);
-    for (int b = 0; b < z->batches && seen < f->count && !status; b++) {
-        const int samples = f->count - seen < z->net.batch ? (int)(f->count - seen) : z->net.batch;
-        f->type->fill(f, z->net.pool, seen, samples, net_blocks(net), net_input(net), z->target);
-        net_forward(net, samples, false, 0);
-        for (int i = 0; i < count && !status; i++) {
-            const real *x = net_value(net, m[i].value);
-            if (x)
-                look(&m[i], x, shape_count(&z->graph->value[m[i].value].shape), samples);
-            else
-                status = err_set(e, ERR_NOMEM, "out of memory");
-        }
-        seen += samples;
+    for (int i = 0; i < count && !status; i++) {
+        net_watch(l.net, m[i].value);
+        if (!net_value(l.net, m[i].value))
+            status = err_set(e, ERR_NOMEM, "out of memory");
     }
-    net_free(net);
+    if (!status)
+        batches_run(&z->batches, l.net, look, &l);
+    net_free(l.net);
     return status;
 }
 

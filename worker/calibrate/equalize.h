@@ -4,15 +4,12 @@
 #ifndef WORKER_CALIBRATE_EQUALIZE_H
 #define WORKER_CALIBRATE_EQUALIZE_H
 
-#include "worker/graph/net.h"
-#include "worker/train/feed.h"
+#include "worker/calibrate/batches.h"
 
 struct equalization {
     struct graph *graph;    /* float, finished; its parameters change in place */
     struct net_options net; /* inference, one batch */
-    struct feed *feed;
-    const struct target *target; /* room for a batch's answers; nobody looks at them */
-    int batches;                 /* at most */
+    struct batches batches;
 };
 
 /* Unit i of a layer is divided by s_i, where its readers multiply by it; that passes through what is linear

@@ -21,57 +21,50 @@ static size_t outputs_of(const struct graph *g, int batch)
     return (size_t)shape_count(&g->value[g->output[0]].shape) * room;
 }
 
-/* Valid lanes of output i of a batch. */
-static double distance(const real *y, const real *x, size_t count, int samples, size_t features,
-                       double *power)
+/* One run over the batches. */
+struct looking {
+    const struct trial *trial;
+    struct net *net;
+    double noise, power;
+};
+
+static void keep(void *arg, int batch, int samples)
 {
-    double sum = 0;
+    const struct looking *l = arg;
+    const struct calibration *c = &l->trial->s->look;
+    const size_t count = outputs_of(c->graph, c->batches.size);
+    (void)samples;
+
+    memcpy(l->trial->plain + (size_t)batch * count, net_output(l->net, 0), count * sizeof(real));
+}
+
+/* Lanes without a sample don't count. */
+static void compare(void *arg, int batch, int samples)
+{
+    struct looking *l = arg;
+    const struct calibration *c = &l->trial->s->look;
+    const size_t count = outputs_of(c->graph, c->batches.size),
+                 features = (size_t)shape_count(&c->graph->value[c->graph->output[0]].shape);
+    const real *y = net_output(l->net, 0), *x = l->trial->plain + (size_t)batch * count;
 
     for (size_t i = 0; i < count; i += LANES) {
         const int first = (int)(i / LANES / features) * LANES;
-        for (int l = 0; l < LANES && first + l < samples; l++) {
-            const double d = (double)y[i + (size_t)l] - (double)x[i + (size_t)l];
-            sum += d * d;
-            *power += (double)x[i + (size_t)l] * (double)x[i + (size_t)l];
+        for (int k = 0; k < LANES && first + k < samples; k++) {
+            const double d = (double)y[i + (size_t)k] - (double)x[i + (size_t)k];
+            l->noise += d * d;
+            l->power += (double)x[i + (size_t)k] * (double)x[i + (size_t)k];
         }
     }
-    return sum;
-}
-
-/* Run the net over the batches: keep its outputs as the plain ones, or take their noise. */
-static double run(const struct trial *t, struct net *net, bool keep)
-{
-    const struct calibration *c = &t->s->look;
-    const size_t count = outputs_of(c->graph, c->batch),
-                 features = (size_t)shape_count(&c->graph->value[c->graph->output[0]].shape);
-    struct feed *f = c->feed;
-    double noise = 0, power = 0;
-    int64_t seen = 0;
-
-    f->augment = false;
-    f->type->shuffle(f, UINT32_MAX);
-    for (int b = 0; b < c->batches && seen < f->count; b++) {
-        const int samples = f->count - seen < c->batch ? (int)(f->count - seen) : c->batch;
-        real *plain = t->plain + (size_t)b * count;
-        f->type->fill(f, c->pool, seen, samples, net_blocks(net), net_input(net), c->target);
-        net_forward(net, samples, false, 0);
-        if (keep)
-            memcpy(plain, net_output(net, 0), count * sizeof *plain);
-        else
-            noise += distance(net_output(net, 0), plain, count, samples, features, &power);
-        seen += samples;
-    }
-    return power > 0 ? noise / power : 0;
 }
 
 static int keep_plain(const struct trial *t, struct err *e)
 {
-    struct net *net;
-    const int status = net_new(t->s->look.graph, &t->s->net, &net, e);
+    struct looking l = { .trial = t };
+    const int status = net_new(t->s->look.graph, &t->s->net, &l.net, e);
 
     if (!status)
-        run(t, net, true);
-    net_free(net);
+        batches_run(&t->s->look.batches, l.net, keep, &l);
+    net_free(l.net);
     return status;
 }
 
@@ -80,20 +73,21 @@ static int noise_of_plan(const struct trial *t, double *noise, struct err *e)
 {
     struct graph *g = NULL;
     struct quant *q = NULL;
-    struct net *net = NULL;
+    struct looking l = { .trial = t };
     int status = graph_clone(t->s->look.graph, &g, e);
 
     if (!status)
         status = quant_new(g, t->plan, t->count, &t->s->quant, &q, e);
     if (!status)
-        status = net_new(g, &t->s->net, &net, e);
+        status = net_new(g, &t->s->net, &l.net, e);
     if (!status) {
         quant_start(q, g);
-        quant_apply(q, g, t->s->look.pool);
-        quant_bind(q, net);
-        *noise = run(t, net, false);
+        quant_apply(q, g, t->s->net.pool);
+        quant_bind(q, l.net);
+        batches_run(&t->s->look.batches, l.net, compare, &l);
+        *noise = l.power > 0 ? l.noise / l.power : 0;
     }
-    net_free(net);
+    net_free(l.net);
     quant_free(q);
     graph_free(g);
     return status;
@@ -151,7 +145,7 @@ static int measure_width(const struct trial *t, int bits, struct sensitivity_row
 
 int sensitivity_measure(const struct sensitivity *s, struct sensitivity_row *row, int count, struct err *e)
 {
-    const size_t outputs = outputs_of(s->look.graph, s->look.batch) * (size_t)s->look.batches;
+    const size_t outputs = outputs_of(s->look.graph, s->look.batches.size) * (size_t)s->look.batches.count;
     struct trial t = { .s = s,
                        .ranges = mem_array((size_t)count * SENSITIVITY_WIDTHS + 1, sizeof *t.ranges),
                        .plan = mem_array((size_t)count + 1, sizeof *t.plan),

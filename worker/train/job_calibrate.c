@@ -12,12 +12,15 @@
 
 #define BATCHES 8
 
-/* Batches of the task's size that are looked at. */
-static int batches_of(const struct job *j)
+struct batches job_batches(const struct job *j, const struct target *target, int fallback)
 {
-    const int batch = j->task->batch;
+    const int64_t size = j->task->batch, samples = spec_int(j->spec, "/calibrate/samples", fallback * size);
 
-    return (int)((spec_int(j->spec, "/calibrate/samples", (int64_t)BATCHES * batch) + batch - 1) / batch);
+    return (struct batches){ .feed = j->feed,
+                             .pool = j->pool,
+                             .target = target,
+                             .size = (int)size,
+                             .count = (int)((samples + size - 1) / size) };
 }
 
 struct calibration job_calibration(struct job *j, const struct method *m, const struct target *target)
@@ -25,14 +28,10 @@ struct calibration job_calibration(struct job *j, const struct method *m, const 
     const char *range = spec_text(j->spec, "/calibrate/range", NULL);
 
     return (struct calibration){ .graph = j->graph,
-                                 .pool = j->pool,
                                  .method = m,
                                  .rule = range ? range_rule_find(range) : NULL,
                                  .percentile = spec_double(j->spec, "/calibrate/percentile", 99.99),
-                                 .feed = j->feed,
-                                 .target = target,
-                                 .batch = j->task->batch,
-                                 .batches = batches_of(j),
+                                 .batches = job_batches(j, target, BATCHES),
                                  .exact = j->task->exact(j->data) };
 }
 
@@ -71,9 +70,7 @@ static int equalize_channels(struct job *j, struct err *e)
     struct target target = { 0 };
     struct equalization z = { .graph = j->graph,
                               .net = job_net_options(j, false, j->task->batch),
-                              .feed = j->feed,
-                              .target = &target,
-                              .batches = batches_of(j) };
+                              .batches = job_batches(j, &target, BATCHES) };
     int layers, status = trainer_target(&target, j->loss, j->graph, j->task->batch, e);
 
     if (!status)
@@ -101,16 +98,14 @@ bool job_corrects(const struct job *j)
 
 int job_correct(struct job *j, struct graph *plain, struct err *e)
 {
+    struct target target = { 0 };
     struct correction c = { .plain = plain,
                             .graph = j->graph,
                             .quant = j->quant,
                             .net = job_net_options(j, false, j->task->batch),
-                            .feed = j->feed,
-                            .batches = batches_of(j) };
-    struct target target = { 0 };
+                            .batches = job_batches(j, &target, BATCHES) };
     int corrected = 0, status = trainer_target(&target, j->loss, j->graph, j->task->batch, e);
 
-    c.target = &target;
     c.net.precision = PRECISION_FP32;
     if (!status)
         status = correct_biases(&c, &corrected, e);

@@ -45,6 +45,9 @@ int job_allocate(struct job *j, struct quant_layer_plan *plan, int count, struct
 int job_sensitivity_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e);
 bool job_overridden(const struct job *j, const char *layer); /* does an override say its widths? */
 
+/* The samples to look at; `fallback` batches where the specification doesn't say how many. */
+struct batches job_batches(const struct job *j, const struct target *target, int fallback);
+
 /* What the specification says of looking at activations; without a net. */
 struct calibration job_calibration(struct job *j, const struct method *m, const struct target *target);
 

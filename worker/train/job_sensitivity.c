@@ -12,13 +12,6 @@
 #define BATCHES 2
 #define SERIES  64 /* layers, to have curves of their own each */
 
-static int batches_of(const struct job *j)
-{
-    const int batch = j->task->batch;
-
-    return (int)((spec_int(j->spec, "/calibrate/samples", (int64_t)BATCHES * batch) + batch - 1) / batch);
-}
-
 static int measure(struct job *j, struct sensitivity_row *row, int count, struct err *e)
 {
     struct sensitivity s = { .net = job_net_options(j, false, j->task->batch) };
@@ -27,7 +20,7 @@ static int measure(struct job *j, struct sensitivity_row *row, int count, struct
 
     s.net.precision = PRECISION_FP32;
     s.look = job_calibration(j, s.quant.method, &target);
-    s.look.batches = batches_of(j);
+    s.look.batches = job_batches(j, &target, BATCHES);
     if (!status)
         status = trainer_target(&target, j->loss, j->graph, j->task->batch, e);
     if (!status)
@@ -186,7 +179,7 @@ int job_sensitivity_bytes(struct job *j, struct graph *quantized, size_t *bytes,
 
     o.precision = PRECISION_FP32;
     const int status = net_bytes(quantized, &o, bytes, e);
-    *bytes +=
-        sensitivity_bytes(j->graph, o.batch, batches_of(j)) + quantized->param_count * (2 * sizeof(real) + 1);
+    *bytes += sensitivity_bytes(j->graph, o.batch, job_batches(j, NULL, BATCHES).count) +
+              quantized->param_count * (2 * sizeof(real) + 1);
     return status;
 }

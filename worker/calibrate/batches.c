@@ -1,0 +1,19 @@
+#include "worker/calibrate/batches.h"
+
+/* An epoch of its own, that no training has. */
+void batches_run(const struct batches *b, struct net *net, void (*look)(void *arg, int index, int samples),
+                 void *arg)
+{
+    struct feed *f = b->feed;
+    int64_t seen = 0;
+
+    f->augment = false;
+    f->type->shuffle(f, UINT32_MAX);
+    for (int i = 0; i < b->count && seen < f->count; i++) {
+        const int samples = f->count - seen < b->size ? (int)(f->count - seen) : b->size;
+        f->type->fill(f, b->pool, seen, samples, net_blocks(net), net_input(net), b->target);
+        net_forward(net, samples, false, 0);
+        look(arg, i, samples);
+        seen += samples;
+    }
+}
