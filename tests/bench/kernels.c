@@ -16,7 +16,7 @@ struct layer {
 
 #define CONV(C, H, W, O, K, P)                                                                               \
     {                                                                                                        \
-        C, H, W, O, (H) + 2 * (P) - (K) + 1, (W) + 2 * (P) - (K) + 1, K, K, 1, 1, 1, 1, P, P, P, P, 1        \
+        C, H, W, O, (H) + 2 * (P) - (K) + 1, (W) + 2 * (P) - (K) + 1, K, K, 1, 1, 1, 1, P, P, P, P, 1, false \
     }
 
 static const struct layer layers[] = {
@@ -27,6 +27,8 @@ static const struct layer layers[] = {
     { "3x3 16ch 32x32 b128", CONV(16, 32, 32, 16, 3, 1), 8 },
     { "3x3 32ch 16x16 b128", CONV(32, 16, 16, 32, 3, 1), 8 },
     { "3x3 64ch 8x8 b128", CONV(64, 8, 8, 64, 3, 1), 8 },
+    { "3x3 64ch 41x41 b16", CONV(64, 41, 41, 64, 3, 1), 1 },
+    { "5x5 64>32ch 33x33 b16", CONV(64, 33, 33, 32, 5, 2), 1 },
 };
 
 /* Sixteen independent chains of multiply-add: what the core can do at best. Their values don't matter. */

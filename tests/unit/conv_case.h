@@ -16,7 +16,7 @@ static inline struct conv conv_of(const struct conv_case *k)
                       0,           0,           k->KH,         k->KW,
                       k->stride_h, k->stride_w, k->dilation_h, k->dilation_w,
                       k->top,      k->left,     k->bottom,     k->right,
-                      k->groups };
+                      k->groups,   false };
     c.OH = (k->H + k->top + k->bottom - (k->KH - 1) * k->dilation_h - 1) / k->stride_h + 1;
     c.OW = (k->W + k->left + k->right - (k->KW - 1) * k->dilation_w - 1) / k->stride_w + 1;
     return c;

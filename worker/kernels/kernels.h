@@ -21,6 +21,8 @@ struct conv {
     int stride_h, stride_w, dilation_h, dilation_w;
     int top, left, bottom, right; /* zero padding */
     int groups;
+    bool exact; /* forward: the products themselves are to be summed, since those of codes are exact; else
+                   tiles of Winograd may do with fewer */
 };
 
 static inline uint64_t conv_macs(const struct conv *c)

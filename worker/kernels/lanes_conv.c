@@ -11,6 +11,7 @@
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/lanes_gather.h"
 #include "worker/kernels/lanes_weight.h"
+#include "worker/kernels/tiles.h"
 
 /* A layer of that many pixels or more pays for weights turned round once. */
 enum { PACKED_PIXELS = 4 };
@@ -42,6 +43,10 @@ static void conv_forward(const struct conv *c, const real *x, const real *w, con
 {
     int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
     bool deep = is_depthwise(c);
+    if (!c->exact && tiles_pay(c)) {
+        SYMBOL(tiles_, KERNEL_SET).forward(c, x, w, bias, y, lo, hi, scratch);
+        return;
+    }
     for (int group = 0; group < (deep ? 1 : c->groups); group++) {
         struct gather g = {
             .row = { c->H, c->OH, c->KH, c->stride_h, c->dilation_h, c->top, false },
@@ -75,6 +80,10 @@ static void conv_backward_data(const struct conv *c, const real *dy, const real 
     int C = c->C / c->groups, O = c->O / c->groups, taps = c->KH * c->KW;
     real *packed = (real *)((char *)scratch + gather_bytes(taps, O));
     bool deep = is_depthwise(c);
+    if (tiles_pay(c)) {
+        SYMBOL(tiles_, KERNEL_SET).backward_data(c, dy, w, dx, add, lo, hi, scratch);
+        return;
+    }
     for (int group = 0; group < (deep ? 1 : c->groups); group++) {
         const real *from = w + (ptrdiff_t)group * O * C * taps;
         bool turned = packs(c);
@@ -116,7 +125,8 @@ static size_t conv_scratch(const struct conv *c)
 {
     int taps = c->KH * c->KW;
     size_t gather = larger(gather_bytes(taps, c->C / c->groups), gather_bytes(taps, c->O / c->groups));
-    return larger(gather + packed_bytes(c), larger(taps_bytes(c), turned_bytes(c)));
+    size_t direct = larger(gather + packed_bytes(c), larger(taps_bytes(c), turned_bytes(c)));
+    return tiles_pay(c) ? larger(direct, SYMBOL(tiles_, KERNEL_SET).scratch(c)) : direct;
 }
 
 static bool usable(void)

@@ -8,6 +8,7 @@
 #define WORKER_KERNELS_LANES_TURNED_H
 
 #include "worker/kernels/lanes_gather.h"
+#include "worker/kernels/lanes_turn.h"
 
 enum {
     TURNED_PIXELS = 8,    /* turned at once, of */
@@ -60,50 +61,6 @@ static ptrdiff_t pixel_at(const struct turned *t, int pixel, int channels)
 {
     return ((ptrdiff_t)(pixel / t->pixels) * channels * t->pixels + pixel % t->pixels) * LANES;
 }
-
-#if !defined(QUANTD_DOUBLE)
-/* Numbers of a that stay and of b that come where the index has bit d, and the other way round. */
-#define KEEP(j, d)    ((j) & (d) ? VEC + (j) - (d) : (j))
-#define MOVE(j, d)    ((j) & (d) ? VEC + (j) : (j) + (d))
-#define FOUR(M, j, d) M(j, d), M((j) + 1, d), M((j) + 2, d), M((j) + 3, d)
-#if defined(__AVX512F__)
-#define EVERY(M, d) FOUR(M, 0, d), FOUR(M, 4, d), FOUR(M, 8, d), FOUR(M, 12, d)
-#elif defined(__AVX2__)
-#define EVERY(M, d) FOUR(M, 0, d), FOUR(M, 4, d)
-#else
-#define EVERY(M, d) FOUR(M, 0, d)
-#endif
-#define SWAP(d)                                                                                              \
-    EACH (i, VEC)                                                                                            \
-        if (!(i & (d))) {                                                                                    \
-            vec a = r[i], b = r[i + (d)];                                                                    \
-            r[i] = __builtin_shufflevector(a, b, EVERY(KEEP, d));                                            \
-            r[i + (d)] = __builtin_shufflevector(a, b, EVERY(MOVE, d));                                      \
-        }
-
-/* A square of numbers is turned: halves of ever smaller squares change places. */
-INLINE void turn_square(vec r[VEC])
-{
-#if defined(__AVX512F__)
-    SWAP(8)
-#endif
-#if defined(__AVX2__)
-    SWAP(4)
-#endif
-    SWAP(2)
-    SWAP(1)
-}
-#else
-INLINE void turn_square(vec r[VEC])
-{
-    for (int i = 0; i < VEC; i++)
-        for (int j = 0; j < i; j++) {
-            real kept = r[i][j];
-            r[i][j] = r[j][i];
-            r[j][i] = kept;
-        }
-}
-#endif
 
 /* Features [first, first + count) of one pixel's 16 samples, filled up with zeros to whole vectors. */
 static void turn_pixel(const struct turned *t, int pixel, int first, int count, real *to)

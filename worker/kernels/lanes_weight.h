@@ -8,6 +8,7 @@
 
 #include "worker/kernels/lanes_depthwise.h"
 #include "worker/kernels/lanes_turned.h"
+#include "worker/kernels/tiles.h"
 
 enum {
     WEIGHT_PIXELS = 1024, /* at least so many between two horizontal sums */
@@ -190,6 +191,10 @@ static void conv_backward_weight(const struct conv *c, int blocks, const real *x
         bias_gradient(c, blocks, dy, dbias, lo, hi);
     if (!dw)
         return;
+    if (tiles_pay(c)) {
+        SYMBOL(tiles_, KERNEL_SET).backward_weight(c, blocks, x, dy, dw, lo, hi, scratch);
+        return;
+    }
     if (turns(c)) {
         weight_turned(c, blocks, x, dy, dw, lo, hi, scratch);
         return;

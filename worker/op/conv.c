@@ -81,9 +81,14 @@ static int items(const struct graph *g, const struct node *n)
     return (c->O + KERNELS_OUTPUTS - 1) / KERNELS_OUTPUTS;
 }
 
+/* Of codes the sums are exact: an exported file then gives what its network gave in training. */
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
-    s->kernels->conv_forward(n->state, s->x[n->input[0]], s->x[n->input[1]],
+    const struct graph *g = s->graph;
+    int producer = g->value[n->input[0]].producer;
+    struct conv c = *(const struct conv *)n->state;
+    c.exact = producer >= 0 && g->node[producer].op->codes;
+    s->kernels->conv_forward(&c, s->x[n->input[0]], s->x[n->input[1]],
                              setup_has(n, 2) ? s->x[n->input[2]] : NULL, s->x[n->output[0]], lo, hi,
                              s->scratch[thread]);
 }

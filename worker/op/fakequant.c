@@ -110,6 +110,11 @@ static void forward_coded(const struct step *s, const struct node *n, int lo, in
     .backward_reduce = backward_reduce, .backward_needs_inputs = 1, .backward_writes = 1
 
 const struct op op_fakequant = {
-    .name = "QuantdFakeQuant", .setup = setup, .teardown = setup_teardown, .forward = forward, FAKEQUANT
+    .name = "QuantdFakeQuant",
+    .codes = true,
+    .setup = setup,
+    .teardown = setup_teardown,
+    .forward = forward,
+    FAKEQUANT,
 };
 const struct op op_fakequant_coded = { .name = "quantizer to codes", .forward = forward_coded, FAKEQUANT };

@@ -71,6 +71,7 @@ struct op {
     int bias;             /* input index of its bias, -1 for none */
     bool pass_shape_only; /* the output is the input under another shape (Flatten, Reshape, Identity): the
                              executor shares the memory where it can, else runs forward (a copy) */
+    bool codes;           /* its output is integers times a scale, whose sums of products can be exact */
     bool all_outputs; /* the last outputs are made too when nobody reads them: their number means something */
 
     /* Check inputs and attributes, set output shapes, build node->state. Unknown attributes are errors.

@@ -144,6 +144,7 @@ const struct op op_quantize = {
 };
 const struct op op_dequantize = {
     .name = "DequantizeLinear",
+    .codes = true,
     QUANTIZE,
     .forward = forward_dequantize,
     .backward = backward_dequantize,
