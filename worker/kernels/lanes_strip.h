@@ -18,7 +18,7 @@ enum {
 
 /* Tiles that are worked on together: where they are. */
 struct strip {
-    int count;
+    int count, m; /* outputs of a tile along an axis */
     ptrdiff_t block[STRIP_TILES];
     struct square in[STRIP_TILES], out[STRIP_TILES];
 };
@@ -26,6 +26,7 @@ struct strip {
 static void strip_take(struct strip *s, const struct conv *c, const struct tiling *t, ptrdiff_t at,
                        ptrdiff_t end)
 {
+    s->m = t->m;
     s->count = end - at < STRIP_TILES ? (int)(end - at) : STRIP_TILES;
     for (int i = 0; i < s->count; i++) {
         int tile = (int)((at + i) % t->tiles), row = tile / t->columns * t->m,
@@ -58,6 +59,36 @@ INLINE void strip_collect(const struct strip *s, const struct square *square, co
         for (int i = 0; i < s->count; i++)
             square_collect(kind, n, &square[i], from + c * CHANNEL_STRIDE + i * TILE_STRIDE, add,
                            bias ? bias[c] : 0, y + (s->block[i] * channels + c) * pixels);
+}
+
+static void strip_spread_input(const struct strip *s, const struct conv *c, const real *x, real *to)
+{
+    strip_spread(s, s->in, LINE_INPUT, POINTS, c->C, c->C, x, to);
+}
+
+/* Of `count` outputs. */
+static void strip_spread_output(const struct strip *s, const struct conv *c, int count, const real *dy,
+                                real *to)
+{
+    if (s->m == 4)
+        strip_spread(s, s->out, LINE_VALUES, 4, c->O, count, dy, to);
+    else
+        strip_spread(s, s->out, LINE_VALUES, 2, c->O, count, dy, to);
+}
+
+static void strip_collect_output(const struct strip *s, const struct conv *c, int count, const real *bias,
+                                 const real *from, real *y)
+{
+    if (s->m == 4)
+        strip_collect(s, s->out, LINE_VALUES_BACK, 4, c->O, count, false, bias, from, y);
+    else
+        strip_collect(s, s->out, LINE_VALUES_BACK, 2, c->O, count, false, bias, from, y);
+}
+
+static void strip_collect_input(const struct strip *s, const struct conv *c, int count, const real *from,
+                                real *dx)
+{
+    strip_collect(s, s->in, LINE_INPUT_BACK, POINTS, c->C, count, true, NULL, from, dx);
 }
 
 #endif

@@ -100,9 +100,8 @@ static void tile_products(const struct tile_room *r, int first, int outs, int ti
     }
 }
 
-/* Blocks [lo, hi), with kernels of 7 - m. */
-INLINE void forward_by(const struct conv *c, const int m, const real *x, const real *w, const real *bias,
-                       real *y, int lo, int hi, void *scratch)
+static void forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y, int lo,
+                    int hi, void *scratch)
 {
     const ptrdiff_t taps = (ptrdiff_t)c->KH * c->KW, pixels = (ptrdiff_t)c->OH * c->OW * LANES;
     const struct tiling t = tiles_of(c);
@@ -111,18 +110,17 @@ INLINE void forward_by(const struct conv *c, const int m, const real *x, const r
     struct strip s;
     for (ptrdiff_t at = (ptrdiff_t)lo * t.tiles, end = (ptrdiff_t)hi * t.tiles; at < end; at += s.count) {
         strip_take(&s, c, &t, at, end);
-        strip_spread(&s, s.in, LINE_INPUT, POINTS, c->C, c->C, x, r.source);
+        strip_spread_input(&s, c, x, r.source);
         for (int o = 0; o < c->O; o += STRIP_OUTS) {
             int outs = c->O - o < STRIP_OUTS ? c->O - o : STRIP_OUTS;
             tile_products(&r, o, outs, s.count);
-            strip_collect(&s, s.out, LINE_VALUES_BACK, m, c->O, outs, false, bias ? bias + o : NULL, r.sum,
-                          y + o * pixels);
+            strip_collect_output(&s, c, outs, bias ? bias + o : NULL, r.sum, y + o * pixels);
         }
     }
 }
 
-INLINE void data_by(const struct conv *c, const int m, const real *dy, const real *w, real *dx, bool add,
-                    int lo, int hi, void *scratch)
+static void backward_data(const struct conv *c, const real *dy, const real *w, real *dx, bool add, int lo,
+                          int hi, void *scratch)
 {
     const ptrdiff_t taps = (ptrdiff_t)c->KH * c->KW, pixels = (ptrdiff_t)c->H * c->W * LANES;
     const struct tiling t = tiles_of(c);
@@ -133,40 +131,13 @@ INLINE void data_by(const struct conv *c, const int m, const real *dy, const rea
         memset(dx + lo * c->C * pixels, 0, (size_t)((hi - lo) * c->C * pixels) * sizeof *dx);
     for (ptrdiff_t at = (ptrdiff_t)lo * t.tiles, end = (ptrdiff_t)hi * t.tiles; at < end; at += s.count) {
         strip_take(&s, c, &t, at, end);
-        strip_spread(&s, s.out, LINE_VALUES, m, c->O, c->O, dy, r.source);
+        strip_spread_output(&s, c, c->O, dy, r.source);
         for (int i = 0; i < c->C; i += STRIP_OUTS) {
             int outs = c->C - i < STRIP_OUTS ? c->C - i : STRIP_OUTS;
             tile_products(&r, i, outs, s.count);
-            strip_collect(&s, s.in, LINE_INPUT_BACK, POINTS, c->C, outs, true, NULL, r.sum, dx + i * pixels);
+            strip_collect_input(&s, c, outs, r.sum, dx + i * pixels);
         }
     }
-}
-
-static void forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y, int lo,
-                    int hi, void *scratch)
-{
-    if (c->KH == 3)
-        forward_by(c, 4, x, w, bias, y, lo, hi, scratch);
-    else
-        forward_by(c, 2, x, w, bias, y, lo, hi, scratch);
-}
-
-static void backward_data(const struct conv *c, const real *dy, const real *w, real *dx, bool add, int lo,
-                          int hi, void *scratch)
-{
-    if (c->KH == 3)
-        data_by(c, 4, dy, w, dx, add, lo, hi, scratch);
-    else
-        data_by(c, 2, dy, w, dx, add, lo, hi, scratch);
-}
-
-static void backward_weight(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
-                            int hi, void *scratch)
-{
-    if (c->KH == 3)
-        weight_by(c, 4, blocks, x, dy, dw, lo, hi, scratch);
-    else
-        weight_by(c, 2, blocks, x, dy, dw, lo, hi, scratch);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -179,4 +150,4 @@ static size_t scratch_bytes(const struct conv *c)
     return larger(larger(tile_room_bytes(c->O, c->C), tile_room_bytes(c->C, c->O)), weight_bytes(c));
 }
 
-const struct tiles SYMBOL(tiles_, KERNEL_SET) = { scratch_bytes, forward, backward_data, backward_weight };
+const struct tiles SYMBOL(tiles_, KERNEL_SET) = { scratch_bytes, forward, backward_data, weight_gradient };

@@ -107,9 +107,8 @@ INLINE void weight_collect(const struct conv *c, const int taps, const struct we
     }
 }
 
-/* Outputs [lo, hi), with kernels of 7 - m. */
-INLINE void weight_by(const struct conv *c, const int m, int blocks, const real *x, const real *dy, real *dw,
-                      int lo, int hi, void *scratch)
+static void weight_gradient(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
+                            int hi, void *scratch)
 {
     const ptrdiff_t pixels = (ptrdiff_t)c->OH * c->OW * LANES, tap = (ptrdiff_t)c->C * c->KH * c->KW;
     const struct tiling t = tiles_of(c);
@@ -120,15 +119,18 @@ INLINE void weight_by(const struct conv *c, const int m, int blocks, const real 
         memset(r.sum, 0, PLANES * (size_t)r.plane * sizeof *r.sum);
         for (ptrdiff_t at = 0, end = (ptrdiff_t)blocks * t.tiles; at < end; at += s.count) {
             strip_take(&s, c, &t, at, end);
-            strip_spread(&s, s.in, LINE_INPUT, POINTS, c->C, c->C, x, r.in);
+            strip_spread_input(&s, c, x, r.in);
             for (int first = 0; first < all_outs; first += STRIP_OUTS) {
                 int outs = all_outs - first < STRIP_OUTS ? all_outs - first : STRIP_OUTS;
-                strip_spread(&s, s.out, LINE_VALUES, m, c->O, outs, dy + (o + first) * pixels, r.out);
+                strip_spread_output(&s, c, outs, dy + (o + first) * pixels, r.out);
                 weight_strip(c, &r, first, outs, s.count);
             }
         }
         for (ptrdiff_t i = 0; i < (ptrdiff_t)fours(all_outs) * fours(c->C) * 16; i += VEC)
-            weight_collect(c, 7 - m, &r, i, all_outs, dw + o * tap);
+            if (c->KH == 3)
+                weight_collect(c, 3, &r, i, all_outs, dw + o * tap);
+            else
+                weight_collect(c, 5, &r, i, all_outs, dw + o * tap);
     }
 }
 

@@ -57,6 +57,7 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 }
 
 const struct op op_levels = { .name = "QuantdLevels",
+                              .codes = true,
                               .weight = -1,
                               .bias = -1,
                               .setup = setup,
