@@ -31,7 +31,9 @@ static const struct parameter parameters[] = {
     { "/task", "enum", "Task", "What the network is for.", "", 0, 0, "\"classify\"", 0, false, list_tasks },
     { "/engine", "enum", "Engine",
       "How the network is run, timed beside floating point. integer: a quantized model on 8-bit codes and "
-      "32-bit sums; bits: its layers of up to 4 bits by bit planes, the same integers.",
+      "32-bit sums, its layers of few bits by bit planes where that is faster; bits: all of up to 4 bits by "
+      "bit planes, "
+      "the same integers.",
       "", 0, 0, "\"float\"", 0, false, list_engines },
     { "/scale", "integer", "Scale", "How much larger images become.", "", 2, 4, "2", 0, false, NULL },
     { "/normalize/mean", "numbers", "Mean",

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Training steps of our worker and of PyTorch, in turns on one core: a table of ratios.
+"""Training steps of our worker and of PyTorch, and runs on 8-bit integers, in turns on one core: a table of ratios.
 
 usage: peers.py [--rounds N] [--seconds S] [--networks A,B] [--held-to-avx2] [--worker PATH]
 
@@ -18,10 +18,11 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"  # Debian's, which has python3-torch
 
-# network: what our worker calls it, batch, goals: how many times as fast as tuned PyTorch
+# network: what our worker calls it, batch, goals by mode: how many times as fast as tuned PyTorch
 NETWORKS = {
     "lenet5": ("zoo:lenet5", 64, {"fp32": 2.0, "qat": 4.0}),
-    "resnet20": ("zoo:resnet20", 128, {"fp32": 1.5, "qat": 3.5}),
+    "resnet20": ("zoo:resnet20", 128, {"fp32": 1.5, "qat": 3.5, "integer": 1.3}),
+    "resnet20 one image": ("zoo:resnet20", 1, {"integer": 4.0}),
     "vdsr": ("zoo:vdsr", 16, {"fp32": 1.1, "qat": 2.5}),
     "srcnn-9-5-5": ("zoo:srcnn-9-5-5", 64, {"fp32": 1.3, "qat": 3.0}),
     "mobilenet-v1": ("zoo:mobilenet-v1@3x32x32/10", 64, {"fp32": 2.0, "qat": 3.5}),
@@ -45,7 +46,8 @@ class Torch:
 
     def __init__(self, network, environment):
         batch = NETWORKS[network][1]
-        command = on_one_core([PYTHON, "-BW", "ignore", os.path.join(HERE, "torch_worker.py"), network, str(batch)])
+        command = on_one_core([PYTHON, "-BW", "ignore", os.path.join(HERE, "torch_worker.py"), network.split()[0],
+                               str(batch)])
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, **ONE_THREAD, **environment})
         self.about = self.answer()
@@ -81,12 +83,14 @@ class Worker:
         command = [self.path, "bench", model, "--mode", mode, "--batch", str(batch), "--seconds", str(seconds)]
         command += ["--kernels", self.kernels] if self.kernels else []
         command += ["--precision", precision] if precision else []
+        command += ["--weights", "8", "--activations", "8"] if mode == "integer" else []
         out = subprocess.run(on_one_core(command), stdout=subprocess.PIPE, check=True, text=True).stdout
         line = json.loads(out.splitlines()[-1])
         return {"cpu_ms": line["cpu_ms_per_step"], "wall_ms": line["ms_per_step"], **line}
 
-    def modes(self):
-        return ["fp32", "qat", "qat mixed"] if self.mixed else ["fp32", "qat"]
+    def modes(self, goals):
+        return [m for m in ("fp32", "qat", "qat mixed", "integer") if m.split()[0] in goals
+                and (self.mixed or m != "qat mixed")]
 
 
 def same_network(network, ours, theirs):
@@ -118,8 +122,9 @@ class Row:
     def line(self, goals):
         tuned = self.ratios("tuned")
         goal = goals.get(self.mode.split()[0]) if goals else None
-        return (f"| {self.network} b{NETWORKS[self.network][1]} | {self.mode} | {self.median('ours'):.2f} "
-                f"| {self.median('stock'):.2f} | {self.median('tuned'):.2f} "
+        digits = 3 if self.median("ours") < 1 else 2
+        return (f"| {self.network} b{NETWORKS[self.network][1]} | {self.mode} | {self.median('ours'):.{digits}f} "
+                f"| {self.median('stock'):.{digits}f} | {self.median('tuned'):.{digits}f} "
                 f"| {statistics.median(self.ratios('stock')):.2f} | **{statistics.median(tuned):.2f}** "
                 f"({min(tuned):.2f} to {max(tuned):.2f}) | {statistics.median(self.ratios('tuned', 'wall_ms')):.2f} "
                 f"| {goal if goal else ''} |")
@@ -133,8 +138,9 @@ def compare(network, worker, options):
     stock = Torch(network, AVX2 if options.held_to_avx2 else {})
     tuned = Torch(network, AVX512 if not options.held_to_avx2 and has_avx512() else AVX2)
     same_network(network, worker.ask(network, "fp32", 0.01), tuned.about)
-    rows = [Row(network, mode) for mode in worker.modes()]
-    ways = {mode: best_tuning(tuned, mode) for mode in ("fp32", "qat")}
+    goals = NETWORKS[network][2]
+    rows = [Row(network, mode) for mode in worker.modes(goals)]
+    ways = {mode: best_tuning(tuned, mode) for mode in goals}
     for _ in range(options.rounds):
         for row in rows:
             mode = row.mode.split()[0]

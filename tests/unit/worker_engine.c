@@ -308,7 +308,8 @@ static void compare_few(struct engine *n, const real *x, int samples, int output
     free(y);
 }
 
-static void compare(struct graph *g, bool tiled, const struct kernels *k, struct pool *pool, bool bits)
+static void compare(struct graph *g, bool tiled, const struct kernels *k, struct pool *pool,
+                    enum engine_bits bits)
 {
     const size_t in = (size_t)shape_count(&g->value[g->input].shape) * LANES * BLOCKS;
     const size_t out = (size_t)shape_count(&g->value[g->output[0]].shape) * LANES * BLOCKS;
@@ -329,7 +330,7 @@ static void compare(struct graph *g, bool tiled, const struct kernels *k, struct
     const int outputs = (int)(out / LANES / BLOCKS);
     compare_few(n, net_input(net), 1, outputs, tiled, want);
     compare_few(n, net_input(net), 2 * LANES + 2, outputs, tiled, want);
-    assert_int_equal(engine_bit_layers(n), bits ? BIT_LAYERS : 0);
+    assert_int_equal(engine_bit_layers(n), bits == BITS_ALWAYS ? BIT_LAYERS : 0);
     free(y);
     engine_free(n);
     net_free(net);
@@ -341,9 +342,9 @@ static void check(struct graph *g, bool tiled)
     assert_non_null(pool);
     for (int k = 0; kernels_list[k]; k++)
         if (kernels_list[k]->usable()) {
-            compare(g, tiled, kernels_list[k], NULL, false);
-            compare(g, tiled, kernels_list[k], pool, false);
-            compare(g, tiled, kernels_list[k], pool, true);
+            compare(g, tiled, kernels_list[k], NULL, BITS_NEVER);
+            compare(g, tiled, kernels_list[k], pool, BITS_NEVER);
+            compare(g, tiled, kernels_list[k], pool, BITS_ALWAYS);
         }
     pool_free(pool);
     graph_free(g);

@@ -168,7 +168,7 @@ static void compare(struct graph *g, const struct kernels *k, struct pool *pool,
 {
     const size_t in = (size_t)shape_count(&g->value[g->input].shape) * LANES * BLOCKS;
     const size_t out = (size_t)shape_count(&g->value[g->output[0]].shape) * LANES * BLOCKS;
-    const struct engine_options options = { .kernels = k, .pool = pool, .bits = true };
+    const struct engine_options options = { .kernels = k, .pool = pool, .bits = BITS_ALWAYS };
     struct net *net;
     struct engine *n;
     real *y = mem_aligned(64, out * sizeof *y);
@@ -254,7 +254,7 @@ static void test_refused(void **state)
 static void test_out_of_memory(void **state)
 {
     struct graph *g = deep();
-    const struct engine_options options = { .kernels = kernels_best(), .bits = true };
+    const struct engine_options options = { .kernels = kernels_best(), .bits = BITS_ALWAYS };
     struct engine *n = NULL;
     int failed = 0;
     (void)state;

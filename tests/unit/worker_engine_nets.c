@@ -4,7 +4,7 @@
 #include "base/rng.h"
 #include "worker/bench_model.h"
 #include "worker/engine/engine.h"
-#include "worker/kernels/kernels.h"
+#include "worker/kernels/bits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,11 +45,14 @@ static void fill(real *x, size_t count)
 }
 
 /* A block into `y`, and a few of its samples alone. */
-static void run(const struct graph *g, const struct engine_options *o, const real *x, real *y, size_t outputs)
+static void run(const struct graph *g, const struct engine_options *o, int bits, const real *x, real *y,
+                size_t outputs)
 {
     struct engine *n;
     real *few = mem_aligned(64, outputs * LANES * sizeof *few);
     ok(engine_new(g, o, &n, &failure));
+    if (o->bits != BITS_WHERE_THEY_PAY)
+        assert_int_equal(engine_bit_layers(n) > 0, o->bits == BITS_ALWAYS && bits <= BITS_PLANES);
     assert_true(engine_step(n, 1, 0).tiled);
     assert_false(engine_step(n, LANES, 0).tiled);
     engine_run(n, x, LANES, y);
@@ -72,9 +75,10 @@ static void check(const char *model, const char *shape, int bits)
     bool begun = false;
     fill(x, inputs * LANES);
     for (int k = 0; kernels_list[k]; k++)
-        for (int planes = 0; planes < (bits > 4 ? 1 : 2) && kernels_list[k]->usable(); planes++) {
+        for (enum engine_bits planes = BITS_NEVER; planes <= BITS_ALWAYS && kernels_list[k]->usable();
+             planes++) {
             const struct engine_options o = { .kernels = kernels_list[k], .bits = planes };
-            run(g, &o, x, begun ? y : first, outputs);
+            run(g, &o, bits, x, begun ? y : first, outputs);
             if (begun)
                 assert_memory_equal(first, y, outputs * LANES * sizeof *y);
             begun = true;

@@ -35,6 +35,7 @@ static int do_quantize(struct compile *c, const struct node *n)
         s->in = input ? NOTHING : in->tensor;
         s->codes = t;
         s->quantizer = q;
+        s->number_bound = input ? 0 : c->p->tensor[in->tensor].bound;
     }
     compile_set_codes(c, n->output[0], t, &q);
     return bad;
@@ -262,6 +263,36 @@ static int do_mean(struct compile *c, const struct node *n)
     return bad ? bad : compile_numbers_step(c, &step_mean, n, t, n->output[0], c->p->tensor[t].bound, &s);
 }
 
+/* Where each number of the output comes from, by `moved`: one more than its place in the input, 0: it is
+ * none. */
+static int read_sources(struct compile *c, const real *moved, size_t count, struct engine_step *s)
+{
+    s->source = mem_array(count, sizeof *s->source);
+    if (!s->source)
+        return err_set(c->e, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        s->source[i] = (int32_t)moved[i * LANES] - 1;
+    return 0;
+}
+
+/* Tiles that are moved as they are: whole pixels. */
+static int read_straight(struct compile *c, struct engine_step *s)
+{
+    int straight = 0;
+    while (straight < s->gathers && patch_is_straight(&s->gather[straight]))
+        straight++;
+    if (straight < s->gathers)
+        return 0;
+    s->source = mem_array((size_t)s->gathers, sizeof *s->source);
+    if (!s->source)
+        return err_set(c->e, ERR_NOMEM, "out of memory");
+    for (int i = 0; i < s->gathers; i++)
+        s->source[i] = s->gather[i].from[0] == NOWHERE ? -1 : (int32_t)s->gather[i].source;
+    free(s->gather);
+    s->gather = NULL;
+    return 0;
+}
+
 /* What the operator does to numbers that say where they come from. */
 static int trace_move(struct compile *c, const struct node *n, struct engine_step *s)
 {
@@ -274,15 +305,18 @@ static int trace_move(struct compile *c, const struct node *n, struct engine_ste
     int bad = 0;
     if (!value || !x || !y) {
         bad = err_set(c->e, ERR_NOMEM, "out of memory");
-    } else if (count > 1 << 22) { /* a real number counts so far */
-        bad = compile_refuse(c, "There is too much to move in tiles");
+    } else if (count > 1 << 24) { /* a real number counts so far */
+        bad = compile_refuse(c, "There is too much to move");
     } else {
         for (size_t i = 0; i < count; i++)
             x[i * LANES] = (real)(i + 1);
         value[n->input[0]] = x;
         value[n->output[0]] = y;
         n->op->forward(&step, n, 0, 1, 0);
-        bad = tiles_move(in, out, y, &s->gather, &s->gathers, c->e);
+        bad = c->p->tiled ? tiles_move(in, out, y, &s->gather, &s->gathers, c->e)
+                          : read_sources(c, y, moved, s);
+        if (!bad && c->p->tiled)
+            bad = read_straight(c, s);
     }
     free(value);
     free(x);
@@ -302,7 +336,7 @@ static int do_move(struct compile *c, const struct node *n)
     const int t = c->known[n->input[0]].tensor;
     if (!bad)
         bad = compile_numbers_step(c, &step_move, n, t, n->output[0], c->p->tensor[t].bound, &s);
-    return bad || !c->p->tiled ? bad : trace_move(c, n, s);
+    return bad ? bad : trace_move(c, n, s);
 }
 
 /* At the end it would not change the order of classes. */

@@ -48,7 +48,7 @@ static int read_weights(struct compile *c, const struct node *n, const struct co
     const int64_t count = shape_count(&v->shape), K = count / conv->O;
     if (!codes)
         return err_set(c->e, ERR_UNSUPPORTED, "Its weights are stored as floating point");
-    if (codes->planes && !c->p->bits)
+    if (codes->planes && c->p->bits != BITS_ALWAYS)
         return err_set(c->e, ERR_UNSUPPORTED,
                        "Its weights are sums of a basis of %d numbers: engine bits runs it", codes->planes);
     if (codes->axis >= 0 && codes->axis != (turned ? 1 : 0))
@@ -83,8 +83,7 @@ static void read_bias(const struct compile *c, const struct node *n, struct engi
         s->shift[output] = real_bias;
 }
 
-/* Start, bound and the correction for the code of zero. The bound is that of the codes that there are: the
- * unit of numbers, and with it every rounding, is as fine as it lets them be. */
+/* Start, bound and the correction for the code of zero. The bound is that of the codes that there are. */
 static int measure(struct compile *c, struct engine_step *s, const int8_t *w, const struct quantizer *q)
 {
     const struct conv *conv = &s->k.conv;
@@ -126,7 +125,9 @@ static int pack_thin(struct compile *c, const struct quantizer *q, struct engine
     const struct conv *conv = &s->k.conv;
     struct thin_layer thin = { .k = { .conv = *conv, .zero = s->k.zero } };
     const size_t K = (size_t)(conv->C / conv->groups) * conv->KH * conv->KW;
-    if (!c->p->bits || !bits_fit(&thin.k, (uint8_t)q->low, (uint8_t)q->high, w))
+    if (c->p->bits == BITS_NEVER || !bits_fit(&thin.k, (uint8_t)q->low, (uint8_t)q->high, w))
+        return 0;
+    if (c->p->bits == BITS_WHERE_THEY_PAY && !bits_pay(&thin.k, c->p->kernels))
         return 0;
     s->thin = mem_alloc(sizeof *s->thin);
     if (!s->thin)

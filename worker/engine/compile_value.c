@@ -126,8 +126,6 @@ static int add_tensor(struct compile *c, enum activation_form form, const struct
     const int t = program_add_activation(c->p, form, shape, c->e);
     if (t >= 0)
         c->p->tensor[t].bound = bound;
-    if (form == TENSOR_NUMBERS && bound > c->p->largest)
-        c->p->largest = bound;
     return t;
 }
 
@@ -184,10 +182,9 @@ int compile_close(struct compile *c, int value, bool numbers, const struct quant
     *s = *open;
     free(open);
     *k = (struct known){ .form = KNOWN_NOT, .tensor = NOTHING };
-    s->form = numbers || s->more != NOTHING ? INT8_FIXED : INT8_CODES;
+    s->form = numbers || s->more != NOTHING ? INT8_NUMBERS : INT8_CODES;
     const double bound = sums_bound(c, s);
-    if (s->form == INT8_FIXED && bound > c->p->largest)
-        c->p->largest = bound;
+    s->number_bound = clipped_bound(bound, s);
     if (q) {
         s->quantizer = *q;
         if (s->form == INT8_CODES) {

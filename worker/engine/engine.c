@@ -38,8 +38,7 @@ static size_t scratch_bytes(const struct engine *n)
 
 static size_t thread_bytes(const struct engine *n)
 {
-    return arena_bytes(n) + scratch_bytes(n) + n->out * sizeof(real) +
-           (size_t)n->program.graph->values * sizeof(real *);
+    return arena_bytes(n) + scratch_bytes(n) + n->out * sizeof(real);
 }
 
 size_t engine_bytes(const struct engine *n)
@@ -63,8 +62,7 @@ static int make_frames(struct engine *n, struct err *e)
         f->arena = mem_aligned(64, arena_bytes(n));
         f->scratch = mem_aligned(64, scratch_bytes(n));
         f->one = mem_aligned(64, n->out * sizeof *f->one);
-        f->value = mem_array((size_t)n->program.graph->values, sizeof *f->value);
-        if (!f->arena || !f->scratch || !f->one || !f->value)
+        if (!f->arena || !f->scratch || !f->one)
             return err_set(e, ERR_NOMEM, "out of memory for the integer engine");
     }
     return n->frame ? 0 : err_set(e, ERR_NOMEM, "out of memory for the integer engine");
@@ -140,7 +138,6 @@ void engine_free(struct engine *n)
         free(n->frame[t].arena);
         free(n->frame[t].scratch);
         free(n->frame[t].one);
-        free(n->frame[t].value);
     }
     free(n->frame);
     program_deinit(&n->program);

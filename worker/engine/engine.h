@@ -5,13 +5,14 @@
  *
  *   codes    u8, value = (code - zero) * scale: whatever the file quantizes (its signed codes are kept +
  * 128); sums     int32 of codes times weights, with the bias in it where the file stores its integers;
- *   numbers  int32, value = number * unit, one unit for the whole network, a power of two: what the file
- *            leaves unquantized between two layers (a residual sum, a mean).
+ *   numbers  v * m / 2^s + n / 2^s for a sum v, where m and n are integers (per channel where there is a
+ *            normalization): what the file leaves unquantized between two layers (a residual sum, a mean).
+ *            v * m + n has at most 52 bits, so that it is exact in whatever register it is computed; m has as
+ *            many bits as that leaves, 40 at most. Doubles hold them.
  *
- * From sums or numbers to codes or numbers there is one way, clip(round(v * m / 2^s + n / 2^s)), where m and
- * n are integers (per channel where there is a normalization) and halves go to the even neighbour, as in
- * ONNX. v * m + n has at most 52 bits, so that it is exact in whatever register it is computed; m has as many
- * bits as that leaves, 31 at most.
+ * Codes are clip(round(number / scale) + zero), halves to the even neighbour as in ONNX; where nothing else
+ * reads the number, the scale is in m and n. So a code is that of the file's real numbers unless they come
+ * within some 10^-10 of a half.
  *
  * In floating point are only the quantization of the input and the last layer's sums times their scale.
  * What can't be done so is an error that names the node. */
@@ -24,11 +25,14 @@
 struct engine;
 struct kernels;
 
+/* Which layers of up to BITS_PLANES bits go by bit planes (worker/kernels/bits.h). */
+enum engine_bits { BITS_NEVER, BITS_WHERE_THEY_PAY, BITS_ALWAYS };
+
 /* What a specification can name: how a network is run when it is judged. */
 struct engine_kind {
     const char *name, *title;
     bool integers; /* by engine_new; else by net_new */
-    bool bits;     /* its layers of few bits by bit planes */
+    enum engine_bits bits;
 };
 
 extern const struct engine_kind *const engine_kind_list[];    /* NULL-terminated; the first is the default */
@@ -38,7 +42,7 @@ struct engine_options {
     const struct kernels *kernels; /* NULL: the best of this CPU */
     struct pool *pool;             /* borrowed; NULL: the caller's thread alone */
     size_t limit;                  /* bytes, 0: no limit; more is ERR_MEMORY */
-    bool bits; /* layers of up to BITS_PLANES bits by bit planes (worker/kernels/bits.h) */
+    enum engine_bits bits;
 };
 
 /* The graph must be finished, as the importer gives it, and must outlive the engine. Errors: ERR_UNSUPPORTED

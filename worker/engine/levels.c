@@ -58,6 +58,11 @@ static int read_levels(struct compile *c, const struct node *n, struct stair *s,
     }
     if (count & (count - 1) || !(s->most > s->least) || !find_basis(level, count, p, s->code))
         return compile_refuse(c, "Its levels are not the sums of a basis");
+    s->numbers = (struct fixed_stair){ .count = s->count, .start = s->code[0] };
+    for (int k = 0; k < s->count; k++) {
+        s->numbers.limit[k] = s->threshold[k];
+        s->numbers.change[k] = s->code[k] ^ s->code[k + 1];
+    }
     return 0;
 }
 
@@ -66,7 +71,7 @@ int compile_levels(struct compile *c, const struct node *n)
     struct known *in = &c->known[n->input[0]];
     struct planes planes;
     struct stair stair;
-    if (!c->p->bits)
+    if (c->p->bits != BITS_ALWAYS)
         return compile_refuse(c, "Learned levels are no multiples of a step: engine bits runs them");
     int bad = read_levels(c, n, &stair, &planes);
     if (!bad && in->form != KNOWN_INPUT)
@@ -92,23 +97,6 @@ int compile_levels(struct compile *c, const struct node *n)
 
 /* --- as a step -------------------------------------------------------------------------------------------
  */
-
-/* Thresholds as numbers: x * unit > t is x > floor(t / unit). */
-int stair_finish(const struct program *p, struct engine_step *s, struct err *e)
-{
-    enum { FRACTION_BITS = 10 }; /* of numbers below the levels' mean distance, at least */
-    struct stair *r = s->stair;
-    r->numbers.count = r->count;
-    r->numbers.start = r->code[0];
-    for (int k = 0; k < r->count; k++) {
-        const double limit = floor(r->threshold[k] / p->unit);
-        r->numbers.limit[k] = (int32_t)fmax(INT32_MIN, fmin(INT32_MAX, limit));
-        r->numbers.change[k] = r->code[k] ^ r->code[k + 1];
-    }
-    if (s->in == NOTHING || (r->most - r->least) / r->count >= ldexp(p->unit, FRACTION_BITS))
-        return 0;
-    return err_set(e, ERR_UNSUPPORTED, "Its levels are too close together for numbers as large as here");
-}
 
 static uint8_t code_of(const struct stair *s, real x)
 {

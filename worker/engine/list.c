@@ -2,10 +2,12 @@
 
 #include <string.h>
 
-static const struct engine_kind engine_float = { "float", "Floating point", false, false };
-static const struct engine_kind engine_integer = { "integer", "8-bit codes and 32-bit sums", true, false };
+static const struct engine_kind engine_float = { "float", "Floating point", false, BITS_NEVER };
+static const struct engine_kind engine_integer = { "integer",
+                                                   "8-bit codes and 32-bit sums, bit planes where faster",
+                                                   true, BITS_WHERE_THEY_PAY };
 static const struct engine_kind engine_bits = { "bits", "Bit planes and counts of bits, else as integer",
-                                                true, true };
+                                                true, BITS_ALWAYS };
 
 const struct engine_kind *const engine_kind_list[] = { &engine_float, &engine_integer, &engine_bits, NULL };
 

@@ -1,4 +1,4 @@
-/* program.c - what remains when all steps are known: the unit of numbers, factors as multiplier and shift,
+/* program.c - what remains when all steps are known: factors as multiplier and shift,
  * and the places of tensors in the arena. */
 #include "worker/engine/program.h"
 
@@ -9,11 +9,10 @@
 #include <stdlib.h>
 
 enum {
-    NUMBER_BITS = 31,  /* no number of the network has more, sign aside */
-    EXACT_BITS = 52,   /* of sum * multiplier + addend */
-    MOST_BITS = 31,    /* of a multiplier */
-    LEAST_BITS = 20,   /* fewer would be too coarse */
-    FRACTION_BITS = 10 /* of numbers below a quantizer's step, at least */
+    EXACT_BITS = 52, /* of sum * multiplier + addend */
+    MOST_BITS = 40,  /* of a multiplier */
+    LEAST_BITS = 20, /* fewer would be too coarse */
+    MEAN_BITS = 62   /* of the sum of a mean, sign aside */
 };
 
 /* Room for one more. */
@@ -85,7 +84,8 @@ ptrdiff_t activation_plane(const struct activation *t)
 
 size_t activation_bytes(const struct activation *t)
 {
-    return (size_t)activation_plane(t) * PIXEL * (t->form == TENSOR_CODES ? quads(t->C) : t->C);
+    const size_t pixels = (size_t)activation_plane(t);
+    return t->form == TENSOR_CODES ? pixels * PIXEL * quads(t->C) : pixels * LANES * sizeof(double) * t->C;
 }
 
 uint8_t *frame_codes(const struct frame *f, int tensor)
@@ -94,9 +94,9 @@ uint8_t *frame_codes(const struct frame *f, int tensor)
     return (uint8_t *)f->arena + t->offset + (t->top * activation_row(t) + t->left) * PIXEL;
 }
 
-int32_t *frame_numbers(const struct frame *f, int tensor)
+double *frame_numbers(const struct frame *f, int tensor)
 {
-    return (int32_t *)(f->arena + f->program->tensor[tensor].offset);
+    return (double *)(f->arena + f->program->tensor[tensor].offset);
 }
 
 size_t step_window(const struct engine_step *s)
@@ -131,17 +131,6 @@ void frame_margins(const struct frame *f, int tensor)
     }
 }
 
-/* The unit that lets the largest number have NUMBER_BITS. */
-static int choose_unit(struct program *p, struct err *e)
-{
-    int exponent;
-    if (!isfinite(p->largest))
-        return err_set(e, ERR_UNSUPPORTED, "numbers without a bound");
-    frexp(p->largest * (1 + 1e-6), &exponent); /* some units of room for roundings */
-    p->unit = ldexp(1, exponent - NUMBER_BITS);
-    return 0;
-}
-
 /* factor = m / 2^s and shift = n / 2^s, so that m * v + n is exact for |v| <= bound. */
 static int make_rule(double *factor, double *shift, double bound, struct err *e)
 {
@@ -161,33 +150,35 @@ static int make_rule(double *factor, double *shift, double bound, struct err *e)
     return most < INT32_MAX ? 0 : err_set(e, ERR_UNSUPPORTED, "Values that don't fit 32 bits");
 }
 
-/* A quantizer must see a fraction below its step. */
-static int check_fraction(const struct program *p, const struct engine_step *s, struct err *e)
-{
-    if (s->quantizer.scale >= ldexp(p->unit, FRACTION_BITS))
-        return 0;
-    return err_set(e, ERR_UNSUPPORTED, "Its step %g is too small for numbers as large as they are here",
-                   s->quantizer.scale);
-}
-
 static bool from_numbers(const struct engine_step *s)
 {
-    return s->type == &step_codes || (s->type == &step_conv && s->form == INT8_FIXED && s->codes != NOTHING);
+    return s->type == &step_codes ||
+           (s->type == &step_conv && s->form == INT8_NUMBERS && s->codes != NOTHING);
 }
 
-/* Codes from numbers, and numbers from codes. */
+/* Codes from numbers, numbers from codes; means are sums of integers, so that their order does not matter. */
 static int finish_rule(const struct program *p, struct engine_step *s, struct err *e)
 {
-    double none = 0, bound = s->type == &step_numbers ? UINT8_MAX : ldexp(1, NUMBER_BITS);
-    if (s->type != &step_numbers && !from_numbers(s))
-        return 0;
-    s->rule = s->type == &step_numbers ? s->quantizer.scale / p->unit : p->unit / s->quantizer.scale;
-    return make_rule(&s->rule, &none, bound, e);
+    int exponent;
+    if (s->type == &step_numbers) {
+        s->rule = s->quantizer.scale;
+    } else if (s->type == &step_mean) {
+        const struct activation *in = &p->tensor[s->in];
+        frexp(in->bound * in->height * in->width, &exponent);
+        s->rule = ldexp(1, MEAN_BITS - exponent);
+    } else if (from_numbers(s)) {
+        s->rule = 1 / s->quantizer.scale;
+        if (!(s->number_bound * s->rule < INT32_MAX))
+            return err_set(e, ERR_UNSUPPORTED,
+                           "Its step %g is too small for numbers as large as they are here",
+                           s->quantizer.scale);
+    }
+    return 0;
 }
 
-static int finish_conv(const struct program *p, struct engine_step *s, struct err *e)
+static int finish_conv(struct engine_step *s, struct err *e)
 {
-    double scale = s->form == INT8_CODES ? s->quantizer.scale : s->form == INT8_FIXED ? p->unit : 1;
+    const double scale = s->form == INT8_CODES ? s->quantizer.scale : 1;
     int bad = 0;
     for (int o = 0; o < s->k.conv.O && !bad; o++) {
         s->factor[o] /= scale;
@@ -211,10 +202,20 @@ static int place(struct program *p, struct space *space, int tensor, struct err 
                                                                    : 0;
 }
 
+/* The activation whose place the step's numbers can take, because it is read for the last time, number by
+ * number; else NOTHING. What is written then is still in the cache. */
+static int given(const struct program *p, int step)
+{
+    const struct engine_step *s = &p->step[step];
+    const int from = s->type == &step_conv ? s->more : s->type == &step_add ? s->in : NOTHING;
+    return from != NOTHING && s->out != NOTHING && p->tensor[from].last == step ? from : NOTHING;
+}
+
 static int release(struct program *p, struct space *space, int step, struct err *e)
 {
+    const int kept = given(p, step);
     for (int i = 0; i < p->tensors; i++)
-        if (p->tensor[i].last == step &&
+        if (p->tensor[i].last == step && i != kept &&
             space_give(space, p->tensor[i].offset, activation_bytes(&p->tensor[i])))
             return err_set(e, ERR_NOMEM, "out of memory");
     return 0;
@@ -231,7 +232,11 @@ static int arrange(struct program *p, struct err *e)
             note_reader(p, seen[k], i);
     }
     for (int i = 0; i < p->steps && !bad; i++) {
-        bad = place(p, &space, p->step[i].out, e);
+        const int from = given(p, i);
+        if (from != NOTHING)
+            p->tensor[p->step[i].out].offset = p->tensor[from].offset;
+        else
+            bad = place(p, &space, p->step[i].out, e);
         if (!bad)
             bad = place(p, &space, p->step[i].codes, e);
         if (!bad)
@@ -273,21 +278,15 @@ static int make_patches(struct program *p, struct err *e)
 
 int program_finish(struct program *p, struct err *e)
 {
-    int bad = choose_unit(p, e);
-    if (!bad && p->tiled)
-        bad = make_patches(p, e);
+    int bad = p->tiled ? make_patches(p, e) : 0;
     for (int i = 0; i < p->steps && !bad; i++) {
         struct engine_step *s = &p->step[i];
         if (s->type == &step_conv) {
             need_scratch(p, conv_scratch(p, s));
-            bad = finish_conv(p, s, e);
+            bad = finish_conv(s, e);
         }
         if (!bad)
             bad = finish_rule(p, s, e);
-        if (!bad && from_numbers(s))
-            bad = check_fraction(p, s, e);
-        if (!bad && s->stair)
-            bad = stair_finish(p, s, e);
         if (bad && s->node)
             return err_at(e, "node %s (%s)", s->node->name, s->node->op->name);
     }
@@ -299,6 +298,7 @@ void step_deinit(struct engine_step *s)
     free(s->tile);
     free(s->stair);
     free(s->gather);
+    free(s->source);
     if (!s->borrowed)
         free(s->w);
     if (s->thin && !s->borrowed)

@@ -47,7 +47,7 @@ struct stair {
     int count;                         /* of thresholds */
     double threshold[15], least, most; /* least, most: of the values */
     uint8_t code[16];
-    struct fixed_stair numbers; /* made by stair_finish */
+    struct fixed_stair numbers; /* the same for numbers between layers */
 };
 
 struct program;
@@ -61,8 +61,7 @@ struct frame {
     real *one; /* outputs of one sample in lane 0 */
     const real *x;
     real *y;
-    int sample;   /* of the block: the one that is in tiles */
-    real **value; /* for operators that move: by value of the graph */
+    int sample; /* of the block: the one that is in tiles */
 };
 
 struct step_type {
@@ -87,12 +86,13 @@ struct engine_step {
     int in, more, out, codes; /* tensors; NOTHING */
     struct quantizer quantizer;
     struct stair *stair;         /* owned: instead of the quantizer */
-    double rule;                 /* numbers to codes or back, in codes per unit or units per code */
+    double rule;                 /* numbers to codes or back; steps of the sum of a mean */
     double low, high;            /* clip, in values */
     const struct window *window; /* of pools; borrowed from the node, or: */
     struct window *tile;         /* owned */
     struct patch *gather; /* owned: how an operator that moves, or a gathered convolution, finds its tiles */
     int gathers;
+    int32_t *source; /* owned: without tiles, which pixel of the input each of the output is; -1: none */
     /* convolution */
     struct int8_conv k;
     enum int8_form form;
@@ -104,12 +104,13 @@ struct engine_step {
     int32_t *start;          /* owned */
     double *factor, *shift;  /* owned: value = sum * factor + shift; made rules by program_finish */
     double *bound;           /* owned: of |sum|, per output */
+    double number_bound;     /* of what codes are made of */
 };
 
 struct program {
     const struct graph *graph;
     const struct kernels *kernels;
-    bool bits;  /* layers of few bits by bit planes */
+    enum engine_bits bits;
     bool tiled; /* one sample in tiles, instead of sixteen */
     const struct program
         *like; /* of the same graph: its packed weights are used, it must live longer; NULL */
@@ -118,14 +119,11 @@ struct program {
     struct engine_step *step;
     int steps, steps_capacity;
     struct activation result; /* the picture that comes out; only its sizes count */
-    double largest;           /* bound of all numbers */
-    double unit;
     size_t arena, scratch;
 };
 
 int program_compile(struct program *p, struct err *e); /* compile.c: the steps of p->graph */
-int stair_finish(const struct program *p, struct engine_step *s, struct err *e); /* levels.c */
-int program_finish(struct program *p, struct err *e); /* program.c: unit, rules, places in the arena */
+int program_finish(struct program *p, struct err *e);  /* program.c: rules, places in the arena */
 void step_deinit(struct engine_step *s);
 void program_deinit(struct program *p);
 
@@ -139,7 +137,7 @@ size_t activation_bytes(const struct activation *t);
 ptrdiff_t activation_row(const struct activation *t);
 ptrdiff_t activation_plane(const struct activation *t);
 uint8_t *frame_codes(const struct frame *f, int tensor); /* pixel (0, 0) of the first quad */
-int32_t *frame_numbers(const struct frame *f, int tensor);
+double *frame_numbers(const struct frame *f, int tensor);
 /* Up to four channels of the sample(s) that go in, as rows of pixels; in tiles, if there are any. */
 const real *frame_input(const struct frame *f, const struct activation *t, int channel, int channels);
 void frame_margins(const struct frame *f, int tensor); /* fills them, when all else is there */

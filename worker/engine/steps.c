@@ -3,6 +3,8 @@
 #include "worker/op/op.h"
 #include "worker/op/window.h"
 
+enum { NUMBERS = LANES * sizeof(double) }; /* bytes of a pixel */
+
 static const struct activation *activation_at(const struct frame *f, int index)
 {
     return &f->program->tensor[index];
@@ -57,12 +59,6 @@ static void run_input(const struct frame *f, const struct engine_step *s)
     }
 }
 
-static int32_t number_of(const struct frame *f, double value)
-{
-    double v = rint(value / f->program->unit);
-    return v < -INT32_MAX ? -INT32_MAX : v > INT32_MAX ? INT32_MAX : (int32_t)v;
-}
-
 /* The codes that a convolution reads: the input's, or windows that are gathered from its tiles. */
 static struct int8_in conv_input(const struct frame *f, const struct engine_step *s)
 {
@@ -92,11 +88,11 @@ static void run_conv(const struct frame *f, const struct engine_step *s)
         y.zero = s->quantizer.zero;
         y.low = s->quantizer.low;
         y.high = s->quantizer.high;
-    } else if (s->form == INT8_FIXED) {
+    } else if (s->form == INT8_NUMBERS) {
         y.at = s->out == NOTHING ? NULL : frame_numbers(f, s->out);
         y.more = s->more == NOTHING ? NULL : frame_numbers(f, s->more);
-        y.low = number_of(f, s->low);
-        y.high = number_of(f, s->high);
+        y.least = s->low;
+        y.most = s->high;
         if (s->codes != NOTHING) {
             const struct activation *out = activation_at(f, s->codes);
             y.codes = rule_of(s);
@@ -116,8 +112,7 @@ static void run_add(const struct frame *f, const struct engine_step *s)
     const struct activation *t = activation_at(f, s->out);
     f->program->kernels->fixed->add(frame_numbers(f, s->out), frame_numbers(f, s->in),
                                     s->more == NOTHING ? NULL : frame_numbers(f, s->more),
-                                    (size_t)t->C * t->H * t->W * LANES, number_of(f, s->low),
-                                    number_of(f, s->high));
+                                    (size_t)t->C * t->H * t->W * LANES, s->low, s->high);
 }
 
 static void run_codes(const struct frame *f, const struct engine_step *s)
@@ -125,7 +120,7 @@ static void run_codes(const struct frame *f, const struct engine_step *s)
     const struct activation *t = activation_at(f, s->codes);
     const struct int8_codes rule = rule_of(s);
     const ptrdiff_t plane = (ptrdiff_t)t->H * t->W * LANES;
-    const int32_t *x = frame_numbers(f, s->in);
+    const double *x = frame_numbers(f, s->in);
     uint8_t *code = frame_codes(f, s->codes);
     for (int c = 0; c < t->C; c += QUAD)
         for (int h = 0; h < t->H; h++) {
@@ -140,7 +135,7 @@ static void run_numbers(const struct frame *f, const struct engine_step *s)
 {
     const struct activation *t = activation_at(f, s->in);
     const uint8_t *code = frame_codes(f, s->in);
-    int32_t *y = frame_numbers(f, s->out);
+    double *y = frame_numbers(f, s->out);
     for (int c = 0; c < t->C; c++)
         for (int h = 0; h < t->H; h++, y += (ptrdiff_t)t->W * LANES)
             f->program->kernels->fixed->numbers(
@@ -148,13 +143,11 @@ static void run_numbers(const struct frame *f, const struct engine_step *s)
                 (size_t)t->W * LANES, s->quantizer.zero, s->rule);
 }
 
-/* A pass over the taps of every window; in and out are images of pixels of 64 bytes, as codes and numbers
- * are. */
-typedef void window_fn(const struct frame *f, const struct engine_step *s, char *y, const char *x,
-                       bool first);
+/* A pass over the taps of every window; in and out are images of pixels of so many bytes. */
+typedef void window_fn(const struct frame *f, char *y, const char *x, bool first);
 
-static void each_tap(const struct frame *f, const struct engine_step *s, char *y, ptrdiff_t y_row,
-                     const char *x, ptrdiff_t x_row, window_fn *fn)
+static void each_tap(const struct frame *f, const struct engine_step *s, ptrdiff_t pixel, char *y,
+                     ptrdiff_t y_row, const char *x, ptrdiff_t x_row, window_fn *fn)
 {
     const struct window *w = s->window;
     for (int oh = 0; oh < w->OH; oh++)
@@ -162,29 +155,26 @@ static void each_tap(const struct frame *f, const struct engine_step *s, char *y
             const struct span v = window_rows(w, oh), h = window_columns(w, ow);
             for (int i = v.lo; i < v.hi; i++)
                 for (int j = h.lo; j < h.hi; j++)
-                    fn(f, s, y + (oh * y_row + ow) * PIXEL,
-                       x + ((v.at + i * w->dilation_h) * x_row + h.at + j * w->dilation_w) * PIXEL,
+                    fn(f, y + (oh * y_row + ow) * pixel,
+                       x + ((v.at + i * w->dilation_h) * x_row + h.at + j * w->dilation_w) * pixel,
                        i == v.lo && j == h.lo);
         }
 }
 
-static void max_codes(const struct frame *f, const struct engine_step *s, char *y, const char *x, bool first)
+static void max_codes(const struct frame *f, char *y, const char *x, bool first)
 {
-    (void)s;
     if (first)
         memcpy(y, x, PIXEL);
     else
         f->program->kernels->fixed->max_codes((uint8_t *)y, (const uint8_t *)x, 1);
 }
 
-static void max_numbers(const struct frame *f, const struct engine_step *s, char *y, const char *x,
-                        bool first)
+static void max_numbers(const struct frame *f, char *y, const char *x, bool first)
 {
-    (void)s;
     if (first)
-        memcpy(y, x, PIXEL);
+        memcpy(y, x, NUMBERS);
     else
-        f->program->kernels->fixed->max((int32_t *)y, (const int32_t *)x, LANES);
+        f->program->kernels->fixed->max((double *)y, (const double *)x, LANES);
 }
 
 static void run_max(const struct frame *f, const struct engine_step *s)
@@ -193,7 +183,7 @@ static void run_max(const struct frame *f, const struct engine_step *s)
     if (in->form == TENSOR_CODES) {
         const struct activation *out = activation_at(f, s->codes);
         for (int q = 0; q < quads(in->C); q++)
-            each_tap(f, s, (char *)frame_codes(f, s->codes) + q * activation_plane(out) * PIXEL,
+            each_tap(f, s, PIXEL, (char *)frame_codes(f, s->codes) + q * activation_plane(out) * PIXEL,
                      activation_row(out),
                      (const char *)frame_codes(f, s->in) + q * activation_plane(in) * PIXEL,
                      activation_row(in), max_codes);
@@ -201,48 +191,54 @@ static void run_max(const struct frame *f, const struct engine_step *s)
     }
     const struct activation *out = activation_at(f, s->out);
     for (int c = 0; c < in->C; c++)
-        each_tap(f, s, (char *)(frame_numbers(f, s->out) + c * activation_plane(out) * LANES),
+        each_tap(f, s, NUMBERS, (char *)(frame_numbers(f, s->out) + c * activation_plane(out) * LANES),
                  activation_row(out),
                  (const char *)(frame_numbers(f, s->in) + c * activation_plane(in) * LANES),
                  activation_row(in), max_numbers);
 }
 
+static void add_all(const double *x, double steps, int64_t sum[LANES])
+{
+    for (int l = 0; l < LANES; l++)
+        sum[l] += (int64_t)(x[l] * steps);
+}
+
 /* The lanes of a pixel that lie inside the picture. */
-static void add_tiles(const struct activation *t, int h, int w, const int32_t *x, int64_t sum[LANES])
+static void add_tiles(const struct activation *t, int h, int w, const double *x, double steps,
+                      int64_t sum[LANES])
 {
     if ((GRID - 1) * t->H + h < t->height && (GRID - 1) * t->W + w < t->width) {
-        for (int l = 0; l < LANES; l++)
-            sum[l] += x[l];
+        add_all(x, steps, sum);
         return;
     }
     for (int l = 0; l < LANES; l++)
         if (l / GRID * t->H + h < t->height && l % GRID * t->W + w < t->width)
-            sum[l] += x[l];
+            sum[l] += (int64_t)(x[l] * steps);
 }
 
 static void run_mean_of_tiles(const struct frame *f, const struct engine_step *s)
 {
     const struct activation *in = activation_at(f, s->in);
-    const int32_t *x = frame_numbers(f, s->in);
-    int32_t *y = frame_numbers(f, s->out);
+    const double *x = frame_numbers(f, s->in);
+    double *y = frame_numbers(f, s->out);
     memset(y, 0, (size_t)in->C * LANES * sizeof *y);
     for (int c = 0; c < in->C; c++, y += LANES) {
         int64_t sum[LANES] = { 0 };
         for (int h = 0; h < in->H; h++)
             for (int w = 0; w < in->W; w++, x += LANES)
-                add_tiles(in, h, w, x, sum);
+                add_tiles(in, h, w, x, s->rule, sum);
         for (int l = 1; l < LANES; l++)
             sum[0] += sum[l];
-        *y = (int32_t)rint((double)sum[0] / (in->height * in->width));
+        *y = (double)sum[0] / (in->height * in->width) / s->rule;
     }
 }
 
-/* The mean of a channel of the whole image: the sum has 64 bits, halves go to the even neighbour. */
+/* The mean of a channel of the whole image, by a sum of integers: the order of its terms does not matter. */
 static void run_mean(const struct frame *f, const struct engine_step *s)
 {
     const struct activation *in = activation_at(f, s->in);
-    const int32_t *x = frame_numbers(f, s->in);
-    int32_t *y = frame_numbers(f, s->out);
+    const double *x = frame_numbers(f, s->in);
+    double *y = frame_numbers(f, s->out);
     const int pixels = in->H * in->W;
     if (f->program->tiled) {
         run_mean_of_tiles(f, s);
@@ -251,33 +247,42 @@ static void run_mean(const struct frame *f, const struct engine_step *s)
     for (int c = 0; c < in->C; c++, y += LANES) {
         int64_t sum[LANES] = { 0 };
         for (int i = 0; i < pixels; i++, x += LANES)
-            for (int l = 0; l < LANES; l++)
-                sum[l] += x[l];
+            add_all(x, s->rule, sum);
         for (int l = 0; l < LANES; l++)
-            y[l] = (int32_t)rint((double)sum[l] / pixels);
+            y[l] = (double)sum[l] / pixels / s->rule;
     }
 }
 
-/* Operators that only move do not look at what they move, and numbers are as wide as reals. */
+static void move_tiles(const struct engine_step *s, const double *x, double *y)
+{
+    for (const struct patch *p = s->gather; p < s->gather + s->gathers; p++)
+        for (int l = 0; l < LANES; l++)
+            y[p->to * LANES + l] = p->from[l] == NOWHERE ? 0 : x[p->from[l]];
+}
+
+/* Whole pixels, or each lane of a tile from somewhere else. */
 static void run_move(const struct frame *f, const struct engine_step *s)
 {
-    const struct step step = { .graph = f->program->graph, .x = f->value };
-    if (s->gather) { /* a pixel of numbers is as large as one of a quad */
-        f->program->kernels->fixed->patch(s->gather, s->gathers, 0, (const uint8_t *)frame_numbers(f, s->in),
-                                          0, (uint8_t *)frame_numbers(f, s->out), 0, 1);
+    const struct activation *t = activation_at(f, s->out);
+    const double *x = frame_numbers(f, s->in);
+    double *y = frame_numbers(f, s->out);
+    if (s->gather) {
+        move_tiles(s, x, y);
         return;
     }
-    f->value[s->node->input[0]] = (real *)frame_numbers(f, s->in);
-    f->value[s->node->output[0]] = (real *)frame_numbers(f, s->out);
-    s->node->op->forward(&step, s->node, 0, 1, 0);
+    for (int i = 0; i < t->C * t->H * t->W; i++, y += LANES)
+        if (s->source[i] < 0)
+            memset(y, 0, NUMBERS);
+        else
+            memcpy(y, x + (ptrdiff_t)s->source[i] * LANES, NUMBERS);
 }
 
 static void run_output(const struct frame *f, const struct engine_step *s)
 {
     const struct activation *t = activation_at(f, s->in);
-    const int32_t *x = frame_numbers(f, s->in);
+    const double *x = frame_numbers(f, s->in);
     for (size_t i = 0; i < (size_t)t->C * t->H * t->W * LANES; i++)
-        f->y[i] = (real)(x[i] * f->program->unit);
+        f->y[i] = (real)x[i];
 }
 
 const struct step_type step_input = { "input", run_input }, step_conv = { "conv", run_conv },

@@ -110,6 +110,15 @@ size_t tiles_place(const struct activation *t, int c, int h, int w)
     return pixel * LANES + (size_t)(h / t->H * GRID + w / t->W);
 }
 
+bool patch_is_straight(const struct patch *p)
+{
+    const bool nothing = p->from[0] == NOWHERE;
+    for (int l = 0; l < LANES; l++)
+        if (p->from[l] != (nothing ? NOWHERE : p->from[0] + l))
+            return false;
+    return nothing || p->from[0] % LANES == 0;
+}
+
 int tiles_move(const struct activation *in, const struct activation *out, const real *moved,
                struct patch **list, int *count, struct err *e)
 {

@@ -31,6 +31,9 @@ int tiles_window(const struct activation *in, const struct conv *whole, struct p
 /* Where the number (c, h, w) of a tiled activation lies: pixel * LANES + lane. */
 size_t tiles_place(const struct activation *t, int c, int h, int w);
 
+/* Does it move a whole pixel, or nothing at all? */
+bool patch_is_straight(const struct patch *p);
+
 /* An operator that moves numbers, as patches of all its output. moved: for each element of the output one
  * more than the element of the input that it is, 0: none; LANES apart. ERR_NOMEM. */
 int tiles_move(const struct activation *in, const struct activation *out, const real *moved,

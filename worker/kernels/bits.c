@@ -5,29 +5,53 @@
 
 #include <stdlib.h>
 
-static const struct {
-    const struct int8_kernels *set;
+struct set {
+    const struct int8_kernels *wide;
     const struct bits_kernels *bits;
-} sets[] = {
-#ifndef QUANTD_DOUBLE
-    { &int8_avx512_vnni, &bits_avx512_vnni },
-    { &int8_avx512, &bits_avx512 },
-    { &int8_avx2, &bits_avx2 },
-#endif
-    { &int8_generic, &bits_generic },
+    double pair; /* time for a pair of planes of a word, in products of four bytes by the set's own */
 };
+
+static const struct set sets[] = {
+#ifndef QUANTD_DOUBLE
+    { &int8_avx512_vnni, &bits_avx512_vnni, 4 },
+    { &int8_avx512, &bits_avx512, 2.1 },
+    { &int8_avx2, &bits_avx2, 2.1 },
+#endif
+    { &int8_generic, &bits_generic, 2.2 },
+};
+
+#ifndef QUANTD_DOUBLE
+/* Where the CPU counts bits of a vector by itself. */
+static const struct set counting[] = {
+    { &int8_avx512_vnni, &bits_avx512_popcount, 1.45 },
+    { &int8_avx512, &bits_avx512_popcount, 0.75 },
+};
+#endif
+
+static const struct set *set_of(const struct kernels *k)
+{
+    const struct set *s = sets;
+#ifndef QUANTD_DOUBLE
+    if (__builtin_cpu_supports("avx512vpopcntdq"))
+        for (size_t i = 0; i < sizeof counting / sizeof *counting; i++)
+            if (counting[i].wide == k->int8)
+                return &counting[i];
+#endif
+    while (s->wide != k->int8)
+        s++;
+    return s;
+}
 
 const struct bits_kernels *bits_of(const struct kernels *k)
 {
-    size_t i = 0;
-    while (sets[i].set != k->int8)
-        i++;
-#ifndef QUANTD_DOUBLE
-    if ((k->int8 == &int8_avx512 || k->int8 == &int8_avx512_vnni) &&
-        __builtin_cpu_supports("avx512vpopcntdq"))
-        return &bits_avx512_popcount;
-#endif
-    return sets[i].bits;
+    return set_of(k)->bits;
+}
+
+/* What a pixel takes beside its pairs is about as long as ten products. */
+bool bits_pay(const struct bits_conv *c, const struct kernels *k)
+{
+    const struct conv *v = &c->conv;
+    return set_of(k)->pair * c->terms * bits_steps(v) + 10 < quads(v->C) * v->KH * v->KW;
 }
 
 static size_t weights(const struct conv *c)

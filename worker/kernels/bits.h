@@ -67,6 +67,8 @@ bool bits_fit(struct bits_conv *c, uint8_t low, uint8_t high, const int8_t *w);
  * that many bits (`basis`), or 0: any. Each pair of planes, x the inner, has a worth and each plane of codes
  * a rest, which bits_pack leaves 0 for the caller to fill in. */
 bool bits_fit_bases(struct bits_conv *c, int x_planes, const int8_t *w, int basis);
+/* Are planes faster than the set's own convolution of bytes (int8.h)? An estimate from measured figures. */
+bool bits_pay(const struct bits_conv *c, const struct kernels *k);
 /* The planes of w. ERR_NOMEM; to be freed in any case. */
 int bits_pack(const struct bits_conv *c, const int8_t *w, struct bits_weights *packed, struct err *e);
 void bits_free(struct bits_weights *w);

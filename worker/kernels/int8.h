@@ -36,15 +36,17 @@ struct int8_in {
 };
 
 enum int8_form {
-    INT8_SUMS,  /* int32 sum */
-    INT8_REALS, /* real (sum * factor + shift), the sum rounded to real */
-    INT8_FIXED, /* int32 clip(round(sum * factor + shift) + more, low, high), and codes of that */
-    INT8_CODES, /* u8 clip(round(sum * factor + shift) + zero, low, high), halves to even; four outputs stand
-                   together. Exact as long as sum * factor + shift has 52 bits and stays below 2^31: factor =
-                   m / 2^s and shift = n / 2^s with integers m, n is a multiplier and a shift */
+    INT8_SUMS,    /* int32 sum */
+    INT8_REALS,   /* real (sum * factor + shift), the sum rounded to real */
+    INT8_NUMBERS, /* double clip(sum * factor + shift + more, least, most), and codes of that. The product and
+                     the shift are exact as long as they have 52 bits: factor = m / 2^s and shift = n / 2^s
+                     with integers m, n is a multiplier and a shift. Adding `more` rounds to 53 bits */
+    INT8_CODES /* u8 clip(round(sum * factor + shift) + zero, low, high), halves to even; four outputs stand
+                  together. Exact likewise, and as long as it stays below 2^31 */
 };
 
-/* Codes of a result that is written as numbers too: clip(round(v * factor) + zero, low, high). */
+/* Codes of a result that is written as numbers too: clip(round(v * factor) + zero, low, high), where |v *
+ * factor| stays below 2^31. */
 struct int8_codes {
     uint8_t *at; /* NULL: none are wanted */
     ptrdiff_t row, plane, block;
@@ -60,9 +62,10 @@ struct int8_out {
     ptrdiff_t row, plane, block;
     const int32_t *start; /* what sums start from; NULL: 0 */
     const double *factor, *shift;
-    int32_t zero, low, high; /* zero: INT8_CODES */
-    /* INT8_FIXED; `at` may be NULL when codes are all that is wanted */
-    const int32_t *more; /* NULL: 0; distances as those of the result */
+    int32_t zero, low, high; /* INT8_CODES */
+    /* INT8_NUMBERS; `at` may be NULL when codes are all that is wanted */
+    double least, most;
+    const double *more; /* NULL: 0; distances as those of the result */
     struct int8_codes codes;
 };
 

@@ -1,6 +1,7 @@
 /* int8_pack.c - weights in the order in which the kernels of int8.h read them. The same for every set. */
 #include "worker/kernels/int8.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,5 +75,7 @@ struct int8_out int8_dense_out(const struct conv *c, enum int8_form form, void *
                               .row = c->OW,
                               .plane = plane,
                               .block = plane * (form == INT8_CODES ? quads(c->O) : c->O),
-                              .high = UINT8_MAX };
+                              .high = UINT8_MAX,
+                              .least = -INFINITY,
+                              .most = INFINITY };
 }

@@ -132,14 +132,75 @@ INLINE dvec high_doubles(ivec x)
 #endif
 }
 
-/* round(x * factor + shift), halves to even: exact under the condition of int8.h, with or without a fused
- * multiply-add. */
+/* As many doubles as a vector has integers. */
+struct doubles {
+    dvec low, high;
+};
+
+INLINE struct doubles load_doubles(const double *x)
+{
+    return (struct doubles){ *(const dvec *)x, *(const dvec *)(x + INTS / 2) };
+}
+
+INLINE void store_doubles(double *y, struct doubles v)
+{
+    *(dvec *)y = v.low;
+    *(dvec *)(y + INTS / 2) = v.high;
+}
+
+/* x * factor + shift: exact under the condition of int8.h, with or without a fused multiply-add. */
+INLINE struct doubles scale_doubles(ivec x, double factor, double shift)
+{
+    return (struct doubles){ low_doubles(x) * factor + shift, high_doubles(x) * factor + shift };
+}
+
+INLINE dvec clip_half(dvec x, double low, double high)
+{
+    dvec l = (dvec){ 0 } + low, h = (dvec){ 0 } + high;
+#if defined(__AVX512F__)
+    return (dvec)_mm512_min_pd(_mm512_max_pd((__m512d)x, (__m512d)l), (__m512d)h);
+#elif defined(__AVX2__)
+    return (dvec)_mm256_min_pd(_mm256_max_pd((__m256d)x, (__m256d)l), (__m256d)h);
+#elif defined(__SSE2__)
+    return (dvec)_mm_min_pd(_mm_max_pd((__m128d)x, (__m128d)l), (__m128d)h);
+#else
+    for (size_t i = 0; i < sizeof x / sizeof x[0]; i++)
+        x[i] = x[i] < low ? low : x[i] > high ? high : x[i];
+    return x;
+#endif
+}
+
+INLINE struct doubles clip_doubles(struct doubles v, double low, double high)
+{
+    return (struct doubles){ clip_half(v.low, low, high), clip_half(v.high, low, high) };
+}
+
+/* Rounded on its own: not to be fused with what is added to it, for a set that can't fuse has two roundings.
+ */
+INLINE dvec times(dvec x, double factor)
+{
+    x *= factor;
+#if defined(__SSE2__)
+    __asm__("" : "+v"(x));
+#endif
+    return x;
+}
+
+INLINE struct doubles times_doubles(struct doubles v, double factor)
+{
+    return (struct doubles){ times(v.low, factor), times(v.high, factor) };
+}
+
+/* To the nearest integers, halves to even; below 2^31. */
+INLINE ivec round_doubles(struct doubles v)
+{
+    dvec low = v.low + ROUND_DOUBLE, high = v.high + ROUND_DOUBLE;
+    return EVEN((ivec)low, (ivec)high);
+}
+
 INLINE ivec scale_round(ivec x, double factor, double shift)
 {
-    dvec low = low_doubles(x), high = high_doubles(x);
-    low = (low * factor + shift) + ROUND_DOUBLE;
-    high = (high * factor + shift) + ROUND_DOUBLE;
-    return EVEN((ivec)low, (ivec)high);
+    return round_doubles(scale_doubles(x, factor, shift));
 }
 
 #endif

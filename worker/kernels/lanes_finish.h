@@ -8,7 +8,7 @@
 enum { CHUNK = 48 * BYTE_PARTS }; /* columns between two passes over the weights */
 
 /* A column's result lies at `y` in units of one vector of sums or, for codes, of a vector of quads; the codes
- * of INT8_FIXED at `z`. */
+ * of INT8_NUMBERS at `z`. */
 struct columns {
     int count;
     const uint8_t *x[CHUNK];
@@ -59,8 +59,8 @@ INLINE void put_codes(const struct finish *f, const ivec sum[QUAD], int out, ptr
     *(ivec *)to = quad;
 }
 
-INLINE void put_fixed(const struct finish *f, const ivec sum[QUAD], int out, int rows, ptrdiff_t y,
-                      ptrdiff_t z)
+INLINE void put_numbers(const struct finish *f, const ivec sum[QUAD], int out, int rows, ptrdiff_t y,
+                        ptrdiff_t z)
 {
     const struct int8_out *o = f->out;
     const struct int8_codes *c = &o->codes;
@@ -69,14 +69,19 @@ INLINE void put_fixed(const struct finish *f, const ivec sum[QUAD], int out, int
         if (i >= rows)
             break;
         ptrdiff_t at = (f->first + out + i) * o->plane * LANES + y * INTS;
-        ivec v = scale_round(sum[i], f->factor[out + i], f->shift[out + i]);
-        if (o->more)
-            v += *(const ivec *)(o->more + at);
-        v = clip_ints(v, o->low, o->high);
+        struct doubles v = scale_doubles(sum[i], f->factor[out + i], f->shift[out + i]);
+        if (o->more) {
+            struct doubles more = load_doubles(o->more + at);
+            v.low += more.low;
+            v.high += more.high;
+        }
+        v = clip_doubles(v, o->least, o->most);
         if (o->at)
-            *(ivec *)((int32_t *)o->at + at) = v;
-        if (c->at)
-            quad |= clip_ints(scale_round(v, c->factor, 0) + c->zero, c->low, c->high) << 8 * i;
+            store_doubles((double *)o->at + at, v);
+        if (c->at) {
+            ivec code = round_doubles(times_doubles(v, c->factor)) + c->zero;
+            quad |= clip_ints(code, c->low, c->high) << 8 * i;
+        }
     }
     if (c->at)
         *(ivec *)(c->at + (f->first + out) / QUAD * c->plane * PIXEL + z * VEC_BYTES) = quad;
@@ -88,8 +93,8 @@ INLINE void finish_column(const struct finish *f, const ivec sum[QUAD], int out,
     int rows = f->outs - out < QUAD ? f->outs - out : QUAD;
     if (f->out->form == INT8_CODES)
         put_codes(f, sum, out, y);
-    else if (f->out->form == INT8_FIXED)
-        put_fixed(f, sum, out, rows, y, z);
+    else if (f->out->form == INT8_NUMBERS)
+        put_numbers(f, sum, out, rows, y, z);
     else if (f->out->form == INT8_SUMS)
         EACH (i, QUAD) {
             if (i < rows)

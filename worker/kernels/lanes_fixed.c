@@ -1,44 +1,37 @@
-/* lanes_fixed.c - passes over int32 numbers and codes (fixed.h), for one instruction set. */
+/* lanes_fixed.c - passes over numbers and codes (fixed.h), for one instruction set. */
 #include "worker/kernels/fixed.h"
 #include "worker/kernels/lanes_dot.h"
 
 typedef uint8_t bytes __attribute__((vector_size(VEC_BYTES), may_alias));
 
-INLINE ivec load_ints(const int32_t *x)
-{
-    return *(const ivec *)x;
-}
-
-INLINE void store_ints(int32_t *y, ivec v)
-{
-    *(ivec *)y = v;
-}
-
-static void add(int32_t *y, const int32_t *a, const int32_t *b, size_t count, int32_t low, int32_t high)
+static void add(double *y, const double *a, const double *b, size_t count, double low, double high)
 {
     for (size_t i = 0; i < count; i += INTS) {
-        ivec sum = load_ints(a + i);
-        if (b)
-            sum += load_ints(b + i);
-        store_ints(y + i, clip_ints(sum, low, high));
+        struct doubles sum = load_doubles(a + i);
+        if (b) {
+            struct doubles more = load_doubles(b + i);
+            sum.low += more.low;
+            sum.high += more.high;
+        }
+        store_doubles(y + i, clip_doubles(sum, low, high));
     }
 }
 
-INLINE void quad_codes(uint8_t *code, const int32_t *x, ptrdiff_t plane, size_t count,
+INLINE void quad_codes(uint8_t *code, const double *x, ptrdiff_t plane, size_t count,
                        const struct int8_codes *rule, const int channels)
 {
     const struct int8_codes r = *rule;
     for (size_t i = 0; i < count; i += INTS) {
         ivec quad = { 0 };
         EACH (c, channels) {
-            ivec q = scale_round(load_ints(x + c * plane + i), r.factor, 0) + r.zero;
+            ivec q = round_doubles(times_doubles(load_doubles(x + c * plane + i), r.factor)) + r.zero;
             quad |= clip_ints(q, r.low, r.high) << 8 * c;
         }
         *(ivec *)(code + i * QUAD) = quad;
     }
 }
 
-static void codes(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
+static void codes(uint8_t *code, const double *x, ptrdiff_t plane, int channels, size_t count,
                   const struct int8_codes *rule)
 {
     switch (channels) {
@@ -56,27 +49,27 @@ static void codes(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels
     }
 }
 
-static void stair(uint8_t *code, const int32_t *x, ptrdiff_t plane, int channels, size_t count,
+static void stair(uint8_t *code, const double *x, ptrdiff_t plane, int channels, size_t count,
                   const struct fixed_stair *s)
 {
     for (size_t i = 0; i < count; i += INTS) {
         ivec quad = { 0 };
         for (int c = 0; c < channels; c++) {
-            const ivec v = load_ints(x + c * plane + i);
+            const struct doubles v = load_doubles(x + c * plane + i);
             ivec q = all_ints(s->start);
             for (int k = 0; k < s->count; k++)
-                q ^= (v > s->limit[k]) & s->change[k];
+                q ^= EVEN((ivec)(v.low > s->limit[k]), (ivec)(v.high > s->limit[k])) & s->change[k];
             quad |= q << 8 * c;
         }
         *(ivec *)(code + i * QUAD) = quad;
     }
 }
 
-static void numbers(int32_t *y, const uint8_t *code, int channel, size_t count, int32_t zero, double factor)
+static void numbers(double *y, const uint8_t *code, int channel, size_t count, int32_t zero, double factor)
 {
     for (size_t i = 0; i < count; i += INTS) {
         ivec quad = *(const ivec *)(code + i * QUAD);
-        store_ints(y + i, scale_round(((quad >> 8 * channel) & 255) - zero, factor, 0));
+        store_doubles(y + i, scale_doubles(((quad >> 8 * channel) & 255) - zero, factor, 0));
     }
 }
 
@@ -88,12 +81,10 @@ static void max_codes(uint8_t *y, const uint8_t *x, size_t pixels)
     }
 }
 
-static void max(int32_t *y, const int32_t *x, size_t count)
+static void max(double *y, const double *x, size_t count)
 {
-    for (size_t i = 0; i < count; i += INTS) {
-        ivec a = load_ints(y + i), b = load_ints(x + i), more = b > a;
-        store_ints(y + i, (more & b) | (~more & a));
-    }
+    for (size_t i = 0; i < count; i++)
+        y[i] = y[i] < x[i] ? x[i] : y[i];
 }
 
 static void patch_one(const struct patch *p, uint32_t zero, const uint32_t *x, uint8_t *to)

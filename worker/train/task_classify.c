@@ -337,7 +337,7 @@ static int classify_score(void *data, const struct task_subject *s, bool detail,
                                       .per_second = r.ns > 0 ? (double)count * 1e9 / (double)r.ns : 0 };
         if (detail)
             score->detail = json_pack("{s:I}", "correct", (json_int_t)r.right);
-        if (detail && s->engine && s->engine->bits)
+        if (detail && s->engine && s->engine->integers)
             json_object_set_new(score->detail, "bit_layers", json_integer(engine_bit_layers(r.engine)));
     }
     run_free(&r);
@@ -380,7 +380,7 @@ static int classify_score_bytes(void *data, struct graph *g, bool has_net, size_
 {
     const struct classify *t = data;
     const struct engine_kind *kind = engine_kind_find(spec_text(t->job.spec, "/engine", "float"));
-    const struct engine_options options = { t->job.kernels, t->job.pool, 0, kind && kind->bits };
+    const struct engine_options options = { t->job.kernels, t->job.pool, 0, kind ? kind->bits : BITS_NEVER };
     const int blocks = (SCORE_BATCH + LANES - 1) / LANES;
     struct net_options o;
     struct engine *engine;
