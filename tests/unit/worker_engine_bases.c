@@ -217,7 +217,8 @@ static void test_codes_under_a_basis(void **state)
 
 static void refused(struct graph *g, bool bits, const char *place)
 {
-    const struct engine_options options = { .kernels = kernels_best(), .bits = bits };
+    const struct engine_options options = { .kernels = kernels_best(),
+                                            .bits = bits ? BITS_ALWAYS : BITS_WHERE_THEY_PAY };
     struct engine *n;
     struct err e = { 0 };
     assert_int_equal(engine_new(g, &options, &n, &e), ERR_UNSUPPORTED);
