@@ -110,6 +110,18 @@ test('prune: layers with a sparsity of their own', async () => {
   assert.deepEqual(job.result.layers.map((l) => l.parameters), [8 * 26, 25 * (8 * 25 + 1), 50 * (25 * 16 + 1), 10 * 51]);
 });
 
+test('compress: where bits cost, coarser steps leave fewer codes from the start', async () => {
+  const bytes = [];
+  for (const coarseness of [1, 1.6]) {
+    const job = await finish((await submit({
+      kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { sparsity: 0, epochs: 0 },
+      quantize: { method: 'lsq', weights: { bits: 2 }, activations: { bits: 32 } }, rate: { lambda: 1e-6, coarseness }, train: { epochs: 0 },
+    })).body.id);
+    bytes.push(job.result.file_bytes);
+  }
+  assert.ok(bytes[1] < 0.8 * bytes[0], `${bytes}`);
+});
+
 test('model.qdz decodes to the network of model.onnx', async () => {
   const item = async (name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/artifacts/${name}`)).arrayBuffer());
   writeFileSync(join(scratch, 'm.qdz'), await item('model.qdz'));
