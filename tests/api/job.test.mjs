@@ -122,6 +122,13 @@ test('compress: where bits cost, coarser steps leave fewer codes from the start'
   assert.ok(bytes[1] < 0.8 * bytes[0], `${bytes}`);
 });
 
+test('what is pruned needs a level at zero: a method of learned bases fails with its place', async () => {
+  const { body } = await submit({ kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', quantize: { method: 'lq-nets' } });
+  const job = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 60000);
+  assert.equal(job.state, 'failed');
+  assert.match(job.reason, /lq-nets.*\/quantize\/method/);
+});
+
 test('model.qdz decodes to the network of model.onnx', async () => {
   const item = async (name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${trained.id}/artifacts/${name}`)).arrayBuffer());
   writeFileSync(join(scratch, 'm.qdz'), await item('model.qdz'));
