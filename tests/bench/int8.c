@@ -17,7 +17,7 @@ struct layer {
 #define CONV(C, H, W, O, K, P, S, G)                                                                         \
     {                                                                                                        \
         C, H, W, O, ((H) + 2 * (P) - (K)) / (S) + 1, ((W) + 2 * (P) - (K)) / (S) + 1, K, K, S, S, 1, 1, P,   \
-            P, P, P, G                                                                                       \
+            P, P, P, G, false                                                                                \
     }
 
 static const struct layer layers[] = {

@@ -18,7 +18,7 @@
 static struct conv layer(int C, int size, int O, int kernel, int pad, int stride, int dilation)
 {
     struct conv c = { C,      size,     size,     O,   0,   0,   kernel, kernel, stride,
-                      stride, dilation, dilation, pad, pad, pad, pad,    1 };
+                      stride, dilation, dilation, pad, pad, pad, pad,    1,      false };
     c.OH = c.OW = (size + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
     return c;
 }

@@ -32,9 +32,9 @@ static const struct shape_case shapes[] = {
 
 static struct conv conv_of(const struct shape_case *k)
 {
-    struct conv c = { k->C,      k->H,      k->W,      k->O,        0,           0,      k->KH,
-                      k->KW,     k->stride, k->stride, k->dilation, k->dilation, k->top, k->left,
-                      k->bottom, k->right,  1 };
+    struct conv c = { k->C,   k->H,    k->W,      k->O,      0,           0,
+                      k->KH,  k->KW,   k->stride, k->stride, k->dilation, k->dilation,
+                      k->top, k->left, k->bottom, k->right,  1,           false };
     c.OH = (k->H + k->top + k->bottom - (k->KH - 1) * k->dilation - 1) / k->stride + 1;
     c.OW = (k->W + k->left + k->right - (k->KW - 1) * k->dilation - 1) / k->stride + 1;
     return c;
