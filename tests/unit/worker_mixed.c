@@ -60,7 +60,28 @@ static int add_plain(struct graph *g, const char *op, const char *name, int x)
     return y;
 }
 
-/* Two convolutions on one quantized value with another stride and padding; a matrix. */
+static int add_norm(struct graph *g, const char *name, int x, int channels)
+{
+    const struct shape each = { 1, { channels } };
+    float one[16];
+
+    for (int i = 0; i < channels; i++)
+        one[i] = 1;
+    char text[4][64];
+    for (int i = 0; i < 4; i++)
+        snprintf(text[i], sizeof text[i], "%s.%d", name, i);
+    int gamma = graph_add_param(g, text[0], &each, true, one, NULL);
+    int beta = add_param(g, text[1], each, (uint64_t)g->values), mean = add_param(g, text[2], each, 3);
+    int variance = graph_add_param(g, text[3], &each, false, one, NULL);
+    int y = graph_add_value(g, name, NULL);
+    g->value[mean].trainable = false;
+    assert_true(graph_add_node(g, "BatchNormalization", name, (int[]){ x, gamma, beta, mean, variance }, 5,
+                               &y, 1, NULL) >= 0);
+    return y;
+}
+
+/* Normalization, ReLU and quantizer; two convolutions on one quantized value with another stride and padding;
+ * a ReLU and a quantizer; a matrix. */
 static struct graph *small_graph(void)
 {
     struct graph *g = graph_new("small");
@@ -68,12 +89,15 @@ static struct graph *small_graph(void)
     int x = graph_add_input(g, "x", &(struct shape){ 3, { 3, 9, 9 } }, NULL);
 
     x = add_layer(g, "Conv", "first", x, (struct shape){ 4, { 10, 3, 3, 3 } }, 1, 1);
+    x = add_norm(g, "norm", x, 10);
     x = add_plain(g, "Relu", "relu1", x);
     int a = add_layer(g, "Conv", "second", x, (struct shape){ 4, { 7, 10, 3, 3 } }, 1, 2);
     int b = add_layer(g, "Conv", "beside", x, (struct shape){ 4, { 7, 10, 1, 1 } }, 0, 2);
     int y = graph_add_value(g, "sum", NULL);
     assert_true(graph_add_node(g, "Add", "sum", (int[]){ a, b }, 2, &y, 1, NULL) >= 0);
     y = add_plain(g, "Relu", "relu2", y);
+    y = add_layer(g, "Conv", "third", y, (struct shape){ 4, { 7, 7, 3, 3 } }, 1, 1);
+    y = add_plain(g, "Relu", "relu3", y);
     y = add_plain(g, "Flatten", "flat", y);
     y = add_layer(g, "Gemm", "last", y, (struct shape){ 2, { CLASSES, 7 * 5 * 5 } }, 0, 1);
     g->output[g->outputs++] = y;
@@ -89,30 +113,38 @@ struct made {
     struct pool *pool;
 };
 
-static struct made make(enum precision precision, bool per_channel, int threads, const char *kernels)
+static struct made make_net(enum precision precision, bool per_channel, int threads, const char *kernels,
+                            bool apart)
 {
-    struct quant_layer_plan plan[4] = {
+    struct quant_layer_plan plan[5] = {
         { 8, { .bits = 8, .low = -128, .high = 127, .step = (real)0.02, .fixed = false } },
         { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.01, .fixed = false } },
         { 2, { .bits = 8, .low = 0, .high = 255, .step = (real)0.01, .fixed = false } },
+        { 5, { .bits = 8, .low = -128, .high = 127, .step = (real)0.03, .fixed = false } },
         { 1, { .bits = 6, .low = 0, .high = 63, .step = (real)0.05, .fixed = false } }
     };
     struct made m = { .g = small_graph(), .pool = pool_new(threads) };
     struct err e = { 0 };
 
     const struct quant_options quantize = { &method_msqe, grid_find("twos"), per_channel };
-    assert_int_equal(quant_new(m.g, plan, 4, &quantize, &m.q, &e), 0);
+    assert_int_equal(quant_new(m.g, plan, 5, &quantize, &m.q, &e), 0);
     quant_start(m.q, m.g);
     struct net_options o = { .batch = BATCH,
                              .train = true,
                              .precision = precision,
                              .kernels = kernels ? kernels_find(kernels) : NULL,
+                             .apart = apart,
                              .pool = m.pool };
     if (net_new(m.g, &o, &m.net, &e))
         fail_msg("%s", e.text);
     quant_bind(m.q, m.net);
     quant_apply(m.q, m.g, m.pool);
     return m;
+}
+
+static struct made make(enum precision precision, bool per_channel, int threads, const char *kernels)
+{
+    return make_net(precision, per_channel, threads, kernels, false);
 }
 
 static void made_free(struct made *m)
@@ -143,6 +175,12 @@ static void step(struct made *m)
 
 static const size_t outputs = (size_t)(BATCH + LANES - 1) / LANES * CLASSES * LANES;
 
+/* The normalization takes the bias in front of it out again: its gradient is noise. */
+static bool is_judged(const struct value *v)
+{
+    return v->kind == VALUE_PARAM && v->trainable && strcmp(v->name, "first.bias") != 0;
+}
+
 static void compare_with_float(bool per_channel)
 {
     struct made plain = make(PRECISION_FP32, per_channel, 1, NULL);
@@ -156,7 +194,7 @@ static void compare_with_float(bool per_channel)
         assert_true(distance(net_output(mixed.net, 0), net_output(plain.net, 0), outputs) < 1e-3);
         for (int v = 0; v < plain.g->values; v++) {
             const struct value *value = &plain.g->value[v];
-            if (value->kind != VALUE_PARAM || shape_count(&value->shape) == 1)
+            if (!is_judged(value) || shape_count(&value->shape) == 1)
                 continue;
             /* a code next to a boundary may fall to the other side: an 8-bit step for one number */
             double far =
@@ -195,6 +233,34 @@ static void test_threads_do_not_matter(void **state)
     made_free(&one);
 }
 
+/* Normalization, ReLU and quantizer in one pass, and each by itself. */
+static void test_a_pass_is_what_its_nodes_are(void **state)
+{
+    (void)state;
+    for (const struct kernels *const *k = kernels_list; *k; k++)
+        for (int precision = PRECISION_FP32; precision <= PRECISION_MIXED && (*k)->usable(); precision++) {
+            struct made one = make((enum precision)precision, false, 2, (*k)->name);
+            struct made apart = make_net((enum precision)precision, false, 1, (*k)->name, true);
+            step(&one);
+            step(&apart);
+            assert_null(net_value(one.net, graph_find_value(one.g, "norm")));
+            assert_null(net_value(one.net, graph_find_value(one.g, "relu1")));
+            assert_null(net_value(one.net, graph_find_value(one.g, "relu2")));
+            assert_non_null(net_value(apart.net, graph_find_value(apart.g, "relu1")));
+            assert_memory_equal(net_output(one.net, 0), net_output(apart.net, 0), outputs * sizeof(real));
+            for (int v = 0; v < one.g->values; v++) {
+                const struct value *value = &one.g->value[v];
+                if (!is_judged(value))
+                    continue;
+                assert_true(distance(net_gradients(one.net) + value->offset,
+                                     net_gradients(apart.net) + value->offset,
+                                     (size_t)shape_count(&value->shape)) < 1e-3);
+            }
+            made_free(&one);
+            made_free(&apart);
+        }
+}
+
 /* Quantized inputs exist as codes alone, a quarter of the size. */
 static void test_codes_take_the_place_of_numbers(void **state)
 {
@@ -218,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mixed_is_float_but_for_rounding),
         cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_a_pass_is_what_its_nodes_are),
         cmocka_unit_test(test_codes_take_the_place_of_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,46 +52,82 @@ static int other_input(const struct graph *g, const struct node *add, int value)
     return activation && shape_equal(&v->shape, &g->value[value].shape) ? other : -1;
 }
 
-static void find_tail(const struct search *s, int head, bool *taken, struct tail *tail, int *turn, bool *gone)
+/* What is found, arrays of the caller. */
+struct found {
+    struct tail *tail;
+    int *turn;
+    bool *gone, *taken; /* taken: nodes within a chain */
+};
+
+/* The chain of this head goes on to the next node. */
+static void extend(const struct search *s, const struct found *f, int head, int next)
+{
+    struct tail *tail = &f->tail[head];
+    f->gone[tail->out] = true;
+    f->taken[next] = true;
+    f->turn[next] = next;
+    f->turn[head] = next;
+    tail->out = s->g->node[next].output[0];
+}
+
+static void find_tail(const struct search *s, const struct found *f, int head)
 {
     const struct graph *g = s->g;
-    int last = head, add = follower(s, tail->out, TAIL_ADD);
-    if (add >= 0 && !taken[add] && other_input(g, &g->node[add], tail->out) >= 0) {
-        taken[add] = true;
+    struct tail *tail = &f->tail[head];
+    int add = follower(s, tail->out, TAIL_ADD);
+    if (add >= 0 && !f->taken[add] && other_input(g, &g->node[add], tail->out) >= 0) {
         tail->other = other_input(g, &g->node[add], tail->out);
-        gone[tail->out] = true;
-        tail->out = g->node[add].output[0];
-        last = add;
+        extend(s, f, head, add);
     }
     int relu = follower(s, tail->out, TAIL_RELU);
     if (relu >= 0) {
         tail->relu = true;
-        gone[tail->out] = true;
-        tail->out = g->node[relu].output[0];
-        turn[last] = relu;
-        last = relu;
+        extend(s, f, head, relu);
+        if (add >= 0)
+            f->turn[add] = relu;
     }
-    turn[head] = last;
+    int quant = tail->other < 0 ? follower(s, tail->out, TAIL_QUANT) : -1;
+    if (quant >= 0) {
+        tail->quant = quant;
+        extend(s, f, head, quant);
+        if (relu >= 0)
+            f->turn[relu] = quant;
+    }
+}
+
+/* A ReLU without a head, in front of a quantizer. */
+static void find_relu(const struct search *s, const struct found *f, int relu)
+{
+    struct tail *tail = &f->tail[relu];
+    int quant = follower(s, tail->out, TAIL_QUANT);
+    if (quant < 0)
+        return;
+    tail->relu = true;
+    tail->quant = quant;
+    extend(s, f, relu, quant);
 }
 
 int chain_find(const struct graph *g, bool train, bool apart, const bool *wanted, struct tail *tail,
                int *turn, bool *gone)
 {
     struct search s = { .g = g };
-    bool *taken = mem_array((size_t)g->nodes, sizeof *taken);
-    int r = taken ? count_readers(&s) : ERR_NOMEM;
+    struct found f = { tail, turn, gone, mem_array((size_t)g->nodes, sizeof *f.taken) };
+    int r = f.taken ? count_readers(&s) : ERR_NOMEM;
     for (int i = 0; i < g->nodes && r == 0; i++) {
-        tail[i] = (struct tail){ .out = g->node[i].output[0], .other = -1 };
+        tail[i] = (struct tail){ .out = g->node[i].output[0], .quant = -1, .other = -1 };
         turn[i] = i;
     }
     for (int i = 0; i < g->nodes && r == 0 && !apart; i++) {
         const struct node *n = &g->node[i];
-        if (n->op->role == TAIL_HEAD && shape_count(&g->value[tail[i].out].shape) &&
-            (!train || wanted[n->input[0]]))
-            find_tail(&s, i, taken, &tail[i], turn, gone);
+        if (!shape_count(&g->value[tail[i].out].shape) || (train && !wanted[n->input[0]]))
+            continue;
+        if (n->op->role == TAIL_HEAD)
+            find_tail(&s, &f, i);
+        else if (n->op->role == TAIL_RELU && !f.taken[i])
+            find_relu(&s, &f, i);
     }
     free(s.readers);
     free(s.reader);
-    free(taken);
+    free(f.taken);
     return r;
 }

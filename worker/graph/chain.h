@@ -1,5 +1,6 @@
-/* chain.h - nodes that run in one pass over memory: an operator that takes a tail (op.h), then an addition,
- * then a ReLU, both or one of them. The values in between are never made. */
+/* chain.h - nodes that run in one pass over memory: an operator that takes a tail (op.h), then an addition or
+ * none, a ReLU or none, a quantizer or (always behind an addition) none; or a ReLU and a quantizer. The
+ * values in between are never made. */
 #ifndef WORKER_GRAPH_CHAIN_H
 #define WORKER_GRAPH_CHAIN_H
 

@@ -179,8 +179,11 @@ static int find_chains(struct planner *w)
     int r = chain_find(w->g, w->o->train, w->o->apart, p->wanted, p->tail, w->turn, p->gone);
     for (int i = 0; i < w->g->nodes; i++)
         p->runs[i] = -1;
-    for (int i = w->g->nodes - 1; i >= 0 && r == 0; i--) /* the head of a chain comes last: it stays */
+    for (int i = w->g->nodes - 1; i >= 0 && r == 0; i--) { /* the head of a chain comes last: it stays */
         p->runs[w->turn[i]] = i;
+        if (p->tail[i].quant >= 0 && w->g->node[i].op->role == TAIL_RELU)
+            p->op[i] = p->op[p->tail[i].quant];
+    }
     return r;
 }
 

@@ -35,7 +35,9 @@ struct quant_range {
 /* A normalization of one channel and what is done behind it. */
 struct norm {
     real mean, factor, shift;
-    bool relu; /* f: ReLU or nothing */
+    bool relu;                       /* f: ReLU or nothing */
+    const struct quant_range *quant; /* f: this instead, of which zero is 0; NULL: it is not. Backward, what
+                                        is not clipped lets a gradient through */
 };
 
 /* Its gradient; the factor is 0 for unused lanes. */
@@ -74,6 +76,9 @@ struct element {
      * y, which else is NULL. sum_dz[l] += dz, product[l] += dz * (x - mean) */
     void (*norm_back_sum)(real sum_dz[LANES], real product[LANES], const real *dy, const real *x,
                           const real *y, size_t count, const struct norm *n);
+    /* The same for n->quant; slope[l] += dy times the slope in its scale, see fake_back. */
+    void (*norm_quant_back_sum)(real sum_dz[LANES], real product[LANES], real slope[LANES], const real *dy,
+                                const real *x, size_t count, const struct norm *n);
     /* dx += factor[l] * (dz - shift - (x - mean) * slope) */
     void (*norm_back)(real *dx, const real *dy, const real *x, const real *y, size_t count,
                       const struct norm *n, const struct norm_slope *slope, bool add);

@@ -78,6 +78,9 @@ struct int8_kernels {
      * clip(rint(x / scale) + zero, low, high) of the range, which must lie in 0..255; missing channels 0. */
     void (*codes)(uint8_t *code, const real *x, ptrdiff_t plane, int channels, size_t pixels,
                   const struct quant_range *r);
+    /* The same of normalized channels, x -> (x - mean) * factor + shift; nothing else of n is looked at. */
+    void (*norm_codes)(uint8_t *code, const real *x, ptrdiff_t plane, int channels, size_t pixels,
+                       const struct norm n[QUAD], const struct quant_range *r);
 };
 
 extern const struct int8_kernels int8_generic, int8_avx2, int8_avx512, int8_avx512_vnni;

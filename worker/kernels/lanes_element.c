@@ -152,9 +152,21 @@ INLINE void norm_loop(real *y, const real *x, const real *other, size_t count, c
     }
 }
 
+static void norm_quantize(real *y, const real *x, size_t count, const struct norm *n)
+{
+    const vec mean = all(n->mean), factor = all(n->factor), shift = all(n->shift);
+    const vec scale = all(n->quant->scale), low = all(n->quant->low), high = all(n->quant->high);
+    for (size_t i = 0; i < count; i += VEC) {
+        vec v = (load(x + i) - mean) * factor + shift;
+        store(y + i, clip(rounded(v / scale), low, high) * scale);
+    }
+}
+
 static void norm(real *y, const real *x, const real *other, size_t count, const struct norm *n)
 {
-    if (other && n->relu)
+    if (n->quant)
+        norm_quantize(y, x, count, n);
+    else if (other && n->relu)
         norm_loop(y, x, other, count, n, true, true);
     else if (other)
         norm_loop(y, x, other, count, n, true, false);
@@ -165,11 +177,11 @@ static void norm(real *y, const real *x, const real *other, size_t count, const 
 }
 
 /* What tells whether a gradient passes the ReLU. */
-enum gate { GATE_OPEN, GATE_X, GATE_Y };
+enum gate { GATE_OPEN, GATE_X, GATE_Y, GATE_QUANT };
 
 static enum gate gate_of(const struct norm *n, const real *y)
 {
-    return !n->relu ? GATE_OPEN : y ? GATE_Y : GATE_X;
+    return n->quant ? GATE_QUANT : !n->relu ? GATE_OPEN : y ? GATE_Y : GATE_X;
 }
 
 /* dz at number i. */
@@ -178,6 +190,10 @@ INLINE vec gated(const real *dy, vec x, const real *y, size_t i, const struct no
     vec seen = (x - n->mean) * n->factor + n->shift, all_of_it = load(dy + i);
     if (gate == GATE_OPEN)
         return all_of_it;
+    if (gate == GATE_QUANT) {
+        vec q = seen * (1 / n->quant->scale);
+        return pick(clip(q, all(n->quant->low), all(n->quant->high)) == q, all_of_it, all(0));
+    }
     if (gate == GATE_Y)
         seen = load(y + i);
     return pick(seen > 0, all_of_it, all(0));
@@ -212,10 +228,36 @@ static void norm_back_sum(real sum_dz[LANES], real product[LANES], const real *d
     case GATE_Y:
         back_sum_loop(one, two, dy, x, y, count, n, GATE_Y);
         break;
+    case GATE_QUANT:
+        back_sum_loop(one, two, dy, x, y, count, n, GATE_QUANT);
+        break;
     }
     EACH (p, PARTS) {
         *(vec_any *)(sum_dz + p * VEC) = one[p];
         *(vec_any *)(product + p * VEC) = two[p];
+    }
+}
+
+static void norm_quant_back_sum(real sum_dz[LANES], real product[LANES], real slope[LANES], const real *dy,
+                                const real *x, size_t count, const struct norm *n)
+{
+    const vec mean = all(n->mean), factor = all(n->factor), shift = all(n->shift);
+    const vec scale = all(1 / n->quant->scale), low = all(n->quant->low), high = all(n->quant->high);
+    vec one[PARTS] = { { 0 } }, two[PARTS] = { { 0 } }, three[PARTS] = { { 0 } };
+    for (size_t i = 0; i < count; i += LANES)
+        EACH (p, PARTS) {
+            vec from = load(x + i + p * VEC) - mean, g = load(dy + i + p * VEC);
+            vec q = (from * factor + shift) * scale, clipped = clip(q, low, high);
+            vec_mask within = clipped == q;
+            three[p] += g * (rounded(clipped) - pick(within, q, all(0)));
+            g = pick(within, g, all(0));
+            one[p] += g;
+            two[p] += g * from;
+        }
+    EACH (p, PARTS) {
+        *(vec_any *)(sum_dz + p * VEC) += one[p];
+        *(vec_any *)(product + p * VEC) += two[p];
+        *(vec_any *)(slope + p * VEC) += three[p];
     }
 }
 
@@ -248,6 +290,9 @@ INLINE void back_gate(real *dx, const real *dy, const real *x, const real *y, si
     case GATE_Y:
         back_loop(dx, dy, x, y, count, n, s, GATE_Y, add);
         break;
+    case GATE_QUANT:
+        back_loop(dx, dy, x, y, count, n, s, GATE_QUANT, add);
+        break;
     }
 }
 
@@ -273,5 +318,6 @@ const struct element SYMBOL(element_, KERNEL_SET) = {
     .norm_sum = norm_sum,
     .norm = norm,
     .norm_back_sum = norm_back_sum,
+    .norm_quant_back_sum = norm_quant_back_sum,
     .norm_back = norm_back,
 };

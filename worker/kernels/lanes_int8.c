@@ -290,9 +290,9 @@ static void conv(const struct int8_conv *k, const struct int8_in *x, const int8_
 typedef int32_t code_vec __attribute__((vector_size(VEC * sizeof(int32_t)), may_alias));
 
 /* A NaN gives some code. */
-INLINE code_vec code_of(const real *x, const struct quant_range *r)
+INLINE code_vec code_of(vec x, const struct quant_range *r)
 {
-    vec q = clip(rounded(load(x) / all(r->scale)) + all(r->zero), all(r->low), all(r->high));
+    vec q = clip(rounded(x / all(r->scale)) + all(r->zero), all(r->low), all(r->high));
     return __builtin_convertvector(q, code_vec) & 255;
 }
 
@@ -302,7 +302,7 @@ INLINE void codes_of(uint8_t *code, const real *x, ptrdiff_t plane, size_t pixel
     for (size_t i = 0; i < pixels * LANES; i += VEC) {
         code_vec quad = { 0 };
         EACH (c, channels)
-            quad |= code_of(x + c * plane + i, r) << 8 * c;
+            quad |= code_of(load(x + c * plane + i), r) << 8 * c;
         *(code_vec *)(code + i * QUAD) = quad;
     }
 }
@@ -326,4 +326,38 @@ static void codes(uint8_t *code, const real *x, ptrdiff_t plane, int channels, s
     }
 }
 
-const struct int8_kernels SYMBOL(int8_, KERNEL_SET) = { .scratch = scratch, .conv = conv, .codes = codes };
+INLINE void norm_codes_of(uint8_t *code, const real *x, ptrdiff_t plane, size_t pixels, const struct norm *n,
+                          const struct quant_range *r, const int channels)
+{
+    for (size_t i = 0; i < pixels * LANES; i += VEC) {
+        code_vec quad = { 0 };
+        EACH (c, channels)
+            quad |= code_of((load(x + c * plane + i) - n[c].mean) * n[c].factor + n[c].shift, r) << 8 * c;
+        *(code_vec *)(code + i * QUAD) = quad;
+    }
+}
+
+static void norm_codes(uint8_t *code, const real *x, ptrdiff_t plane, int channels, size_t pixels,
+                       const struct norm n[QUAD], const struct quant_range *r)
+{
+    const struct quant_range range = *r;
+    struct norm norm[QUAD];
+    memcpy(norm, n, (size_t)channels * sizeof *n);
+    switch (channels) {
+    case 1:
+        norm_codes_of(code, x, plane, pixels, norm, &range, 1);
+        break;
+    case 2:
+        norm_codes_of(code, x, plane, pixels, norm, &range, 2);
+        break;
+    case 3:
+        norm_codes_of(code, x, plane, pixels, norm, &range, 3);
+        break;
+    default:
+        norm_codes_of(code, x, plane, pixels, norm, &range, QUAD);
+    }
+}
+
+const struct int8_kernels SYMBOL(int8_, KERNEL_SET) = {
+    .scratch = scratch, .conv = conv, .codes = codes, .norm_codes = norm_codes
+};

@@ -4,7 +4,9 @@
  * running = momentum * running + (1 - momentum) * batch. Otherwise the running ones are used, and backward
  * sees a fixed scale. Statistics cover the valid samples only; unused lanes get no gradient. (Ioffe and
  * Szegedy 2015) */
+#include "worker/kernels/int8.h"
 #include "worker/kernels/kernels.h"
+#include "worker/op/fakequant.h"
 #include "worker/op/setup.h"
 
 enum { X, GAMMA, BETA, MEAN, VARIANCE };
@@ -19,6 +21,7 @@ struct statistics {
     real mean, scale;         /* scale = 1 / sqrt(variance + epsilon) */
     real sum_dy, sum_product; /* of dy and of dy * (x - mean) * scale */
     double first, second;     /* sums in the making */
+    double slope;             /* of the loss in the step of the tail's quantizer: this channel's share */
 };
 
 static int setup(struct graph *g, struct node *n, struct err *e)
@@ -126,8 +129,14 @@ static void forward_reduce(const struct step *s, const struct node *n, int lo, i
     }
 }
 
-/* What is done to channel c, the ReLU of the tail included. */
-static struct norm norm_of(const struct step *s, const struct node *n, int c)
+static bool quantizes(const struct step *s, const struct node *n)
+{
+    return step_tail(s, n)->quant >= 0;
+}
+
+/* What is done to channel c, the tail included; quant: the range of its quantizer, NULL when there is none.
+ */
+static struct norm norm_of(const struct step *s, const struct node *n, int c, const struct quant_range *quant)
 {
     const struct batchnorm *t = n->state;
     const struct statistics *kept = s->kept[n - s->graph->node];
@@ -135,7 +144,8 @@ static struct norm norm_of(const struct step *s, const struct node *n, int c)
     return (struct norm){ .mean = kept ? kept[c].mean : s->x[n->input[MEAN]][c],
                           .factor = scale * s->x[n->input[GAMMA]][c],
                           .shift = s->x[n->input[BETA]][c],
-                          .relu = step_tail(s, n)->relu };
+                          .relu = step_tail(s, n)->relu,
+                          .quant = quant };
 }
 
 /* The activation that the tail adds; NULL when there is none. */
@@ -145,19 +155,49 @@ static const real *other_of(const struct step *s, const struct node *n)
     return tail->other < 0 ? NULL : s->x[tail->other];
 }
 
-static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+static void forward_numbers(const struct step *s, const struct node *n, const struct quant_range *quant,
+                            int lo, int hi)
 {
     const struct batchnorm *t = n->state;
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     const real *x = s->x[n->input[X]], *other = other_of(s, n);
     real *y = s->x[step_tail(s, n)->out];
-    (void)thread;
     for (int b = lo; b < hi; b++)
         for (int c = 0; c < t->channels; c++) {
-            struct norm k = norm_of(s, n, c);
+            struct norm k = norm_of(s, n, c, quant);
             size_t at = b * block + c * plane;
             s->kernels->element->norm(y + at, x + at, other ? other + at : NULL, plane, &k);
         }
+}
+
+static void forward_codes(const struct step *s, const struct node *n, int lo, int hi)
+{
+    const struct batchnorm *t = n->state;
+    const ptrdiff_t plane = (ptrdiff_t)t->pixels * LANES;
+    const struct quant_range r = fakequant_bytes(s, n);
+    for (int b = lo; b < hi; b++)
+        for (int c = 0; c < t->channels; c += QUAD) {
+            int channels = t->channels - c < QUAD ? t->channels - c : QUAD;
+            uint8_t *to = s->code[step_tail(s, n)->out] +
+                          ((ptrdiff_t)b * quads(t->channels) + c / QUAD) * t->pixels * PIXEL;
+            struct norm k[QUAD];
+            for (int i = 0; i < channels; i++)
+                k[i] = norm_of(s, n, c + i, NULL);
+            s->kernels->int8->norm_codes(to, s->x[n->input[X]] + ((ptrdiff_t)b * t->channels + c) * plane,
+                                         plane, channels, (size_t)t->pixels, k, &r);
+        }
+}
+
+static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const int out = step_tail(s, n)->out;
+    const bool quant = quantizes(s, n);
+    const struct quant_range r = quant ? fakequant_range(s, n) : (struct quant_range){ 0 };
+    (void)thread;
+    if (s->x[out])
+        forward_numbers(s, n, quant ? &r : NULL, lo, hi);
+    if (s->code[out])
+        forward_codes(s, n, lo, hi);
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -167,17 +207,24 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     const real *x = s->x[n->input[X]], *dy = s->g[step_tail(s, n)->out];
     const real *y = other_of(s, n) ? s->x[step_tail(s, n)->out] : NULL;
+    const bool quant = quantizes(s, n);
+    const struct quant_range r = quant ? fakequant_open(s, n) : (struct quant_range){ 0 };
     (void)thread;
     for (int c = lo; c < hi; c++)
-        kept[c].first = kept[c].second = 0;
+        kept[c].first = kept[c].second = kept[c].slope = 0;
     for (int b = 0; b < s->blocks; b++)
         for (int c = lo; c < hi; c++) {
-            struct norm k = norm_of(s, n, c);
+            struct norm k = norm_of(s, n, c, quant ? &r : NULL);
             size_t at = b * block + c * plane;
-            real one[LANES] = { 0 }, product[LANES] = { 0 };
-            s->kernels->element->norm_back_sum(one, product, dy + at, x + at, y ? y + at : NULL, plane, &k);
+            real one[LANES] = { 0 }, product[LANES] = { 0 }, slope[LANES] = { 0 };
+            if (quant)
+                s->kernels->element->norm_quant_back_sum(one, product, slope, dy + at, x + at, plane, &k);
+            else
+                s->kernels->element->norm_back_sum(one, product, dy + at, x + at, y ? y + at : NULL, plane,
+                                                   &k);
             kept[c].first += valid_sum(s, b, one);
             kept[c].second += valid_sum(s, b, product);
+            kept[c].slope += valid_sum(s, b, slope);
         }
     for (int c = lo; c < hi; c++) {
         kept[c].sum_dy = (real)kept[c].first;
@@ -216,19 +263,37 @@ static void backward_other(const struct step *s, const struct tail *tail, size_t
         s->kernels->element->add(to, dy, count, 1);
 }
 
+/* All channels' shares of the gradient of the quantizer's step. */
+static void backward_step(const struct step *s, const struct node *n)
+{
+    const struct batchnorm *t = n->state;
+    const struct statistics *kept = s->kept[n - s->graph->node];
+    real *step = s->g[fakequant_of(s, n)->input[1]];
+    double total = 0;
+    for (int c = 0; c < t->channels; c++)
+        total += kept[c].slope;
+    if (step)
+        *step += (real)total;
+}
+
+/* Whoever has the first block adds up for the quantizer. */
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct batchnorm *t = n->state;
     const struct tail *tail = step_tail(s, n);
+    const bool quant = quantizes(s, n);
+    const struct quant_range r = quant ? fakequant_open(s, n) : (struct quant_range){ 0 };
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     const real *x = s->x[n->input[X]], *dy = s->g[tail->out];
     const real *y = tail->other >= 0 ? s->x[tail->out] : NULL;
     real *dx = s->g[n->input[X]];
     (void)thread;
+    if (quant && lo == 0)
+        backward_step(s, n);
     for (int b = lo; b < hi; b++)
         for (int c = 0; c < t->channels; c++) {
             size_t at = b * block + c * plane;
-            struct norm k = norm_of(s, n, c);
+            struct norm k = norm_of(s, n, c, quant ? &r : NULL);
             struct norm_slope slope = slope_of(s, n, c, b, &k);
             if (dx)
                 s->kernels->element->norm_back(dx + at, dy + at, x + at, y ? y + at : NULL, plane, &k, &slope,

@@ -3,8 +3,12 @@
  * Gradients as in LSQ (Esser et al., arXiv 1902.08153, equations 3 and 5, without their scale factor):
  * dx = dy inside the range, else 0; ds += sum of dy * (rint(x / s) - x / s inside, low or high outside). In
  * evaluation it is, bit for bit, QuantizeLinear, Clip and DequantizeLinear with zero point 0. */
+#include "worker/op/fakequant.h"
+
 #include "worker/kernels/int8.h"
 #include "worker/op/setup.h"
+
+#include <float.h>
 
 struct fakequant {
     real low, high;
@@ -32,19 +36,46 @@ static int setup(struct graph *g, struct node *n, struct err *e)
     return 0;
 }
 
-static struct quant_range range_of(const struct step *s, const struct node *n)
+const struct node *fakequant_of(const struct step *s, const struct node *n)
 {
-    const struct fakequant *q = n->state;
-    return (struct quant_range){ s->x[n->input[1]][0], 0, q->low, q->high };
+    int quant = step_tail(s, n)->quant;
+    return quant < 0 ? n : &s->graph->node[quant];
 }
 
+struct quant_range fakequant_range(const struct step *s, const struct node *n)
+{
+    const struct node *quant = fakequant_of(s, n);
+    const struct fakequant *q = quant->state;
+    real low = step_tail(s, n)->relu && q->low < 0 ? 0 : q->low;
+    return (struct quant_range){ s->x[quant->input[1]][0], 0, low, q->high };
+}
+
+struct quant_range fakequant_open(const struct step *s, const struct node *n)
+{
+    struct quant_range r = fakequant_range(s, n);
+    if (step_tail(s, n)->relu && r.low == 0)
+        r.low = (real)FLT_MIN;
+    return r;
+}
+
+struct quant_range fakequant_bytes(const struct step *s, const struct node *n)
+{
+    const struct fakequant *q = fakequant_of(s, n)->state;
+    struct quant_range r = fakequant_range(s, n);
+    r.zero = q->low < 0 ? 128 : 0;
+    r.low += r.zero;
+    r.high += r.zero;
+    return r;
+}
+
+/* n is the quantizer, or the ReLU in front of it. */
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     size_t block = setup_block(s->graph, n->input[0]);
-    struct quant_range r = range_of(s, n);
+    struct quant_range r = fakequant_range(s, n);
     (void)thread;
-    s->kernels->element->fake_quantize(s->x[n->output[0]] + lo * block, s->x[n->input[0]] + lo * block,
-                                       (size_t)(hi - lo) * block, &r);
+    s->kernels->element->fake_quantize(s->x[step_tail(s, n)->out] + lo * block,
+                                       s->x[n->input[0]] + lo * block, (size_t)(hi - lo) * block, &r);
 }
 
 /* A block's share of the step's gradient. */
@@ -64,25 +95,27 @@ static int items(const struct graph *g, const struct node *n)
 static void backward_prepare(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const size_t block = setup_block(s->graph, n->input[0]);
-    const struct quant_range r = range_of(s, n);
+    const struct quant_range r = fakequant_open(s, n);
+    const real *dy = s->g[step_tail(s, n)->out];
     double *slope = s->kept[n - s->graph->node];
     real *dx = s->g[n->input[0]];
     (void)thread;
     for (int b = 2 * lo; b < 2 * hi && b < s->blocks; b++)
         slope[b] =
-            s->kernels->element->fake_back(dx ? dx + b * block : NULL, s->g[n->output[0]] + b * block,
+            s->kernels->element->fake_back(dx ? dx + b * block : NULL, dy + b * block,
                                            s->x[n->input[0]] + b * block, block, &r, !step_fresh(s, n, 0));
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const double *slope = s->kept[n - s->graph->node];
+    real *step = s->g[fakequant_of(s, n)->input[1]];
     double total = 0;
     (void)lo, (void)hi, (void)thread;
     for (int b = 0; b < s->blocks; b++)
         total += slope[b];
-    if (s->g[n->input[1]])
-        s->g[n->input[1]][0] += (real)total;
+    if (step)
+        *step += (real)total;
 }
 
 /* Codes for the layers that run on them (coded.c), and numbers where others read them. */
@@ -91,15 +124,13 @@ static void forward_coded(const struct step *s, const struct node *n, int lo, in
     const struct shape *shape = &s->graph->value[n->input[0]].shape;
     const int C = (int)shape->dim[0];
     const ptrdiff_t pixels = shape_count(shape) / C, plane = pixels * LANES;
-    struct quant_range r = range_of(s, n);
-    if (s->x[n->output[0]])
+    const int out = step_tail(s, n)->out;
+    const struct quant_range r = fakequant_bytes(s, n);
+    if (s->x[out])
         forward(s, n, lo, hi, thread);
-    r.zero = r.low < 0 ? 128 : 0;
-    r.low += r.zero;
-    r.high += r.zero;
     for (int b = lo; b < hi; b++)
         for (int c = 0; c < C; c += QUAD) {
-            uint8_t *to = s->code[n->output[0]] + ((ptrdiff_t)b * quads(C) + c / QUAD) * pixels * PIXEL;
+            uint8_t *to = s->code[out] + ((ptrdiff_t)b * quads(C) + c / QUAD) * pixels * PIXEL;
             s->kernels->int8->codes(to, s->x[n->input[0]] + ((ptrdiff_t)b * C + c) * plane, plane,
                                     C - c < QUAD ? C - c : QUAD, (size_t)pixels, &r);
         }
@@ -107,7 +138,7 @@ static void forward_coded(const struct step *s, const struct node *n, int lo, in
 
 #define FAKEQUANT                                                                                            \
     .weight = -1, .bias = -1, .keep = keep, .items = items, .backward_prepare = backward_prepare,            \
-    .backward_reduce = backward_reduce, .backward_needs_inputs = 1, .backward_writes = 1
+    .backward_reduce = backward_reduce, .backward_needs_inputs = 1, .backward_writes = 1, .role = TAIL_QUANT
 
 const struct op op_fakequant = {
     .name = "QuantdFakeQuant",

@@ -28,10 +28,11 @@ struct coded_weight {
     int scales;
 };
 
-/* Nodes behind a node that it does in the same pass: y = relu(its own output + other), or a part of that.
- * Without them out is its own output. */
+/* Nodes behind a node that it does in the same pass: y = quantize(relu(its own output + other)), or a part of
+ * that, but never all of it. Without them out is its own output. */
 struct tail {
     int out;          /* value that is written and whose gradient comes in */
+    int quant;        /* node of the quantizer at the end, -1: none */
     int other;        /* value that is added, -1: none; its gradient is the operator's business, too */
     bool other_fresh; /* nothing is in that gradient yet */
     bool relu;
@@ -41,7 +42,8 @@ enum tail_role {
     TAIL_NONE,
     TAIL_HEAD, /* asks step_tail() */
     TAIL_ADD,  /* can be in a tail: two inputs of one shape, plainly added */
-    TAIL_RELU
+    TAIL_RELU, /* without a head it is one itself, when a quantizer follows: that one runs in its place */
+    TAIL_QUANT
 };
 
 /* What an operator sees of a step. Pointers are indexed by value (see graph.h). */
