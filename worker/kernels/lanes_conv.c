@@ -68,7 +68,7 @@ static void conv_forward(const struct conv *c, const real *x, const real *w, con
             .step = scratch,
         };
         if (deep)
-            depth_run(&g, taps, lo, hi);
+            depth_run(&g, taps, lo, hi, scratch);
         else
             gather_run(&g, lo, hi);
     }
@@ -110,7 +110,7 @@ static void conv_backward_data(const struct conv *c, const real *dy, const real 
             .step = scratch,
         };
         if (deep)
-            depth_run(&g, taps, lo, hi);
+            depth_run(&g, taps, lo, hi, scratch);
         else
             gather_run(&g, lo, hi);
     }
@@ -126,6 +126,7 @@ static size_t conv_scratch(const struct conv *c)
     int taps = c->KH * c->KW;
     size_t gather = larger(gather_bytes(taps, c->C / c->groups), gather_bytes(taps, c->O / c->groups));
     size_t direct = larger(gather + packed_bytes(c), larger(taps_bytes(c), turned_bytes(c)));
+    direct = larger(direct, depth_bytes(c));
     return tiles_pay(c) ? larger(direct, SYMBOL(tiles_, KERNEL_SET).scratch(c)) : direct;
 }
 

@@ -1,6 +1,7 @@
-/* lanes_depthwise.h - convolution where each channel is a group of its own: a few products per pixel, bound
- * by memory, so pixels are walked through without lists of them. Forward and data gradient are gatherings
- * (lanes_gather.h); the weight gradient is a product of two rectangles per tap.
+/* lanes_depthwise.h - convolution where each channel is a group of its own: a few products per pixel. A strip
+ * of rows of one channel is copied with zeros around it, which stays near; then all pixels of a phase (lanes_
+ * gather.h) see the same taps and there are no edges. Forward and data gradient gather; the weight gradient
+ * sums, tap by tap, products of two rectangles.
  *
  * Included by lanes_conv.c and lanes_weight.h only. */
 #ifndef WORKER_KERNELS_LANES_DEPTHWISE_H
@@ -10,8 +11,9 @@
 
 enum {
     DEPTH_PIXELS = PARTS > 4 ? 2 : 8 / PARTS, /* side by side: independent sums */
-    DEPTH_TAPS = 3,                           /* of a weight gradient, side by side */
-    DEPTH_BYTES = 1 << 17 /* channels that are gone through together: their planes stay in L2 */
+    DEPTH_ROWS = PARTS == 1 ? 3 : 1, /* rows and columns of taps, of a weight gradient, side by side */
+    DEPTH_COLUMNS = 3,
+    DEPTH_BYTES = 22 << 10 /* of a strip's copy */
 };
 
 static bool is_depthwise(const struct conv *c)
@@ -19,19 +21,92 @@ static bool is_depthwise(const struct conv *c)
     return c->groups == c->C && c->groups == c->O;
 }
 
+/* Zeros in front of the source, so that no tap reaches further. */
+static int axis_before(const struct axis *a)
+{
+    int reach = a->back ? ((a->taps - 1) * a->dilation - a->pad + a->stride - 1) / a->stride : a->pad;
+    return reach > 0 ? reach : 0;
+}
+
+/* How much of the padded source `count` destinations see; the first one's number is a multiple of the step.
+ */
+static int axis_seen(const struct axis *a, int count)
+{
+    return a->back ? axis_before(a) + (count - 1 + a->pad) / a->stride + 1
+                   : (count - 1) * a->stride + (a->taps - 1) * a->dilation + 1;
+}
+
+/* Where the padded source is that tap k takes to destination d, a phase; -1: none. */
+static int axis_padded(const struct axis *a, int d, int k)
+{
+    int at = a->back ? d + a->pad - k * a->dilation : d * a->stride + k * a->dilation;
+    if (a->back && at % a->stride)
+        return -1;
+    return a->back ? at / a->stride + axis_before(a) : at;
+}
+
+static int axis_phases(const struct axis *a)
+{
+    return axis_step(a) < a->to ? axis_step(a) : a->to;
+}
+
+/* Strips of `rows` destination rows; a copy's rows are `width` pixels. */
+struct strips {
+    const struct axis *row, *column;
+    int rows, width;
+    real *copy;
+};
+
+static struct strips strips_of(const struct axis *row, const struct axis *column)
+{
+    struct strips s = { row, column, row->to, axis_seen(column, column->to), NULL };
+    const int step = axis_step(row);
+    const size_t bytes = (size_t)s.width * LANES * sizeof(real);
+    while (s.rows > step && axis_seen(row, s.rows) * bytes > DEPTH_BYTES)
+        s.rows = (s.rows / 2 + step - 1) / step * step;
+    return s;
+}
+
+static size_t strips_bytes(const struct strips *s)
+{
+    return (size_t)axis_seen(s->row, s->rows) * s->width * LANES * sizeof(real);
+}
+
+/* The source plane at x, as destination rows from `first` on see it. Margins at the sides are zero already.
+ */
+static void strip_load(const struct strips *s, const real *x, int first, int rows)
+{
+    const int before = axis_before(s->row), left = axis_before(s->column);
+    const int start = (s->row->back ? first / s->row->stride : first * s->row->stride) - before;
+    const int fit = s->width - left < s->column->from ? s->width - left : s->column->from;
+    const ptrdiff_t count = (ptrdiff_t)(fit > 0 ? fit : 0) * LANES, from = (ptrdiff_t)s->column->from * LANES;
+    const ptrdiff_t ahead =
+        rows * axis_move(s->row) / axis_step(s->row) * from; /* the next strip, or plane */
+    real *to = s->copy + (ptrdiff_t)left * LANES;
+    for (int i = 0, end = axis_seen(s->row, rows); i < end; i++, to += (ptrdiff_t)s->width * LANES) {
+        const bool inside = start + i >= 0 && start + i < s->row->from;
+        const real *row = x + (start + i) * from;
+        for (ptrdiff_t k = 0; k < count; k += LANES) {
+            EACH (p, PARTS)
+                store(to + k + p * VEC, inside ? load(row + k + p * VEC) : (vec){ 0 });
+            __builtin_prefetch(row + ahead + k, 0, 2);
+        }
+    }
+}
+
 /* P destinations; the sources of the next one are `move` numbers on, itself `hop`. */
-INLINE void depth_pixels(const struct gather *g, int taps, const real *x, ptrdiff_t move, const real *w,
-                         real start, real *y, ptrdiff_t hop, const int P)
+INLINE void depth_pixels(const struct product_step *step, int taps, const real *x, ptrdiff_t move,
+                         const real *w, real start, bool add, real *y, ptrdiff_t hop, const int P)
 {
     vec sum[DEPTH_PIXELS][PARTS];
     EACH (j, P)
         EACH (p, PARTS)
             sum[j][p] = all(start);
-    if (g->p.add)
+    if (add)
         EACH (j, P)
             EACH (p, PARTS)
                 sum[j][p] = load(y + j * hop + p * VEC);
-    for (const struct product_step *s = g->step, *end = s + taps; s < end; s++) {
+    for (const struct product_step *s = step, *end = s + taps; s < end; s++) {
         const real *at = x + s->x;
         real scalar = w[s->w];
         EACH (j, P)
@@ -43,14 +118,14 @@ INLINE void depth_pixels(const struct gather *g, int taps, const real *x, ptrdif
             store(y + j * hop + p * VEC, sum[j][p]);
 }
 
-typedef void depth_fn(const struct gather *g, int taps, const real *x, ptrdiff_t move, const real *w,
-                      real start, real *y, ptrdiff_t hop);
+typedef void depth_fn(const struct product_step *step, int taps, const real *x, ptrdiff_t move, const real *w,
+                      real start, bool add, real *y, ptrdiff_t hop);
 
 #define DEPTH(P)                                                                                             \
-    static void depth_##P(const struct gather *g, int taps, const real *x, ptrdiff_t move, const real *w,    \
-                          real start, real *y, ptrdiff_t hop)                                                \
+    static void depth_##P(const struct product_step *step, int taps, const real *x, ptrdiff_t move,          \
+                          const real *w, real start, bool add, real *y, ptrdiff_t hop)                       \
     {                                                                                                        \
-        depth_pixels(g, taps, x, move, w, start, y, hop, P);                                                 \
+        depth_pixels(step, taps, x, move, w, start, add, y, hop, P);                                         \
     }
 
 DEPTH(1)
@@ -76,145 +151,196 @@ static depth_fn *const depth_table[DEPTH_PIXELS] = {
 #endif
 };
 
-/* Where two runs cross in one channel. */
-static void depth_area(const struct gather *g, int taps, struct run rows, struct run columns, const real *x,
-                       const real *w, real start, real *y)
+/* Destinations of one phase of rows and one of columns, all of which see the same taps. */
+struct phase {
+    int row, column, taps;
+    const struct product_step *step;
+};
+
+/* All phases, in memory of the caller; steps are from the copy's start. Returns their number. */
+static int phases_fill(const struct strips *s, struct phase *phase, struct product_step *step)
 {
-    ptrdiff_t move = (ptrdiff_t)axis_move(&g->column) * LANES, hop = (ptrdiff_t)axis_step(&g->column) * LANES;
-    int pieces = (columns.count + DEPTH_PIXELS - 1) / DEPTH_PIXELS;
-    for (int i = 0; i < rows.count; i++) {
-        const real *from = x + (ptrdiff_t)i * axis_move(&g->row) * g->column.from * LANES;
-        real *to =
-            y + ((ptrdiff_t)(rows.first + i * axis_step(&g->row)) * g->column.to + columns.first) * LANES;
+    int count = 0;
+    for (int i = 0; i < axis_phases(s->row); i++)
+        for (int j = 0; j < axis_phases(s->column); j++) {
+            struct phase *f = &phase[count++];
+            *f = (struct phase){ i, j, 0, step };
+            for (int kh = 0; kh < s->row->taps; kh++)
+                for (int kw = 0; kw < s->column->taps; kw++) {
+                    int h = axis_padded(s->row, i, kh), w = axis_padded(s->column, j, kw);
+                    if (h < 0 || w < 0)
+                        continue;
+                    *step++ = (struct product_step){ ((ptrdiff_t)h * s->width + w) * LANES,
+                                                     (ptrdiff_t)kh * s->column->taps + kw };
+                    f->taps++;
+                }
+        }
+    return count;
+}
+
+/* A phase of the strip that is loaded: `rows` rows of the destination plane at y. */
+static void depth_phase(const struct strips *s, const struct phase *f, int rows, const real *w, real start,
+                        bool add, real *y)
+{
+    const ptrdiff_t move = (ptrdiff_t)axis_move(s->column) * LANES,
+                    hop = (ptrdiff_t)axis_step(s->column) * LANES;
+    const int columns = (s->column->to - f->column + axis_step(s->column) - 1) / axis_step(s->column);
+    const int pieces = (columns + DEPTH_PIXELS - 1) / DEPTH_PIXELS;
+    const real *from = s->copy;
+    for (int i = f->row; i < rows; i += axis_step(s->row)) {
+        real *to = y + ((ptrdiff_t)i * s->column->to + f->column) * LANES;
         for (int k = 0, j = 0; k < pieces; k++) {
-            int end = columns.count * (k + 1) / pieces;
-            depth_table[end - j - 1](g, taps, from + j * move, move, w, start, to + j * hop, hop);
+            int end = columns * (k + 1) / pieces;
+            depth_table[end - j - 1](f->step, f->taps, from + j * move, move, w, start, add, to + j * hop,
+                                     hop);
             j = end;
+        }
+        from += (ptrdiff_t)axis_move(s->row) * s->width * LANES;
+    }
+}
+
+static size_t depth_front(const struct axis *row, const struct axis *column)
+{
+    size_t phases = (size_t)axis_phases(row) * axis_phases(column) * sizeof(struct phase);
+    return (phases + (size_t)row->taps * column->taps * sizeof(struct product_step) + 63) / 64 * 64;
+}
+
+/* Blocks [lo, hi) of all channels; g->x, g->y and g->p.w are those of channel 0. */
+static void depth_run(const struct gather *g, int taps, int lo, int hi, void *scratch)
+{
+    const ptrdiff_t from = (ptrdiff_t)g->row.from * g->column.from * LANES,
+                    to = (ptrdiff_t)g->row.to * g->column.to * LANES;
+    struct strips s = strips_of(&g->row, &g->column);
+    struct phase *phase = scratch;
+    int phases = axis_phases(&g->row) * axis_phases(&g->column);
+    phases_fill(&s, phase, (struct product_step *)(phase + phases));
+    s.copy = (real *)((char *)scratch + depth_front(&g->row, &g->column));
+    memset(s.copy, 0, strips_bytes(&s));
+    for (ptrdiff_t plane = (ptrdiff_t)lo * g->channels; plane < (ptrdiff_t)hi * g->channels; plane++) {
+        const ptrdiff_t channel = plane % g->channels;
+        for (int first = 0; first < g->row.to; first += s.rows) {
+            int rows = g->row.to - first < s.rows ? g->row.to - first : s.rows;
+            strip_load(&s, g->x + plane * from, first, rows);
+            for (int i = 0; i < phases; i++)
+                depth_phase(&s, &phase[i], rows, g->p.w + channel * taps, g->p.bias ? g->p.bias[channel] : 0,
+                            g->p.add, g->y + plane * to + (ptrdiff_t)first * g->column.to * LANES);
         }
     }
 }
 
-/* Blocks [lo, hi) of all channels; g->x, g->y and g->p.w are those of channel 0. */
-static void depth_run(struct gather *g, int taps, int lo, int hi)
+static struct axis depth_row(const struct conv *c, bool back)
 {
-    ptrdiff_t from = (ptrdiff_t)g->row.from * g->column.from * LANES,
-              to = (ptrdiff_t)g->row.to * g->column.to * LANES;
-    int fit = (int)(DEPTH_BYTES / ((size_t)(from + to) * sizeof(real))), together = fit < 1 ? 1 : fit;
-    for (int b = lo; b < hi; b++)
-        for (int first = 0; first < g->channels; first += together) {
-            int end = first + together < g->channels ? first + together : g->channels;
-            for (struct run r = run_at(&g->row, 0); r.count; r = run_next(&g->row, r))
-                for (struct run c = run_at(&g->column, 0); c.count; c = run_next(&g->column, c)) {
-                    int seen = area_taps(g, r.first, c.first, g->step);
-                    for (int i = first; i < end; i++) {
-                        ptrdiff_t plane = (ptrdiff_t)b * g->channels + i;
-                        depth_area(g, seen, r, c, g->x + plane * from, g->p.w + (ptrdiff_t)i * taps,
-                                   g->p.bias ? g->p.bias[i] : 0, g->y + plane * to);
-                    }
-                }
-        }
+    return (struct axis){
+        back ? c->OH : c->H, back ? c->H : c->OH, c->KH, c->stride_h, c->dilation_h, c->top, back
+    };
 }
 
-/* Destinations [first, end) that see tap k; empty when end is first. */
-static void tap_range(const struct axis *a, int k, int *first, int *end)
+static struct axis depth_column(const struct conv *c, bool back)
 {
-    *first = 0;
-    *end = a->to;
-    while (*first < *end && axis_source(a, *first, k) < 0)
-        ++*first;
-    while (*end > *first && axis_source(a, *end - 1, k) < 0)
-        --*end;
+    return (struct axis){
+        back ? c->OW : c->W, back ? c->W : c->OW, c->KW, c->stride_w, c->dilation_w, c->left, back
+    };
 }
 
-/* Sums of a channel's taps, in two chains each. */
-typedef vec tap_sums[2][PARTS];
-
-/* Taps side by side in the kernel, which share dy: x is that of the first, `tap` numbers on that of the next.
- */
-INLINE void depth_product(const struct conv *c, const real *x, ptrdiff_t tap, const real *dy, int rows,
-                          int columns, tap_sums *sum, const int T)
+/* Bytes for each of the three directions. */
+static size_t depth_bytes(const struct conv *c)
 {
-    ptrdiff_t next = (ptrdiff_t)c->stride_w * LANES;
-    for (int i = 0; i < rows;
-         i++, x += (ptrdiff_t)c->stride_h * c->W * LANES, dy += (ptrdiff_t)c->OW * LANES) {
+    size_t most = 0;
+    for (int back = 0; is_depthwise(c) && back < 2; back++) {
+        const struct axis row = depth_row(c, back), column = depth_column(c, back);
+        const struct strips s = strips_of(&row, &column);
+        size_t front = depth_front(&row, &column), sums = (size_t)c->C * c->KH * c->KW * LANES * sizeof(real);
+        size_t bytes = (front > sums ? front : sums) + strips_bytes(&s);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* Sums of R rows and T columns of taps over the strip that is loaded, in two chains where there are few of
+ * them; x is where the first tap begins. */
+INLINE void depth_sums(const struct strips *s, const real *x, const real *dy, int rows, vec *sum, const int R,
+                       const int T)
+{
+    enum { CHAINS = PARTS == 1 ? 1 : 2 };
+    const ptrdiff_t next = (ptrdiff_t)s->column->stride * LANES, row = (ptrdiff_t)s->width * LANES;
+    const ptrdiff_t down = s->row->dilation * row, tap = (ptrdiff_t)s->column->dilation * LANES;
+    const int columns = s->column->to;
+    vec part[DEPTH_ROWS][DEPTH_COLUMNS][CHAINS][PARTS];
+    memset(part, 0, sizeof part);
+    for (int i = 0; i < rows; i++, x += s->row->stride * row, dy += (ptrdiff_t)columns * LANES) {
         int j = 0;
-        for (; j + 2 <= columns; j += 2)
-            EACH (k, 2)
+        for (; j + CHAINS <= columns; j += CHAINS)
+            EACH (k, CHAINS)
                 EACH (p, PARTS) {
                     vec g = load(dy + (ptrdiff_t)(j + k) * LANES + p * VEC);
-                    EACH (t, T)
-                        sum[t][k][p] += load(x + (j + k) * next + t * tap + p * VEC) * g;
+                    EACH (r, R)
+                        EACH (t, T)
+                            part[r][t][k][p] += load(x + r * down + (j + k) * next + t * tap + p * VEC) * g;
                 }
         for (; j < columns; j++)
             EACH (p, PARTS)
                 EACH (t, T)
-                    sum[t][0][p] +=
-                        load(x + j * next + t * tap + p * VEC) * load(dy + (ptrdiff_t)j * LANES + p * VEC);
+                    EACH (r, R)
+                        part[r][t][0][p] += load(x + r * down + j * next + t * tap + p * VEC) *
+                                            load(dy + (ptrdiff_t)j * LANES + p * VEC);
     }
+    EACH (r, R)
+        EACH (t, T)
+            EACH (k, CHAINS)
+                EACH (p, PARTS)
+                    sum[(r * s->column->taps + t) * PARTS + p] += part[r][t][k][p];
 }
 
-/* Columns [left, right) of the rows that see kernel row kh. */
-INLINE void depth_rectangle(const struct conv *c, const real *x, const real *dy, const struct axis *row,
-                            const struct axis *column, int kh, int kw, int left, int right, tap_sums *sum,
-                            const int T)
+/* All taps, some side by side. */
+static void depth_taps(const struct strips *s, const real *dy, int rows, vec *sum)
 {
-    int top, bottom;
-    tap_range(row, kh, &top, &bottom);
-    if (top == bottom || left >= right)
-        return;
-    x += ((ptrdiff_t)axis_source(row, top, kh) * c->W + axis_source(column, left, kw)) * LANES;
-    dy += ((ptrdiff_t)top * c->OW + left) * LANES;
-    depth_product(c, x, (ptrdiff_t)c->dilation_w * LANES, dy, bottom - top, right - left, sum, T);
-}
-
-/* T taps from (kh, kw) on of one channel, over all blocks in order: columns that all of them see, then each
- * one's rest. */
-INLINE void depth_taps(const struct conv *c, int blocks, const real *x, const real *dy,
-                       const struct axis *row, const struct axis *column, int kh, int kw, real *dw,
-                       const int T)
-{
-    ptrdiff_t from = (ptrdiff_t)c->C * c->H * c->W * LANES, to = (ptrdiff_t)c->O * c->OH * c->OW * LANES;
-    int left[DEPTH_TAPS], right[DEPTH_TAPS], first = 0, end = c->OW;
-    tap_sums sum[DEPTH_TAPS];
-    memset(sum, 0, sizeof sum);
-    for (int t = 0; t < T; t++) {
-        tap_range(column, kw + t, &left[t], &right[t]);
-        first = left[t] > first ? left[t] : first;
-        end = right[t] < end ? right[t] : end;
-    }
-    end = end > first ? end : first;
-    for (int b = 0; b < blocks; b++, x += from, dy += to) {
-        depth_rectangle(c, x, dy, row, column, kh, kw, first, end, sum, T);
-        for (int t = 0; t < T; t++) {
-            int inner = right[t] < first ? right[t] : first, outer = left[t] > end ? left[t] : end;
-            depth_rectangle(c, x, dy, row, column, kh, kw + t, left[t], inner, sum + t, 1);
-            depth_rectangle(c, x, dy, row, column, kh, kw + t, outer, right[t], sum + t, 1);
+    const struct axis *row = s->row, *column = s->column;
+    for (int kh = 0; kh < row->taps;) {
+        const int together = row->taps - kh < DEPTH_ROWS || column->taps < DEPTH_COLUMNS ? 1 : DEPTH_ROWS;
+        for (int kw = 0; kw < column->taps;) {
+            const real *x =
+                s->copy + ((ptrdiff_t)kh * row->dilation * s->width + kw * column->dilation) * LANES;
+            vec *to = sum + (kh * column->taps + kw) * PARTS;
+            bool wide = column->taps - kw >= DEPTH_COLUMNS;
+            if (wide && together == DEPTH_ROWS)
+                depth_sums(s, x, dy, rows, to, DEPTH_ROWS, DEPTH_COLUMNS);
+            else
+                for (int r = 0; r < together; r++)
+                    for (int t = 0; t < (wide ? DEPTH_COLUMNS : 1); t++)
+                        depth_sums(
+                            s, x + ((ptrdiff_t)r * row->dilation * s->width + t * column->dilation) * LANES,
+                            dy, rows, to + (r * column->taps + t) * PARTS, 1, 1);
+            kw += wide ? DEPTH_COLUMNS : 1;
         }
-    }
-    for (int t = 0; t < T; t++) {
-        vec total = { 0 };
-        EACH (p, PARTS)
-            total += sum[t][0][p] + sum[t][1][p];
-        dw[t] += lanes_sum(total);
+        kh += together;
     }
 }
 
 static void weight_depthwise(const struct conv *c, int blocks, const real *x, const real *dy, real *dw,
-                             int lo, int hi)
+                             int lo, int hi, void *scratch)
 {
-    const struct axis row = { c->H, c->OH, c->KH, c->stride_h, c->dilation_h, c->top, false };
-    const struct axis column = { c->W, c->OW, c->KW, c->stride_w, c->dilation_w, c->left, false };
-    for (int i = lo; i < hi; i++) {
-        const real *from = x + (ptrdiff_t)i * c->H * c->W * LANES,
-                   *to = dy + (ptrdiff_t)i * c->OH * c->OW * LANES;
-        for (int kh = 0; kh < c->KH; kh++) {
-            real *at = dw + ((ptrdiff_t)i * c->KH + kh) * c->KW;
-            int kw = 0;
-            for (; kw + DEPTH_TAPS <= c->KW; kw += DEPTH_TAPS)
-                depth_taps(c, blocks, from, to, &row, &column, kh, kw, at + kw, DEPTH_TAPS);
-            for (; kw < c->KW; kw++)
-                depth_taps(c, blocks, from, to, &row, &column, kh, kw, at + kw, 1);
-        }
+    const struct axis row = depth_row(c, false), column = depth_column(c, false);
+    const ptrdiff_t from = (ptrdiff_t)c->H * c->W * LANES, to = (ptrdiff_t)c->OH * c->OW * LANES;
+    const int taps = c->KH * c->KW;
+    struct strips s = strips_of(&row, &column);
+    vec *sum = scratch;
+    s.copy = (real *)scratch + (ptrdiff_t)(hi - lo) * taps * LANES;
+    memset(s.copy, 0, strips_bytes(&s));
+    memset(sum, 0, (size_t)(hi - lo) * taps * PARTS * sizeof *sum);
+    for (int b = 0; b < blocks; b++)
+        for (int i = lo; i < hi; i++)
+            for (int first = 0; first < c->OH; first += s.rows) {
+                int rows = c->OH - first < s.rows ? c->OH - first : s.rows;
+                ptrdiff_t plane = (ptrdiff_t)b * c->C + i;
+                strip_load(&s, x + plane * from, first, rows);
+                depth_taps(&s, dy + plane * to + (ptrdiff_t)first * c->OW * LANES, rows,
+                           sum + (ptrdiff_t)(i - lo) * taps * PARTS);
+            }
+    for (ptrdiff_t k = 0; k < (ptrdiff_t)(hi - lo) * taps; k++) {
+        vec total = { 0 };
+        EACH (p, PARTS)
+            total += sum[k * PARTS + p];
+        dw[(ptrdiff_t)lo * taps + k] += lanes_sum(total);
     }
 }
 

@@ -200,7 +200,7 @@ static void conv_backward_weight(const struct conv *c, int blocks, const real *x
         return;
     }
     if (is_depthwise(c)) {
-        weight_depthwise(c, blocks, x, dy, dw, lo, hi);
+        weight_depthwise(c, blocks, x, dy, dw, lo, hi, scratch);
         return;
     }
     for (int o = lo; o < hi;) {
