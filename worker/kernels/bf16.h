@@ -4,6 +4,9 @@
  * Sets without the instruction compute the same from the same rounded numbers; the last bits differ, as
  * between all sets.
  *
+ * Pairs are two blocks side by side; a last block that is alone is paired with itself, upper rows with lower
+ * ones.
+ *
  * Order of calls: pack_dy, pack_x (by pairs of blocks) and pack_weights; then weight() by output channels and
  * data() by blocks. Formats of the packed arrays are a set's own affair; their sizes are not. One group only.
  *

@@ -69,6 +69,14 @@ static int zero_of(const struct step *s, const struct node *n)
     return node_int(quantizer(s, n), "low", 0) < 0 ? 128 : 0;
 }
 
+static int32_t row_sum(const int8_t *code, ptrdiff_t count)
+{
+    int32_t sum = 0;
+    for (ptrdiff_t i = 0; i < count; i++)
+        sum += code[i];
+    return sum;
+}
+
 static void fill_outputs(const struct step *s, const struct node *n, struct integer *at)
 {
     const struct conv *c = conv_of(n);
@@ -76,10 +84,7 @@ static void fill_outputs(const struct step *s, const struct node *n, struct inte
     const ptrdiff_t row = (ptrdiff_t)c->C * c->KH * c->KW;
     const real step = step_of(s, n), *bias = setup_has(n, 2) ? s->x[n->input[2]] : NULL;
     for (int o = 0; o < quads(c->O) * QUAD; o++) {
-        int32_t sum = 0;
-        for (ptrdiff_t i = 0; i < row && o < c->O && at->conv.zero; i++)
-            sum += w->code[o * row + i];
-        at->start[o] = -at->conv.zero * sum;
+        at->start[o] = at->conv.zero && o < c->O ? -at->conv.zero * row_sum(w->code + o * row, row) : 0;
         at->factor[o] = o < c->O ? (double)(step * w->scale[w->scales == 1 ? 0 : o]) : 0;
         at->shift[o] = o < c->O && bias ? (double)bias[o] : 0;
     }
