@@ -252,7 +252,7 @@ static void test_worths_of_any_kind(void **state)
 static void test_what_has_no_planes(void **state)
 {
     int8_t w[4 * 9] = { -8, 8, 1 };
-    struct bits_conv c = { .conv = { 4, 3, 3, 4, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4 }, .zero = 0 };
+    struct bits_conv c = { .conv = { 4, 3, 3, 4, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4, false }, .zero = 0 };
     (void)state;
     w[1] = 7;
     assert_false(bits_fit(&c, 0, 3, w)); /* groups */
@@ -270,7 +270,7 @@ static void test_what_has_no_planes(void **state)
 /* Wide layers of one-bit weights are faster by planes in every set, the first layer of a picture in none. */
 static void test_where_planes_pay(void **state)
 {
-    struct bits_conv c = { .conv = { 64, 8, 8, 1, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1 } };
+    struct bits_conv c = { .conv = { 64, 8, 8, 1, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, false } };
     int8_t w[64 * 9];
     (void)state;
     for (int k = 0; kernels_list[k]; k++) {
