@@ -38,7 +38,7 @@ static json_t *decibels(double noise)
 static json_t *widths_json(const double *noise)
 {
     json_t *o = json_object();
-    char key[8];
+    char key[12];
 
     for (int bits = SENSITIVITY_LEAST; bits <= SENSITIVITY_MOST; bits++) {
         snprintf(key, sizeof key, "%d", bits);
