@@ -128,7 +128,7 @@ static void check_norm(const struct kernels *set)
     const struct element *k[2] = { kernels_find("generic")->element, set->element };
     struct arrays t = arrays_new(false), u = arrays_new(false);
     for (int way = 0; way < 8; way++) {
-        const struct norm n = { (real)0.1, (real)1.7, (real)0.2, way & 1 };
+        const struct norm n = { (real)0.1, (real)1.7, (real)0.2, way & 1, NULL };
         struct norm_slope slope = { { 0 }, (real)0.1, (real)0.2 };
         const real *other = way & 2 ? u.dy : NULL;
         real sums[2][2][LANES] = { 0 };
