@@ -100,8 +100,11 @@ void import_levels_begin(struct import *im)
 {
     for (int i = 0; i < im->nodes; ++i) {
         const Onnx__NodeProto *p = im->file->node[im->order[i]];
-        if (strcmp(p->op_type, "Where") == 0 && p->n_input == 3 && *p->input[2])
-            symbol_find(&im->symbols, p->input[2])->goes_on = true;
+        struct symbol *last = strcmp(p->op_type, "Where") == 0 && p->n_input == 3 && *p->input[2]
+                                  ? symbol_find(&im->symbols, p->input[2])
+                                  : NULL;
+        if (last)
+            last->goes_on = true;
     }
 }
 
@@ -189,10 +192,12 @@ static struct value_codes *join(const struct value_codes *first, const struct va
 
 int import_planes(struct import *im, const Onnx__NodeProto *p)
 {
+    if (strcmp(p->op_type, "Add") != 0 || p->n_input != 2 || p->n_output != 1)
+        return 0;
     struct symbol *out = symbol_find(&im->symbols, p->output[0]);
     const struct symbol *a = symbol_find(&im->symbols, p->input[0]);
     const struct symbol *b = symbol_find(&im->symbols, p->input[1]);
-    if (strcmp(p->op_type, "Add") != 0 || !a || !b || !a->codes || !b->codes || a == b)
+    if (!a || !b || !a->codes || !b->codes || a == b)
         return 0;
     const struct value_codes *first = a->codes, *second = b->codes;
     const int64_t count = constant_count(out->tensor);
