@@ -231,6 +231,7 @@ test("by keyboard alone: skip link, then a job opened from the table", async () 
     if (await page.evaluate(() => document.activeElement.matches("td.name > a"))) break;
   }
   await page.keyboard.press("Enter");
+  await page.waitForFunction(() => !document.querySelector("td.status")); // the table is gone
   await page.locator(".status").waitFor();
   assert.deepEqual(await page.faults(), []);
   await page.close();
