@@ -261,7 +261,7 @@ test('mixed precision is for what quantizes', async () => {
 });
 
 test('the integer engine finds the same classes, and says what it takes', async () => {
-  const model = (await get('/v1/jobs?kind=quantize')).body.items[0];
+  const model = (await get('/v1/jobs?kind=quantize&state=succeeded')).body.items[0];
   const onnx = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${model.id}/artifacts/model.onnx`)).arrayBuffer());
   const { sha256 } = await upload('models', 'coded', onnx);
   const spec = { kind: 'evaluate', engine: 'integer', model: sha256, dataset: 'builtin:glyphs' };
