@@ -46,7 +46,7 @@ const cases = {
   'prune': { ...resnet20, kind: 'prune', prune: { epochs: 1 } },
   'quantize': { ...resnet20, kind: 'quantize' },
   'quantize in mixed precision': { ...resnet20, kind: 'quantize', train: { ...train, precision: 'mixed' } },
-  'quantize in small batches, where layers share an input': { kind: 'quantize', model: 'zoo:shufflenet-v2-x0.5@3x32x32/10', dataset: 'small', train: { ...train, batch_size: 16, learning_rate: 0.001 } },
+  'quantize in small batches, where layers share an input': { kind: 'quantize', model: 'zoo:shufflenet-v2-x0.5@3x32x32/10', dataset: 'small', train: { ...train, batch_size: 16 } },
   'evaluate': { kind: 'evaluate', model: 'zoo:resnet18@3x32x32/10', dataset: 'small' },
   'train from a file': { ...lenet5, kind: 'train', dataset: 'train-part-in-a-file', train: { ...train, batch_size: 256 }, resources: SPILLED },
   'evaluate from a file': { ...lenet5, kind: 'evaluate', dataset: 'test-part-in-a-file', resources: SPILLED },
