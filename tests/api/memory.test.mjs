@@ -58,7 +58,8 @@ for (const [name, spec] of Object.entries(cases))
     const { state, reason } = await waitState(daemon.url, answer.body.id, ['succeeded', 'failed', 'parked', 'cancelled'], PATIENCE);
     assert.equal(state, 'succeeded', reason);
     const { result, attempts } = (await api(daemon.url, 'GET', `/v1/jobs/${answer.body.id}`)).body;
-    const planned = result.planned_bytes, peak = attempts.at(-1).peak_kb * 1024;
+    // the daemon looks now and then and misses the peak of a short job; the job knows its own
+    const planned = result.planned_bytes, peak = Math.max(result.peak_bytes, attempts.at(-1).peak_kb * 1024);
     const text = `planned ${(planned / MB).toFixed(1)} MB, had ${(peak / MB).toFixed(1)} MB`;
     assert.ok(Math.abs(planned / peak - 1) <= 0.1, text);
   });
