@@ -1,5 +1,10 @@
 #include "worker/calibrate/batches.h"
 
+size_t batch_bytes(const struct shape *s, int size)
+{
+    return (size_t)shape_count(s) * (((size_t)size + LANES - 1) / LANES * LANES) * sizeof(real);
+}
+
 /* An epoch of its own, that no training has. */
 void batches_run(const struct batches *b, struct net *net, void (*look)(void *arg, int index, int samples),
                  void *arg)

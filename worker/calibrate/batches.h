@@ -12,6 +12,9 @@ struct batches {
     int size, count;             /* samples of a batch; batches at most */
 };
 
+/* Bytes of an activation of that shape, in whole blocks. */
+size_t batch_bytes(const struct shape *s, int size);
+
 /* Each batch goes forward through the net, made for that size; then look(arg, index, samples). */
 void batches_run(const struct batches *b, struct net *net, void (*look)(void *arg, int index, int samples),
                  void *arg);

@@ -138,12 +138,11 @@ int correct_biases(const struct correction *c, int *corrected, struct err *e)
 
 size_t correct_bytes(const struct graph *plain, int batch)
 {
-    const size_t room = ((size_t)batch + LANES - 1) / LANES * LANES;
     size_t most = 0;
 
     for (int at = 0; at < plain->nodes; at++) {
         const struct value *v = &plain->value[plain->node[at].output[0]];
-        const size_t bytes = (size_t)shape_count(&v->shape) * room * sizeof(real);
+        const size_t bytes = batch_bytes(&v->shape, batch);
         if (plain->node[at].op->weight >= 0 && bytes > most)
             most = bytes;
     }

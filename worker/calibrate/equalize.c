@@ -268,14 +268,13 @@ int equalize(const struct equalization *z, int *layers, struct err *e)
 
 int equalize_bytes(const struct graph *g, int batch, size_t *bytes, struct err *e)
 {
-    const size_t room = ((size_t)batch + LANES - 1) / LANES * LANES;
     struct moving *m = NULL;
     int count = 0;
     const int status = find_moving(g, &m, &count, e);
 
     *bytes = 0;
     for (int i = 0; i < count; i++)
-        *bytes += (size_t)shape_count(&g->value[m[i].value].shape) * room * sizeof(real);
+        *bytes += batch_bytes(&g->value[m[i].value].shape, batch);
     free_moving(m, count);
     return status;
 }

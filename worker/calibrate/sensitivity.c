@@ -16,9 +16,7 @@ struct trial {
 
 static size_t outputs_of(const struct graph *g, int batch)
 {
-    const size_t room = ((size_t)batch + LANES - 1) / LANES * LANES;
-
-    return (size_t)shape_count(&g->value[g->output[0]].shape) * room;
+    return batch_bytes(&g->value[g->output[0]].shape, batch) / sizeof(real);
 }
 
 /* One run over the batches. */

@@ -139,7 +139,7 @@ static int range_bytes(struct job *j, size_t *bytes, struct err *e)
     for (int i = 0; !status && i < count; i++) {
         const struct value *v = &j->graph->value[j->graph->node[layers[i].node].input[0]];
         if (v->kind != VALUE_INPUT && !kept_before(j->graph, layers, i))
-            *bytes += job_lane_bytes(&v->shape, batch);
+            *bytes += batch_bytes(&v->shape, batch);
     }
     free(layers);
     return status;
@@ -182,6 +182,6 @@ int job_calibration_bytes(struct job *j, struct graph *quantized, size_t *bytes,
     *bytes = *bytes > equalization ? *bytes : equalization;
     *bytes = *bytes > correction ? *bytes : correction;
     if (!j->loss->classes)
-        *bytes += job_lane_bytes(&j->graph->value[j->graph->output[0]].shape, j->task->batch);
+        *bytes += batch_bytes(&j->graph->value[j->graph->output[0]].shape, j->task->batch);
     return status;
 }

@@ -25,15 +25,10 @@ static size_t param_bytes(const struct graph *g)
     return g->param_capacity * sizeof(real);
 }
 
-size_t job_lane_bytes(const struct shape *s, int batch)
-{
-    return (size_t)shape_count(s) * (((size_t)batch + LANES - 1) / LANES * LANES) * sizeof(real);
-}
-
 /* The answers of one batch. */
 static size_t target_bytes(const struct job *j, int batch)
 {
-    return j->loss->classes ? 0 : job_lane_bytes(&j->graph->value[j->graph->output[0]].shape, batch);
+    return j->loss->classes ? 0 : batch_bytes(&j->graph->value[j->graph->output[0]].shape, batch);
 }
 
 /* The graph with its quantizers, whatever their ranges; its parameters are thrown away with it. */

@@ -60,9 +60,6 @@ int job_correct(struct job *j, struct graph *plain, struct err *e);
 /* The greatest of the nets of both, beside data and model. */
 int job_calibration_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e);
 
-/* An activation of that shape in whole blocks. */
-size_t job_lane_bytes(const struct shape *s, int batch);
-
 /* Method, grid, granularity of the specification. */
 int job_quant_options(const struct job *j, struct quant_options *o, struct err *e);
 
