@@ -242,6 +242,7 @@ struct session {
     struct net *net;
     struct pool *pool;
     struct quant *quant;
+    double learning_rate; /* 0: the usual one */
     struct prune *prune;
     struct rate *rate;
     const struct prune_rule *rule; /* NULL: nothing is pruned, and bits cost nothing */
@@ -336,7 +337,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     s->trainer = (struct trainer){
         .settings = { 3,
                       32,
-                      0.05,
+                      s->learning_rate ? s->learning_rate : 0.05,
                       0.9,
                       1e-4,
                       optimizer_find(optimizer),
@@ -435,6 +436,33 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
     dataset_free(d);
 }
 
+/* At a rate that throws everything else away a learned step is three or five quarters of what it was. */
+static void test_a_learned_step_moves_by_at_most_a_quarter(void **state)
+{
+    struct dataset *d = toy_dataset(true);
+    struct session s = { .path = "/tmp/quantd-train-XXXXXX", .method = &method_lsq, .learning_rate = 1e9 };
+    real before[8];
+    (void)state;
+
+    close(mkstemp(s.path));
+    unlink(s.path);
+    assert_int_equal(session_run(&s, d, 1, 1, "sgd"), ERR_AGAIN);
+    const struct quant_activation *a = &s.quant->activation[1];
+    const real activation = s.graph->param[s.graph->value[a->step].offset];
+    assert_true(fabs((double)activation - 0.075) < 1e-6 || fabs((double)activation - 0.125) < 1e-6);
+    struct graph *fresh = toy_graph();
+    for (int i = 0; i < s.quant->weights; i++) {
+        const struct value *v = &fresh->value[s.quant->weight[i].value];
+        lsq_start(&s.quant->weight[i], fresh->param + v->offset, (size_t)shape_count(&v->shape), 1, before);
+        const double ratio = (double)(s.quant->weight[i].scale[0] / before[0]);
+        assert_true(fabs(ratio - 0.75) < 1e-5 || fabs(ratio - 1.25) < 1e-5);
+    }
+    graph_free(fresh);
+    session_end(&s);
+    unlink(s.path);
+    dataset_free(d);
+}
+
 static void test_a_damaged_or_foreign_checkpoint_is_refused(void **state)
 {
     struct dataset *d = toy_dataset(true);
@@ -490,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_schedules_and_optimizers_go_downhill),
         cmocka_unit_test(test_calibrated_step_of_a_half_normal),
         cmocka_unit_test(test_interrupted_training_ends_with_the_same_bits),
+        cmocka_unit_test(test_a_learned_step_moves_by_at_most_a_quarter),
         cmocka_unit_test(test_a_damaged_or_foreign_checkpoint_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,13 @@ static void find_tail(const struct search *s, const struct found *f, int head)
         if (add >= 0)
             f->turn[add] = relu;
     }
+    int quant = tail->other < 0 ? follower(s, tail->out, TAIL_QUANT) : -1;
+    if (quant >= 0) {
+        tail->quant = quant;
+        extend(s, f, head, quant);
+        if (relu >= 0)
+            f->turn[relu] = quant;
+    }
 }
 
 /* A ReLU without a head, in front of a quantizer. */

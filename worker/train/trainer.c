@@ -9,8 +9,9 @@
 #define PIECE        ((size_t)8192)
 #define CURVE_POINTS 400
 #define BINS_POINTS  20
-#define CHARGED      ((size_t)512)
-#define STEP_MIN     ((real)1e-8) /* an activation step never becomes zero or negative */
+#define CHUNK        ((size_t)512)
+#define STEP_MIN     ((real)1e-8) /* a learned step never becomes zero or negative */
+#define STEP_MOVE    ((real)0.25) /* and moves by no more than so much of itself */
 
 /* A slice of one parameter: updated by whichever thread gets it. */
 struct trainer_piece {
@@ -20,8 +21,8 @@ struct trainer_piece {
     int pruned;          /* index in prune->weight, -1: not pruned */
     int charged;         /* index in quant->weight whose bits are charged, -1: they are not */
     size_t from;         /* first element within the parameter */
-    bool positive;
-    double doomed; /* sum of w^2 over its pruned weights */
+    bool step;           /* a learned step of an activation */
+    double doomed;       /* sum of w^2 over its pruned weights */
 };
 
 static int pruned_index(const struct prune *p, int value)
@@ -67,7 +68,7 @@ static int cut_pieces(struct trainer *t, struct err *e)
         size_t count = (size_t)shape_count(&value->shape);
         struct trainer_piece p = { .pruned = pruned_index(t->prune, v),
                                    .charged = charged_index(t, v),
-                                   .positive = a != NULL };
+                                   .step = a != NULL };
         p.decay = value->shape.rank >= 2 ? (real)t->settings.weight_decay : 0;
         /* LSQ (arXiv 1902.08153): g = 1 / sqrt(N Q_P), N features of one sample */
         p.gradient_scale = a ? (real)(1 / sqrt((double)a->features * a->high)) : 1;
@@ -151,20 +152,39 @@ struct update {
     double prune_pull;
 };
 
-static void keep_positive(real *step, size_t count)
+/* One update of learned steps. The gradient of a step grows with what it clips, so that one wild batch would
+ * carry a small step below zero, or so far up that every code is 0, and the next gradients would be larger
+ * still. A step moves by at most a quarter of itself; its momentum ends there. */
+static void update_steps(const struct trainer *t, const struct optimizer_step *o, real *step, const real *g,
+                         real *const moment[2], size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        step[i] = step[i] > STEP_MIN ? step[i] : STEP_MIN;
+    real before[CHUNK];
+
+    for (size_t at = 0; at < count; at += CHUNK) {
+        const size_t n = count - at < CHUNK ? count - at : CHUNK;
+        real *const there[2] = { moment[0] + at, moment[1] ? moment[1] + at : NULL };
+        memcpy(before, step + at, n * sizeof *before);
+        t->settings.optimizer->update(t->pass, o, step + at, g + at, there, n);
+        for (size_t i = 0; i < n; i++) {
+            const real move = step[at + i] - before[i], most = before[i] * STEP_MOVE;
+            if (real_fabs(move) <= most)
+                continue;
+            step[at + i] = before[i] + (move > 0 ? most : -most);
+            there[0][i] = 0;
+        }
+        for (size_t i = 0; i < n; i++)
+            step[at + i] = step[at + i] > STEP_MIN ? step[at + i] : STEP_MIN;
+    }
 }
 
 /* Weights that are not worth their bits shrink. */
 static void charge_bits(const struct update *u, const struct trainer_piece *p, real *w, real *const moment[2])
 {
     const struct trainer *t = u->t;
-    real cost[CHARGED];
+    real cost[CHUNK];
 
-    for (size_t at = 0; at < p->count; at += CHARGED) {
-        const size_t count = p->count - at < CHARGED ? p->count - at : CHARGED;
+    for (size_t at = 0; at < p->count; at += CHUNK) {
+        const size_t count = p->count - at < CHUNK ? p->count - at : CHUNK;
         real *const there[2] = { moment[0] + at, moment[1] ? moment[1] + at : NULL };
         rate_costs(t->rate, t->quant, p->charged, p->from + at, w + at, count, cost);
         t->settings.optimizer->shrink(&u->step, w + at, cost, there, count);
@@ -185,9 +205,10 @@ static void update_piece(const struct update *u, struct trainer_piece *p)
     if (p->gradient_scale != 1)
         for (size_t i = 0; i < p->count; i++)
             g[i] *= p->gradient_scale;
-    t->settings.optimizer->update(t->pass, &step, w, g, moment, p->count);
-    if (p->positive)
-        keep_positive(w, p->count);
+    if (p->step)
+        update_steps(t, &step, w, g, moment, p->count);
+    else
+        t->settings.optimizer->update(t->pass, &step, w, g, moment, p->count);
     if (p->charged >= 0)
         charge_bits(u, p, w, moment);
     if (p->pruned >= 0)
@@ -212,8 +233,7 @@ static void requantize(struct trainer *t, const struct optimizer_step *step)
     if (t->method->learns && !(r && r->holds && r->holds(t->at.regularizer))) {
         struct optimizer_step slow = *step;
         slow.learning_rate *= t->settings.optimizer->step_rate;
-        t->settings.optimizer->update(t->pass, &slow, q->scale, q->slope, q->moment, (size_t)q->scales);
-        keep_positive(q->scale, (size_t)q->scales);
+        update_steps(t, &slow, q->scale, q->slope, q->moment, (size_t)q->scales);
     }
     quant_rescale(q);
     quant_relevel(q, t->graph);
