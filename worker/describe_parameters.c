@@ -118,6 +118,11 @@ static const struct parameter parameters[] = {
     { "/calibrate/bias_correction", "boolean", "Correct biases",
       "What quantization has moved the mean of each channel by is taken off its bias. Absent: with ptq only.",
       "", 0, 0, "null", 0, false, NULL },
+    { "/calibrate/statistics_samples", "integer", "Samples of normalizations",
+      "Once the weights are final, normalizations measure their means and variances again on so many "
+      "training "
+      "samples; 0: they keep their moving averages. Absent: 6400, with ptq 0.",
+      "sample", 0, 1000000, "null", 0, false, NULL },
     { "/overrides", "list", "Overrides",
       "Other widths or sparsities for layers by name; the last match wins.", "", 0, 64, "[]", 0, false,
       NULL },
@@ -227,6 +232,7 @@ static const struct {
     { "/quantize/budget/bit_operations", .quantizing = true },
     { "/calibrate/equalize", .quantizing = true },
     { "/calibrate/bias_correction", .quantizing = true },
+    { "/calibrate/statistics_samples", .quantizing = true },
     { "/overrides/*/weights/bits", .quantizing = true },
     { "/overrides/*/activations/bits", .quantizing = true },
     { "/overrides/*/prune/sparsity", .pruning = true },

@@ -3,10 +3,11 @@ import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startQuantd, api, waitState, dataDir, binDir as buildDir } from '../lib/quantd.mjs';
+import { npyHeader, tar } from '../lib/files.mjs';
 
 const json = { 'content-type': 'application/json' };
 const data = dataDir();
@@ -99,6 +100,30 @@ test('compress: prune, quantize and code in one job; the small file is the netwo
   assert.equal(again.result.correct, r.correct);
   const { series } = (await api(daemon.url, 'GET', `/v1/jobs/${job.id}/metrics`)).body;
   for (const name of ['sparsity', 'sparsity.fc1', 'pruned_energy', 'prune_coefficient', 'msqe', 'top1']) assert.ok(series[name], name);
+});
+
+test('quantize: normalizations measure their statistics again under the final weights, when asked to', async () => {
+  const folder = join(scratch, 'few'), few = (shape, pattern) => Buffer.concat([npyHeader('|u1', shape), Buffer.alloc(shape.reduce((a, b) => a * b), pattern)]);
+  mkdirSync(folder);
+  for (const part of ['train', 'test']) {
+    writeFileSync(join(folder, `x_${part}.npy`), few([64, 32, 32, 3], Buffer.from(Uint8Array.from({ length: 9973 }, (_, i) => i * 31 + (i >> 5) * 7))));
+    writeFileSync(join(folder, `y_${part}.npy`), few([64], Buffer.from([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])));
+  }
+  await upload('datasets', 'few', tar(folder, ['.']));
+  for (const epochs of [0, 1])
+    for (const precision of ['fp32', 'mixed']) {
+      const hashes = new Set();
+      for (const samples of [0, 30, null]) {
+        const job = await finish((await submit({
+          kind: 'quantize', model: 'zoo:resnet20', dataset: 'few', calibrate: { statistics_samples: samples },
+          quantize: { weights: { bits: 2 }, activations: { bits: 4 } }, train: { epochs, precision, batch_size: 32 }, resources: { cpus: 2 },
+        })).body.id);
+        const log = await (await fetch(`${daemon.url}/v1/jobs/${job.id}/log`)).text();
+        assert.equal(/statistics of 19 normalizations were measured again/.test(log), samples !== 0);
+        hashes.add(job.result.weights_sha256);
+      }
+      assert.equal(hashes.size, 3, `${epochs} epochs, ${precision}`);
+    }
 });
 
 test('prune: layers with a sparsity of their own', async () => {

@@ -17,7 +17,7 @@ void batches_run(const struct batches *b, struct net *net, void (*look)(void *ar
     for (int i = 0; i < b->count && seen < f->count; i++) {
         const int samples = f->count - seen < b->size ? (int)(f->count - seen) : b->size;
         f->type->fill(f, b->pool, seen, samples, net_blocks(net), net_input(net), b->target);
-        net_forward(net, samples, false, 0);
+        net_forward(net, samples, b->training, 0);
         look(arg, i, samples);
         seen += samples;
     }

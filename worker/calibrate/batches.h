@@ -10,6 +10,7 @@ struct batches {
     struct pool *pool;
     const struct target *target; /* room for a batch's answers; nobody looks at them */
     int size, count;             /* samples of a batch; batches at most */
+    bool training;               /* normalizations take the batch's statistics, and note them */
 };
 
 /* Bytes of an activation of that shape, in whole blocks. */

@@ -63,7 +63,8 @@ static int quantized_clone(struct job *j, struct graph **g, struct err *e)
 static int training_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e)
 {
     const struct trainer_settings s = job_settings(j);
-    const struct net_options train = job_net_options(j, s.epochs > 0, s.batch_size),
+    const bool trains = s.epochs > 0 || job_statistics_samples(j) > 0;
+    const struct net_options train = job_net_options(j, trains, s.batch_size),
                              eval = job_net_options(j, false, s.batch_size);
     const size_t block = j->graph->param_count * sizeof(real);
     const size_t moments = s.optimizer ? (size_t)s.optimizer->moments : 0;

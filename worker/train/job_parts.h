@@ -64,6 +64,8 @@ int job_calibration_bytes(struct job *j, struct graph *quantized, size_t *bytes,
 int job_quant_options(const struct job *j, struct quant_options *o, struct err *e);
 
 struct trainer_settings job_settings(const struct job *j);
+/* For the statistics of normalizations at the end; 0: they stay. */
+int64_t job_statistics_samples(const struct job *j);
 struct trainer_settings job_prune_settings(const struct job *j);
 double job_rate_lambda(const struct job *j); /* nats a bit; 0: bits cost nothing */
 size_t job_prune_bytes(const struct job *j); /* what pruning holds beside the graph */

@@ -2,6 +2,7 @@
 #include "worker/train/job_parts.h"
 
 #include "api/spec.h"
+#include "worker/calibrate/statistics.h"
 #include "worker/prune/dead.h"
 #include "worker/quant/compact.h"
 #include "worker/train/checkpoint.h"
@@ -76,6 +77,13 @@ static bool post_training(const struct job *j)
     return m && m->post_training;
 }
 
+int64_t job_statistics_samples(const struct job *j)
+{
+    if (!j->kind->quantizes || !statistics_count(j->graph))
+        return 0;
+    return spec_int(j->spec, "/calibrate/statistics_samples", post_training(j) ? 0 : 6400);
+}
+
 struct trainer_settings job_settings(const struct job *j)
 {
     const json_t *spec = j->spec;
@@ -100,17 +108,58 @@ struct trainer_settings job_settings(const struct job *j)
     };
 }
 
+/* A net that reads codes, or whose graph is going to change, is of no more use. */
+static void drop_net(struct job *j, struct trainer *t)
+{
+    net_free(j->net);
+    j->net = t->net = NULL;
+}
+
+/* Normalizations see the final weights. A net on codes is made anew: the one that was trained has gone. */
+static int measure_statistics(struct job *j, struct trainer *t, struct err *e)
+{
+    const int64_t samples = job_statistics_samples(j);
+    const int size = t->settings.batch_size, layers = statistics_count(j->graph);
+    struct statistics_measure m = { .graph = j->graph };
+    int status = 0;
+
+    if (!samples)
+        return 0;
+    if (!t->settings.epochs)
+        drop_net(j, t); /* it was not made to train */
+    if (!j->net) {
+        const struct net_options o = job_net_options(j, true, size);
+        if ((status = net_new(j->graph, &o, &j->net, e)))
+            return status;
+        quant_bind(j->quant, j->net);
+        quant_apply(j->quant, j->graph, j->pool);
+        t->net = j->net;
+    }
+    m.net = j->net;
+    m.batches = (struct batches){ .feed = t->feed,
+                                  .pool = j->pool,
+                                  .target = &t->target,
+                                  .size = size,
+                                  .count = (int)((samples + size - 1) / size) };
+    status = statistics_measure(&m, e);
+    if (!status)
+        events_log(j->events, "info", "the statistics of %d normalizations were measured again", layers);
+    return status;
+}
+
 /* The same for a small file: short steps, no units that rounding has killed, biases where they cost least and
  * in few bits. The graph is edited, so its net goes first. */
 static int snap_small(struct job *j, struct trainer *t, struct err *e)
 {
     int64_t removed;
 
-    net_free(j->net);
-    j->net = t->net = NULL;
+    drop_net(j, t);
     compact_scales(j->quant);
     quant_snap(j->quant, j->graph, j->pool);
-    int status = dead_remove(j->graph, &removed, e);
+    int status = measure_statistics(j, t, e);
+    drop_net(j, t);
+    if (!status)
+        status = dead_remove(j->graph, &removed, e);
     if (!status)
         status = dead_fold_biases(j->graph, e);
     if (!status)
@@ -128,11 +177,9 @@ static int snap_small(struct job *j, struct trainer *t, struct err *e)
 static int snap(struct job *j, struct trainer *t, struct err *e)
 {
     events_phase(j->events, "snap");
-    if (job_precision(j) != PRECISION_FP32) {
-        /* a net on codes can't read latent weights: from here on nets are made for the figures alone */
-        net_free(j->net);
-        j->net = t->net = NULL;
-    }
+    const bool on_codes = job_precision(j) != PRECISION_FP32; /* such a net can't read latent weights */
+    if (on_codes)
+        drop_net(j, t);
     for (int i = 0; j->net && i < j->quant->weights; i++)
         net_set_weight(j->net, j->quant->weight[i].value, NULL);
     const struct task_subject latent = { .graph = j->graph, .net = j->net, .batch = t->settings.batch_size };
@@ -151,7 +198,10 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
     if (j->kind->prunes)
         return snap_small(j, t, e);
     quant_snap(j->quant, j->graph, j->pool);
-    return quant_codes(j->quant, j->graph, e);
+    status = measure_statistics(j, t, e);
+    if (on_codes)
+        drop_net(j, t);
+    return status ? status : quant_codes(j->quant, j->graph, e);
 }
 
 /* Nets, trainer, checkpoint: all that a stage owns. */
