@@ -126,6 +126,18 @@ test('quantize: normalizations measure their statistics again under the final we
     }
 });
 
+test('quantize: a layer that has collapsed is named', async () => {
+  const log = async (weight_decay) => {
+    const job = await finish((await submit({
+      kind: 'quantize', model: 'zoo:lenet5@3x32x32/10', dataset: 'few', quantize: { method: 'lsq', weights: { bits: 2 }, activations: { bits: 8 } },
+      train: { epochs: 8, batch_size: 16, learning_rate: 0.02, momentum: 0.9, schedule: 'constant', weight_decay }, resources: { cpus: 2 },
+    })).body.id);
+    return (await fetch(`${daemon.url}/v1/jobs/${job.id}/log`)).text();
+  };
+  assert.match(await log(1), /warning every weight of layer \S+ is rounded to zero since step \d+ \(\d+ such layers\)/);
+  assert.doesNotMatch(await log(0), /rounded to zero/);
+});
+
 test('prune: layers with a sparsity of their own', async () => {
   const job = await finish((await submit({
     kind: 'prune', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { method: 'magnitude', sparsity: 0, epochs: 0, structure: 'rows' },

@@ -14,6 +14,7 @@
 struct sink {
     struct job *job;
     struct trainer *trainer;
+    int collapsed; /* layers without a code, when that was last said */
     char path[4096];
 };
 
@@ -46,6 +47,30 @@ static void tell_sparsity(struct sink *s, int64_t step)
     }
 }
 
+/* A layer all of whose codes are 0 gives the same answer to everything. */
+static void tell_collapse(struct sink *s, int64_t step)
+{
+    const struct quant *q = s->job->quant;
+    const char *name = NULL;
+    int collapsed = 0;
+
+    for (int i = 0; i < q->weights; i++)
+        if (q->weight[i].sums.zeros == (int64_t)q->weight[i].count) {
+            name = q->weight[i].layer;
+            collapsed++;
+        }
+    if (collapsed > s->collapsed) {
+        char text[256];
+        snprintf(
+            text, sizeof text,
+            "every weight of layer %.64s is rounded to zero since step %lld (%d such layers): less weight "
+            "decay, a smaller learning rate or more bits may help",
+            name, (long long)(step + s->trainer->steps_before), collapsed);
+        events_emit(s->job->events, "warning", json_pack("{s:s, s:s}", "code", "collapsed", "text", text));
+    }
+    s->collapsed = collapsed;
+}
+
 static int sink_judge(void *arg, int64_t step, double train_share, struct err *e)
 {
     struct sink *s = arg;
@@ -65,6 +90,8 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
     sink_metric(arg, j->task->metric, step, value);
     if (j->prune)
         tell_sparsity(s, step);
+    if (j->quant)
+        tell_collapse(s, step);
     return 0;
 }
 
