@@ -18,7 +18,7 @@
 
 #include "tests/unit/distance.h"
 
-enum { BATCH = 40, CLASSES = 6 };
+enum { BATCH = 40, CLASSES = 6, LAYERS = 8 };
 
 static int add_param(struct graph *g, const char *name, struct shape s, uint64_t stream)
 {
@@ -80,8 +80,27 @@ static int add_norm(struct graph *g, const char *name, int x, int channels)
     return y;
 }
 
+static int add_sum(struct graph *g, const char *name, int a, int b)
+{
+    int y = graph_add_value(g, name, NULL);
+    assert_true(graph_add_node(g, "Add", name, (int[]){ a, b }, 2, &y, 1, NULL) >= 0);
+    return y;
+}
+
+/* x + normalization(convolution(quantized x)) */
+static int add_block(struct graph *g, const char *name, int x)
+{
+    char text[3][32];
+    snprintf(text[0], sizeof text[0], "conv%s", name);
+    snprintf(text[1], sizeof text[1], "norm%s", name);
+    snprintf(text[2], sizeof text[2], "sum%s", name);
+    int y = add_layer(g, "Conv", text[0], x, (struct shape){ 4, { 7, 7, 3, 3 } }, 1, 1);
+    return add_sum(g, text[2], add_norm(g, text[1], y, 7), x);
+}
+
 /* Normalization, ReLU and quantizer; two convolutions on one quantized value with another stride and padding;
- * a ReLU and a quantizer; a matrix. */
+ * a ReLU and a quantizer; three residual blocks, with and without a ReLU, whose sums are read as codes and as
+ * numbers, the last as codes alone; a matrix. */
 static struct graph *small_graph(void)
 {
     struct graph *g = graph_new("small");
@@ -93,11 +112,11 @@ static struct graph *small_graph(void)
     x = add_plain(g, "Relu", "relu1", x);
     int a = add_layer(g, "Conv", "second", x, (struct shape){ 4, { 7, 10, 3, 3 } }, 1, 2);
     int b = add_layer(g, "Conv", "beside", x, (struct shape){ 4, { 7, 10, 1, 1 } }, 0, 2);
-    int y = graph_add_value(g, "sum", NULL);
-    assert_true(graph_add_node(g, "Add", "sum", (int[]){ a, b }, 2, &y, 1, NULL) >= 0);
-    y = add_plain(g, "Relu", "relu2", y);
+    int y = add_plain(g, "Relu", "relu2", add_sum(g, "sum", a, b));
     y = add_layer(g, "Conv", "third", y, (struct shape){ 4, { 7, 7, 3, 3 } }, 1, 1);
     y = add_plain(g, "Relu", "relu3", y);
+    y = add_plain(g, "Relu", "relu4", add_block(g, "A", y));
+    y = add_plain(g, "Relu", "relu5", add_block(g, "C", add_block(g, "B", y)));
     y = add_plain(g, "Flatten", "flat", y);
     y = add_layer(g, "Gemm", "last", y, (struct shape){ 2, { CLASSES, 7 * 5 * 5 } }, 0, 1);
     g->output[g->outputs++] = y;
@@ -116,18 +135,21 @@ struct made {
 static struct made make_net(enum precision precision, bool per_channel, int threads, const char *kernels,
                             bool apart)
 {
-    struct quant_layer_plan plan[5] = {
+    struct quant_layer_plan plan[LAYERS] = {
         { 8, { .bits = 8, .low = -128, .high = 127, .step = (real)0.02, .fixed = false } },
         { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.01, .fixed = false } },
         { 2, { .bits = 8, .low = 0, .high = 255, .step = (real)0.01, .fixed = false } },
         { 5, { .bits = 8, .low = -128, .high = 127, .step = (real)0.03, .fixed = false } },
+        { 4, { .bits = 6, .low = 0, .high = 63, .step = (real)0.05, .fixed = false } },
+        { 4, { .bits = 8, .low = -128, .high = 127, .step = (real)0.04, .fixed = false } },
+        { 5, { .bits = 5, .low = -16, .high = 15, .step = (real)0.2, .fixed = false } },
         { 1, { .bits = 6, .low = 0, .high = 63, .step = (real)0.05, .fixed = false } }
     };
     struct made m = { .g = small_graph(), .pool = pool_new(threads) };
     struct err e = { 0 };
 
     const struct quant_options quantize = { &method_msqe, grid_find("twos"), per_channel };
-    assert_int_equal(quant_new(m.g, plan, 5, &quantize, &m.q, &e), 0);
+    assert_int_equal(quant_new(m.g, plan, LAYERS, &quantize, &m.q, &e), 0);
     quant_start(m.q, m.g);
     struct net_options o = { .batch = BATCH,
                              .train = true,
@@ -155,17 +177,23 @@ static void made_free(struct made *m)
     pool_free(m->pool);
 }
 
-/* One step on noise: pixels with a sign, gradients that say nothing. */
-static void step(struct made *m)
+/* A step on noise: pixels with a sign, gradients that say nothing. */
+static void go_forward(struct made *m)
 {
     struct rng r = rng_at(23, 1, 0);
-    real *x = net_input(m->net), *g;
+    real *x = net_input(m->net);
 
     memset(x, 0, (size_t)net_blocks(m->net) * 243 * LANES * sizeof *x);
     for (int i = 0; i < BATCH * 243; i++)
         x[((ptrdiff_t)(i / 243 / LANES) * 243 + i % 243) * LANES + i / 243 % LANES] = (real)rng_normal(&r);
     net_forward(m->net, BATCH, true, 0);
-    g = net_output_gradient(m->net, 0);
+}
+
+static void go_backward(struct made *m)
+{
+    struct rng r = rng_at(29, 1, 0);
+    real *g = net_output_gradient(m->net, 0);
+
     memset(g, 0, (size_t)net_blocks(m->net) * CLASSES * LANES * sizeof *g);
     for (int i = 0; i < BATCH * CLASSES; i++)
         g[((ptrdiff_t)(i / CLASSES / LANES) * CLASSES + i % CLASSES) * LANES + i / CLASSES % LANES] =
@@ -173,12 +201,22 @@ static void step(struct made *m)
     net_backward(m->net);
 }
 
+static void step(struct made *m)
+{
+    go_forward(m);
+    go_backward(m);
+}
+
 static const size_t outputs = (size_t)(BATCH + LANES - 1) / LANES * CLASSES * LANES;
 
-/* The normalization takes the bias in front of it out again: its gradient is noise. */
+/* A normalization takes the bias in front of it out again: its gradient is noise. */
 static bool is_judged(const struct value *v)
 {
-    return v->kind == VALUE_PARAM && v->trainable && strcmp(v->name, "first.bias") != 0;
+    static const char *const noise[] = { "first.bias", "convA.bias", "convB.bias", "convC.bias" };
+    for (size_t i = 0; i < sizeof noise / sizeof *noise; i++)
+        if (strcmp(v->name, noise[i]) == 0)
+            return false;
+    return v->kind == VALUE_PARAM && v->trainable;
 }
 
 static void compare_with_float(bool per_channel)
@@ -233,7 +271,35 @@ static void test_threads_do_not_matter(void **state)
     made_free(&one);
 }
 
-/* Normalization, ReLU and quantizer in one pass, and each by itself. */
+enum { NODES = 64 };
+
+/* The node that quantizes this value (or what has its numbers in another shape). */
+static int quantizer_of(const struct made *m, const char *name)
+{
+    int v = graph_find_value(m->g, name);
+    assert_true(m->g->nodes <= NODES);
+    for (int i = 0; i < m->g->nodes; i++) {
+        const struct node *n = &m->g->node[i];
+        if (n->input[0] != v)
+            continue;
+        if (strcmp(n->op->name, "QuantdFakeQuant") == 0)
+            return i;
+        if (n->op->pass_shape_only)
+            v = n->output[0];
+    }
+    fail();
+    return -1;
+}
+
+static void assert_same_numbers(const struct made *a, const struct made *b, const char *name)
+{
+    int v = graph_find_value(a->g, name);
+    assert_memory_equal(net_value(a->net, v), net_value(b->net, v),
+                        (size_t)net_blocks(a->net) * (size_t)shape_count(&a->g->value[v].shape) * LANES *
+                            sizeof(real));
+}
+
+/* Normalization, sum, ReLU and quantizer in one pass, and each by itself. */
 static void test_a_pass_is_what_its_nodes_are(void **state)
 {
     (void)state;
@@ -241,13 +307,26 @@ static void test_a_pass_is_what_its_nodes_are(void **state)
         for (int precision = PRECISION_FP32; precision <= PRECISION_MIXED && (*k)->usable(); precision++) {
             struct made one = make((enum precision)precision, false, 2, (*k)->name);
             struct made apart = make_net((enum precision)precision, false, 1, (*k)->name, true);
-            step(&one);
-            step(&apart);
+            double one_took[NODES][NET_STAGES] = { 0 }, apart_took[NODES][NET_STAGES] = { 0 };
+            int beside = quantizer_of(&one, "relu4"), alone = quantizer_of(&one, "relu5");
+            net_profile(one.net, one_took);
+            net_profile(apart.net, apart_took);
+            go_forward(&one);
+            go_forward(&apart);
+            assert_true(one_took[beside][NET_FORWARD] <= 0 && one_took[alone][NET_FORWARD] > 0);
+            assert_true(apart_took[beside][NET_FORWARD] > 0);
             assert_null(net_value(one.net, graph_find_value(one.g, "norm")));
             assert_null(net_value(one.net, graph_find_value(one.g, "relu1")));
             assert_null(net_value(one.net, graph_find_value(one.g, "relu2")));
+            assert_null(net_value(one.net, graph_find_value(one.g, "normA")));
+            assert_null(net_value(one.net, graph_find_value(one.g, "sumA")));
+            assert_same_numbers(&one, &apart, "relu4");
+            assert_same_numbers(&one, &apart, "sumB");
+            assert_same_numbers(&one, &apart, "relu5");
             assert_non_null(net_value(apart.net, graph_find_value(apart.g, "relu1")));
             assert_memory_equal(net_output(one.net, 0), net_output(apart.net, 0), outputs * sizeof(real));
+            go_backward(&one);
+            go_backward(&apart);
             for (int v = 0; v < one.g->values; v++) {
                 const struct value *value = &one.g->value[v];
                 if (!is_judged(value))

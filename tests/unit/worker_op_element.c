@@ -137,16 +137,48 @@ static void check_norm(const struct kernels *set)
         for (int i = 0; i < 2; i++)
             k[i]->norm(u.out[i], t.x, other, COUNT, &n);
         same(set->name, "norm", u.out[0], u.out[1], COUNT, 1e-6);
-        const real *y = other ? u.out[0] : NULL;
         for (int i = 0; i < 2; i++) {
-            k[i]->norm_back_sum(sums[i][0], sums[i][1], t.dy, t.x, y, COUNT, &n);
-            k[i]->norm_back(t.out[i], t.dy, t.x, y, COUNT, &n, &slope, way & 4);
+            k[i]->norm_back_sum(sums[i][0], sums[i][1], t.dy, t.x, COUNT, &n);
+            k[i]->norm_back(t.out[i], t.dy, t.x, COUNT, &n, &slope, way & 4);
         }
         same(set->name, "norm_back", t.out[0], t.out[1], COUNT, 1e-5);
         same(set->name, "norm_back_sum", sums[0][0], sums[1][0], 2 * LANES, 1e-5);
     }
     arrays_free(&t);
     arrays_free(&u);
+}
+
+/* Behind an addition, with and without ReLU and quantizer, against the passes that it consists of. */
+static void check_norm_add(const struct kernels *set)
+{
+    const struct element *k[2] = { kernels_find("generic")->element, set->element };
+    const struct quant_range range = { (real)0.25, 0, -8, 7 };
+    for (int way = 0; way < 4; way++) {
+        struct arrays t = arrays_new(false), u = arrays_new(false), y = arrays_new(true);
+        const struct norm n = { (real)0.1, (real)1.7, (real)0.2, way & 1, way & 2 ? &range : NULL };
+        const struct norm open = { n.mean, n.factor, n.shift, false, NULL };
+        real sums[2][3][LANES] = { 0 }, slope = 0;
+        for (int i = 0; i < COUNT; i++)
+            y.x[i] = isfinite(y.x[i]) ? y.x[i] : 1;
+        memcpy(u.out[0], u.dy, COUNT * sizeof(real));
+        memcpy(u.out[1], u.dy, COUNT * sizeof(real));
+        if (n.quant)
+            slope = (real)k[0]->fake_back(u.out[0], t.dy, y.x, COUNT, &range, true);
+        if (n.relu)
+            for (int i = 0; i < COUNT; i++)
+                u.out[0][i] = y.x[i] > 0 ? u.out[0][i] : 0;
+        k[0]->norm_back_sum(sums[0][0], sums[0][1], u.out[0], t.x, COUNT, &open);
+        k[1]->norm_add_back_sum(sums[1][0], sums[1][1], sums[1][2], u.out[1], n.quant ? t.dy : NULL, t.x, y.x,
+                                COUNT, &n);
+        for (int l = 0; l < LANES; l++)
+            slope -= sums[1][2][l];
+        same(set->name, "norm_add_back_sum, gradient", u.out[0], u.out[1], COUNT, 0);
+        same(set->name, "norm_add_back_sum", sums[0][0], sums[1][0], 2 * LANES, 1e-5);
+        assert_true(fabs((double)slope) < 1e-3);
+        arrays_free(&t);
+        arrays_free(&u);
+        arrays_free(&y);
+    }
 }
 
 static void check_sums(const struct kernels *set)
@@ -208,6 +240,7 @@ static void sums(void **state)
     (void)state;
     each_set(check_sums);
     each_set(check_norm);
+    each_set(check_norm_add);
 }
 
 static void pools(void **state)

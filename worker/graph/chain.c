@@ -70,6 +70,30 @@ static void extend(const struct search *s, const struct found *f, int head, int 
     tail->out = s->g->node[next].output[0];
 }
 
+/* The first quantizer among several readers of the value; -1. */
+static int quantizer_beside(const struct search *s, int value)
+{
+    const struct graph *g = s->g;
+    for (int i = 0; s->readers[value] > 1 && i < g->nodes; i++)
+        if (g->node[i].op->role == TAIL_QUANT && g->node[i].input[0] == value)
+            return i;
+    return -1;
+}
+
+/* A sum that others read, and its codes: made together, before the others run. */
+static void find_beside(const struct search *s, const struct found *f, int head)
+{
+    struct tail *tail = &f->tail[head];
+    int quant = quantizer_beside(s, tail->out);
+    if (quant < 0)
+        return;
+    tail->number = tail->out;
+    tail->quant = quant;
+    tail->out = s->g->node[quant].output[0];
+    f->taken[quant] = true;
+    f->turn[quant] = f->turn[head];
+}
+
 static void find_tail(const struct search *s, const struct found *f, int head)
 {
     const struct graph *g = s->g;
@@ -86,6 +110,8 @@ static void find_tail(const struct search *s, const struct found *f, int head)
         if (add >= 0)
             f->turn[add] = relu;
     }
+    if (tail->other >= 0)
+        find_beside(s, f, head);
     int quant = tail->other < 0 ? follower(s, tail->out, TAIL_QUANT) : -1;
     if (quant >= 0) {
         tail->quant = quant;
@@ -114,7 +140,7 @@ int chain_find(const struct graph *g, bool train, bool apart, const bool *wanted
     struct found f = { tail, turn, gone, mem_array((size_t)g->nodes, sizeof *f.taken) };
     int r = f.taken ? count_readers(&s) : ERR_NOMEM;
     for (int i = 0; i < g->nodes && r == 0; i++) {
-        tail[i] = (struct tail){ .out = g->node[i].output[0], .quant = -1, .other = -1 };
+        tail[i] = (struct tail){ .out = g->node[i].output[0], .number = -1, .quant = -1, .other = -1 };
         turn[i] = i;
     }
     for (int i = 0; i < g->nodes && r == 0 && !apart; i++) {

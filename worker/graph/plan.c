@@ -21,6 +21,8 @@ struct planner {
     const struct net_options *o;
     struct plan *p;
     int *turn;          /* per node: the position at which it runs */
+    int *heir;          /* per root: whose gradient its own becomes, in place, when it goes backward; -1 */
+    bool *inherits;     /* per root: its gradient is such a one */
     int *last;          /* per root: last time its activation is read */
     bool *ends;         /* per root: a graph output uses it */
     bool *code, *plain; /* per value: precision_choose() */
@@ -80,6 +82,8 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
     p->runs = mem_array(nodes, sizeof *p->runs);
     p->gone = mem_array(values, sizeof *p->gone);
     w->turn = mem_array(nodes, sizeof *w->turn);
+    w->heir = mem_array(values, sizeof *w->heir);
+    w->inherits = mem_array(values, sizeof *w->inherits);
     w->last = mem_array(values, sizeof *w->last);
     p->code = mem_array(values, sizeof *p->code);
     p->op = mem_array(nodes, sizeof *p->op);
@@ -91,13 +95,13 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
     w->last_code = mem_array(values, sizeof *w->last_code);
     w->piece = mem_array(3 * values + 3 * nodes, sizeof *w->piece);
     if (!p->root || !p->wanted || !p->lasting || !p->x || !p->g || !p->kept || !p->first_writer || !p->tail ||
-        !p->runs || !p->gone || !w->turn || !w->last || !w->ends || !w->piece || !p->code || !p->op ||
-        !p->room[0] || !p->room[1] || !w->code || !w->plain || !w->last_code)
+        !p->runs || !p->gone || !w->turn || !w->heir || !w->inherits || !w->last || !w->ends || !w->piece ||
+        !p->code || !p->op || !p->room[0] || !p->room[1] || !w->code || !w->plain || !w->last_code)
         return err_set(e, ERR_NOMEM, "Out of memory for the plan of the network");
     for (int v = 0; v < g->values; v++) {
         p->root[v] = v;
         p->x[v] = p->g[v] = p->code[v] = PLAN_NONE;
-        p->first_writer[v] = -1;
+        p->first_writer[v] = w->heir[v] = -1;
     }
     for (int i = 0; i < g->nodes; i++)
         p->kept[i] = p->room[0][i] = p->room[1][i] = PLAN_NONE;
@@ -107,6 +111,8 @@ static int planner_init(struct planner *w, const struct graph *g, const struct n
 static void planner_deinit(struct planner *w)
 {
     free(w->turn);
+    free(w->heir);
+    free(w->inherits);
     free(w->last);
     free(w->ends);
     free(w->code);
@@ -240,21 +246,51 @@ static int gradient_birth(const struct planner *w, int v)
     return writer < 0 ? -1 : backward_time(w->g, writer);
 }
 
+/* Is this chain the only one to begin the gradient of what it adds, an activation of its own? */
+static bool begins_other(const struct planner *w, int head, int root)
+{
+    const struct node *n = &w->g->node[head];
+    for (int k = 0; k < n->inputs; k++)
+        if (n->input[k] >= 0 && w->p->root[n->input[k]] == root)
+            return false;
+    return w->g->value[root].kind == VALUE_ACT && w->p->wanted[root] && !w->ends[root] &&
+           w->p->first_writer[root] == w->turn[head];
+}
+
+/* What passes a ReLU goes into both summands in front of it. Where a chain is the first to give it to the
+ * other one, that one's gradient is the sum's, in the same memory (batchnorm.c). */
+static void find_heirs(struct planner *w)
+{
+    struct plan *p = w->p;
+    for (int i = 0; i < w->g->nodes && w->o->train; i++) {
+        const struct tail *tail = &p->tail[i];
+        int sum = tail->number >= 0 ? tail->number : tail->out, other = tail->other;
+        if (other < 0 || p->root[sum] != sum || w->ends[sum] || !begins_other(w, i, p->root[other]))
+            continue;
+        w->heir[sum] = p->root[other];
+        w->inherits[p->root[other]] = true;
+    }
+}
+
 /* The activation of a root, as numbers and as codes, and its gradient. */
 static int add_value(struct planner *w, int v)
 {
     const struct graph *g = w->g;
     const struct value *value = &g->value[v];
     const size_t bytes = (size_t)shape_count(&value->shape) * LANES * sizeof(real);
-    const int made = value->producer < 0 ? 0 : forward_time(value->producer), birth = gradient_birth(w, v);
-    int r = 0;
+    const int made = value->producer < 0 ? 0 : forward_time(w->turn[value->producer]);
+    const int birth = w->inherits[v] ? -1 : gradient_birth(w, v);
+    int r = 0, last = v;
+    while (w->heir[last] >= 0)
+        last = w->heir[last];
+    const int producer = g->value[last].producer;
     if (w->code[v])
         r = add_piece(w, precision_code_bytes(&value->shape), &w->p->code[v], made, w->last_code[v]);
     if (r == 0 && (w->plain[v] || !w->code[v]))
         r = add_piece(w, bytes, &w->p->x[v], made, w->last[v]);
     if (r == 0 && birth >= 0)
         r = add_piece(w, bytes, &w->p->g[v], birth,
-                      value->producer < 0 ? end_time(w) : backward_time(g, value->producer));
+                      producer < 0 ? end_time(w) : backward_time(g, w->turn[producer]));
     return r;
 }
 
@@ -317,6 +353,9 @@ static int place_pieces(struct planner *w)
 static void share_with_roots(struct planner *w)
 {
     struct plan *p = w->p;
+    for (int v = 0; v < w->g->values; v++)
+        for (int last = v; !w->inherits[v] && w->heir[last] >= 0; last = w->heir[last])
+            p->g[w->heir[last]] = p->g[v];
     for (int v = 0; v < w->g->values; v++) {
         p->x[v] = p->x[p->root[v]];
         p->g[v] = p->g[p->root[v]];
@@ -361,6 +400,7 @@ int plan_make(const struct graph *g, const struct net_options *o, struct plan *p
     r = find_chains(&w);
     if (r == 0) {
         find_lives(&w);
+        find_heirs(&w);
         r = add_pieces(&w);
     }
     if (r == 0)

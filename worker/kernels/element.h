@@ -72,16 +72,20 @@ struct element {
     void (*norm_sum)(real sum[LANES], const real *x, size_t count, real centre, int power);
     /* y = f((x - mean) * factor + shift + other); other may be NULL */
     void (*norm)(real *y, const real *x, const real *other, size_t count, const struct norm *n);
-    /* With dz: dy where the ReLU lets it through. That is told by x; where something was added by the output
-     * y, which else is NULL. sum_dz[l] += dz, product[l] += dz * (x - mean) */
+    /* With dz: dy where the ReLU lets it through. sum_dz[l] += dz, product[l] += dz * (x - mean) */
     void (*norm_back_sum)(real sum_dz[LANES], real product[LANES], const real *dy, const real *x,
-                          const real *y, size_t count, const struct norm *n);
+                          size_t count, const struct norm *n);
     /* The same for n->quant; slope[l] += dy times the slope in its scale, see fake_back. */
     void (*norm_quant_back_sum)(real sum_dz[LANES], real product[LANES], real slope[LANES], const real *dy,
                                 const real *x, size_t count, const struct norm *n);
+    /* The same where something was added: the output y tells what passes the ReLU. dz takes the place of dy.
+     * dq, not NULL: the gradient of what n->quant makes of y; what is not clipped comes to dy. */
+    void (*norm_add_back_sum)(real sum_dz[LANES], real product[LANES], real slope[LANES], real *dy,
+                              const real *dq, const real *x, const real *y, size_t count,
+                              const struct norm *n);
     /* dx += factor[l] * (dz - shift - (x - mean) * slope) */
-    void (*norm_back)(real *dx, const real *dy, const real *x, const real *y, size_t count,
-                      const struct norm *n, const struct norm_slope *slope, bool add);
+    void (*norm_back)(real *dx, const real *dy, const real *x, size_t count, const struct norm *n,
+                      const struct norm_slope *slope, bool add);
 };
 
 /* The pixels under a window that lie in the image, and their numbers in the kernel. */

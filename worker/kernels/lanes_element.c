@@ -176,66 +176,68 @@ static void norm(real *y, const real *x, const real *other, size_t count, const 
         norm_loop(y, x, other, count, n, false, false);
 }
 
-/* What tells whether a gradient passes the ReLU. */
-enum gate { GATE_OPEN, GATE_X, GATE_Y, GATE_QUANT };
+/* What tells whether a gradient passes. */
+enum gate { GATE_OPEN, GATE_RELU, GATE_QUANT };
 
-static enum gate gate_of(const struct norm *n, const real *y)
+static enum gate gate_of(const struct norm *n)
 {
-    return n->quant ? GATE_QUANT : !n->relu ? GATE_OPEN : y ? GATE_Y : GATE_X;
+    return n->quant ? GATE_QUANT : n->relu ? GATE_RELU : GATE_OPEN;
 }
 
-/* dz at number i. */
-INLINE vec gated(const real *dy, vec x, const real *y, size_t i, const struct norm *n, const enum gate gate)
+/* dz of number i, of which `from` is x - mean. */
+INLINE vec gated(vec dy, vec from, const struct norm *n, const enum gate gate)
 {
-    vec seen = (x - n->mean) * n->factor + n->shift, all_of_it = load(dy + i);
+    vec y = from * n->factor + n->shift;
     if (gate == GATE_OPEN)
-        return all_of_it;
-    if (gate == GATE_QUANT) {
-        vec q = seen * (1 / n->quant->scale);
-        return pick(clip(q, all(n->quant->low), all(n->quant->high)) == q, all_of_it, all(0));
-    }
-    if (gate == GATE_Y)
-        seen = load(y + i);
-    return pick(seen > 0, all_of_it, all(0));
+        return dy;
+    if (gate == GATE_RELU)
+        return pick(y > 0, dy, all(0));
+    vec q = y * (1 / n->quant->scale);
+    return pick(clip(q, all(n->quant->low), all(n->quant->high)) == q, dy, all(0));
 }
 
-INLINE void back_sum_loop(vec one[PARTS], vec two[PARTS], const real *dy, const real *x, const real *y,
-                          size_t count, const struct norm *n, const enum gate gate)
+/* Sums of three kinds, lane by lane. */
+struct back_sums {
+    vec one[PARTS], product[PARTS], slope[PARTS];
+};
+
+INLINE void add_lanes(real to[LANES], const vec sum[PARTS])
+{
+    EACH (p, PARTS)
+        *(vec_any *)(to + p * VEC) += sum[p];
+}
+
+INLINE void back_sum_loop(struct back_sums *sum, const real *dy, const real *x, size_t count,
+                          const struct norm *n, const enum gate gate)
 {
     for (size_t i = 0; i < count; i += LANES)
         EACH (p, PARTS) {
-            vec at = load(x + i + p * VEC), dz = gated(dy, at, y, i + p * VEC, n, gate);
-            one[p] += dz;
-            two[p] += dz * (at - n->mean);
+            vec from = load(x + i + p * VEC) - n->mean;
+            vec dz = gated(load(dy + i + p * VEC), from, n, gate);
+            sum->one[p] += dz;
+            sum->product[p] += dz * from;
         }
 }
 
 static void norm_back_sum(real sum_dz[LANES], real product[LANES], const real *dy, const real *x,
-                          const real *y, size_t count, const struct norm *n)
+                          size_t count, const struct norm *n)
 {
-    vec one[PARTS], two[PARTS];
-    EACH (p, PARTS) {
-        one[p] = *(const vec_any *)(sum_dz + p * VEC);
-        two[p] = *(const vec_any *)(product + p * VEC);
-    }
-    switch (gate_of(n, y)) {
-    case GATE_OPEN:
-        back_sum_loop(one, two, dy, x, y, count, n, GATE_OPEN);
-        break;
-    case GATE_X:
-        back_sum_loop(one, two, dy, x, y, count, n, GATE_X);
-        break;
-    case GATE_Y:
-        back_sum_loop(one, two, dy, x, y, count, n, GATE_Y);
-        break;
-    case GATE_QUANT:
-        back_sum_loop(one, two, dy, x, y, count, n, GATE_QUANT);
-        break;
-    }
-    EACH (p, PARTS) {
-        *(vec_any *)(sum_dz + p * VEC) = one[p];
-        *(vec_any *)(product + p * VEC) = two[p];
-    }
+    struct back_sums sum = { 0 };
+    if (gate_of(n) == GATE_RELU)
+        back_sum_loop(&sum, dy, x, count, n, GATE_RELU);
+    else
+        back_sum_loop(&sum, dy, x, count, n, GATE_OPEN);
+    add_lanes(sum_dz, sum.one);
+    add_lanes(product, sum.product);
+}
+
+/* q and what of its gradient g passes; to the sum of slopes. */
+INLINE vec quant_back(vec q, vec g, vec low, vec high, vec *slope)
+{
+    vec clipped = clip(q, low, high);
+    vec_mask within = clipped == q;
+    *slope += g * (rounded(clipped) - pick(within, q, all(0)));
+    return pick(within, g, all(0));
 }
 
 static void norm_quant_back_sum(real sum_dz[LANES], real product[LANES], real slope[LANES], const real *dy,
@@ -243,66 +245,97 @@ static void norm_quant_back_sum(real sum_dz[LANES], real product[LANES], real sl
 {
     const vec mean = all(n->mean), factor = all(n->factor), shift = all(n->shift);
     const vec scale = all(1 / n->quant->scale), low = all(n->quant->low), high = all(n->quant->high);
-    vec one[PARTS] = { { 0 } }, two[PARTS] = { { 0 } }, three[PARTS] = { { 0 } };
+    struct back_sums sum = { 0 };
     for (size_t i = 0; i < count; i += LANES)
         EACH (p, PARTS) {
-            vec from = load(x + i + p * VEC) - mean, g = load(dy + i + p * VEC);
-            vec q = (from * factor + shift) * scale, clipped = clip(q, low, high);
-            vec_mask within = clipped == q;
-            three[p] += g * (rounded(clipped) - pick(within, q, all(0)));
-            g = pick(within, g, all(0));
-            one[p] += g;
-            two[p] += g * from;
+            vec from = load(x + i + p * VEC) - mean;
+            vec dz =
+                quant_back((from * factor + shift) * scale, load(dy + i + p * VEC), low, high, &sum.slope[p]);
+            sum.one[p] += dz;
+            sum.product[p] += dz * from;
         }
-    EACH (p, PARTS) {
-        *(vec_any *)(sum_dz + p * VEC) += one[p];
-        *(vec_any *)(product + p * VEC) += two[p];
-        *(vec_any *)(slope + p * VEC) += three[p];
-    }
+    add_lanes(sum_dz, sum.one);
+    add_lanes(product, sum.product);
+    add_lanes(slope, sum.slope);
 }
 
-INLINE void back_loop(real *dx, const real *dy, const real *x, const real *y, size_t count,
-                      const struct norm *n, const struct norm_slope *s, const enum gate gate, const bool add)
+INLINE void add_back_loop(struct back_sums *sum, real *dy, const real *dq, const real *x, const real *y,
+                          size_t count, const struct norm *n, const bool relu, const bool quant)
+{
+    const vec mean = all(n->mean), scale = all(quant ? 1 / n->quant->scale : 0);
+    const vec low = all(quant ? n->quant->low : 0), high = all(quant ? n->quant->high : 0);
+    for (size_t i = 0; i < count; i += LANES)
+        EACH (p, PARTS) {
+            const size_t at = i + p * VEC;
+            vec seen = load(y + at), dz = load(dy + at);
+            if (quant)
+                dz += quant_back(seen * scale, load(dq + at), low, high, &sum->slope[p]);
+            if (relu)
+                dz = pick(seen > 0, dz, all(0));
+            store(dy + at, dz);
+            sum->one[p] += dz;
+            sum->product[p] += dz * (load(x + at) - mean);
+        }
+}
+
+static void norm_add_back_sum(real sum_dz[LANES], real product[LANES], real slope[LANES], real *dy,
+                              const real *dq, const real *x, const real *y, size_t count,
+                              const struct norm *n)
+{
+    struct back_sums sum = { 0 };
+    if (dq && n->relu)
+        add_back_loop(&sum, dy, dq, x, y, count, n, true, true);
+    else if (dq)
+        add_back_loop(&sum, dy, dq, x, y, count, n, false, true);
+    else if (n->relu)
+        add_back_loop(&sum, dy, dq, x, y, count, n, true, false);
+    else
+        back_sum_loop(&sum, dy, x, count, n, GATE_OPEN);
+    add_lanes(sum_dz, sum.one);
+    add_lanes(product, sum.product);
+    add_lanes(slope, sum.slope);
+}
+
+INLINE void back_loop(real *dx, const real *dy, const real *x, size_t count, const struct norm *n,
+                      const struct norm_slope *s, const enum gate gate, const bool add)
 {
     vec f[PARTS];
     EACH (p, PARTS)
         f[p] = *(const vec_any *)(s->factor + p * VEC);
     for (size_t i = 0; i < count; i += LANES)
         EACH (p, PARTS) {
-            vec from = load(x + i + p * VEC), dz = gated(dy, from, y, i + p * VEC, n, gate);
-            vec share = f[p] * (dz - s->shift - (from - n->mean) * s->slope);
+            vec from = load(x + i + p * VEC) - n->mean;
+            vec dz = gated(load(dy + i + p * VEC), from, n, gate);
+            vec share = f[p] * (dz - s->shift - from * s->slope);
             if (add)
                 share += load(dx + i + p * VEC);
             store(dx + i + p * VEC, share);
         }
 }
 
-INLINE void back_gate(real *dx, const real *dy, const real *x, const real *y, size_t count,
-                      const struct norm *n, const struct norm_slope *s, const bool add)
+INLINE void back_gate(real *dx, const real *dy, const real *x, size_t count, const struct norm *n,
+                      const struct norm_slope *s, const bool add)
 {
-    switch (gate_of(n, y)) {
+    switch (gate_of(n)) {
     case GATE_OPEN:
-        back_loop(dx, dy, x, y, count, n, s, GATE_OPEN, add);
+        back_loop(dx, dy, x, count, n, s, GATE_OPEN, add);
         break;
-    case GATE_X:
-        back_loop(dx, dy, x, y, count, n, s, GATE_X, add);
-        break;
-    case GATE_Y:
-        back_loop(dx, dy, x, y, count, n, s, GATE_Y, add);
+    case GATE_RELU:
+        back_loop(dx, dy, x, count, n, s, GATE_RELU, add);
         break;
     case GATE_QUANT:
-        back_loop(dx, dy, x, y, count, n, s, GATE_QUANT, add);
+        back_loop(dx, dy, x, count, n, s, GATE_QUANT, add);
         break;
     }
 }
 
-static void norm_back(real *dx, const real *dy, const real *x, const real *y, size_t count,
-                      const struct norm *n, const struct norm_slope *s, bool add)
+static void norm_back(real *dx, const real *dy, const real *x, size_t count, const struct norm *n,
+                      const struct norm_slope *s, bool add)
 {
     if (add)
-        back_gate(dx, dy, x, y, count, n, s, true);
+        back_gate(dx, dy, x, count, n, s, true);
     else
-        back_gate(dx, dy, x, y, count, n, s, false);
+        back_gate(dx, dy, x, count, n, s, false);
 }
 
 const struct element SYMBOL(element_, KERNEL_SET) = {
@@ -319,5 +352,6 @@ const struct element SYMBOL(element_, KERNEL_SET) = {
     .norm = norm,
     .norm_back_sum = norm_back_sum,
     .norm_quant_back_sum = norm_quant_back_sum,
+    .norm_add_back_sum = norm_add_back_sum,
     .norm_back = norm_back,
 };

@@ -129,6 +129,13 @@ static void forward_reduce(const struct step *s, const struct node *n, int lo, i
     }
 }
 
+/* The value whose gradient the normalization and what is added get, but for what a ReLU keeps: behind an
+ * addition, the sum. */
+static int sum_of(const struct tail *tail)
+{
+    return tail->number >= 0 ? tail->number : tail->out;
+}
+
 static bool quantizes(const struct step *s, const struct node *n)
 {
     return step_tail(s, n)->quant >= 0;
@@ -161,7 +168,7 @@ static void forward_numbers(const struct step *s, const struct node *n, const st
     const struct batchnorm *t = n->state;
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     const real *x = s->x[n->input[X]], *other = other_of(s, n);
-    real *y = s->x[step_tail(s, n)->out];
+    real *y = s->x[sum_of(step_tail(s, n))];
     for (int b = lo; b < hi; b++)
         for (int c = 0; c < t->channels; c++) {
             struct norm k = norm_of(s, n, c, quant);
@@ -188,16 +195,66 @@ static void forward_codes(const struct step *s, const struct node *n, int lo, in
         }
 }
 
+/* A sum as numbers and what its quantizer makes of them, four channels at a time: these are still near. */
+static void forward_both(const struct step *s, const struct node *n, int lo, int hi)
+{
+    const struct batchnorm *t = n->state;
+    const struct tail *tail = step_tail(s, n);
+    const ptrdiff_t plane = (ptrdiff_t)t->pixels * LANES;
+    const struct quant_range bytes = fakequant_bytes(s, n), range = fakequant_range(s, n);
+    const struct element *k = s->kernels->element;
+    for (int b = lo; b < hi; b++)
+        for (int c = 0; c < t->channels; c += QUAD) {
+            const ptrdiff_t at = ((ptrdiff_t)b * t->channels + c) * plane;
+            const int channels = t->channels - c < QUAD ? t->channels - c : QUAD;
+            real *y = s->x[tail->number] + at;
+            for (int i = 0; i < channels; i++) {
+                const struct norm norm = norm_of(s, n, c + i, NULL);
+                k->norm(y + i * plane, s->x[n->input[X]] + at + i * plane, s->x[tail->other] + at + i * plane,
+                        (size_t)plane, &norm);
+            }
+            if (s->x[tail->out])
+                k->fake_quantize(s->x[tail->out] + at, y, (size_t)(channels * plane), &range);
+            if (s->code[tail->out])
+                s->kernels->int8->codes(s->code[tail->out] + ((ptrdiff_t)b * quads(t->channels) + c / QUAD) *
+                                                                 t->pixels * PIXEL,
+                                        y, plane, channels, (size_t)t->pixels, &bytes);
+        }
+}
+
 static void forward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const int out = step_tail(s, n)->out;
     const bool quant = quantizes(s, n);
     const struct quant_range r = quant ? fakequant_range(s, n) : (struct quant_range){ 0 };
     (void)thread;
+    if (step_tail(s, n)->number >= 0) {
+        forward_both(s, n, lo, hi);
+        return;
+    }
     if (s->x[out])
         forward_numbers(s, n, quant ? &r : NULL, lo, hi);
     if (s->code[out])
         forward_codes(s, n, lo, hi);
+}
+
+/* A channel of a block; what is added makes dz take the place of the sum's gradient. */
+static void backward_sums(const struct step *s, const struct node *n, int c, size_t at,
+                          const struct quant_range *r, real one[LANES], real product[LANES],
+                          real slope[LANES])
+{
+    const struct tail *tail = step_tail(s, n);
+    const struct element *k = s->kernels->element;
+    const struct norm norm = norm_of(s, n, c, r);
+    const size_t plane = (size_t)((const struct batchnorm *)n->state)->pixels * LANES;
+    const real *x = s->x[n->input[X]] + at, *dy = s->g[tail->out] + at;
+    if (tail->other >= 0)
+        k->norm_add_back_sum(one, product, slope, s->g[sum_of(tail)] + at, r ? dy : NULL, x,
+                             s->x[sum_of(tail)] + at, plane, &norm);
+    else if (r)
+        k->norm_quant_back_sum(one, product, slope, dy, x, plane, &norm);
+    else
+        k->norm_back_sum(one, product, dy, x, plane, &norm);
 }
 
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
@@ -205,8 +262,6 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
     const struct batchnorm *t = n->state;
     struct statistics *kept = s->kept[n - s->graph->node];
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
-    const real *x = s->x[n->input[X]], *dy = s->g[step_tail(s, n)->out];
-    const real *y = other_of(s, n) ? s->x[step_tail(s, n)->out] : NULL;
     const bool quant = quantizes(s, n);
     const struct quant_range r = quant ? fakequant_open(s, n) : (struct quant_range){ 0 };
     (void)thread;
@@ -214,14 +269,8 @@ static void backward_reduce(const struct step *s, const struct node *n, int lo, 
         kept[c].first = kept[c].second = kept[c].slope = 0;
     for (int b = 0; b < s->blocks; b++)
         for (int c = lo; c < hi; c++) {
-            struct norm k = norm_of(s, n, c, quant ? &r : NULL);
-            size_t at = b * block + c * plane;
             real one[LANES] = { 0 }, product[LANES] = { 0 }, slope[LANES] = { 0 };
-            if (quant)
-                s->kernels->element->norm_quant_back_sum(one, product, slope, dy + at, x + at, plane, &k);
-            else
-                s->kernels->element->norm_back_sum(one, product, dy + at, x + at, y ? y + at : NULL, plane,
-                                                   &k);
+            backward_sums(s, n, c, b * block + c * plane, quant ? &r : NULL, one, product, slope);
             kept[c].first += valid_sum(s, b, one);
             kept[c].second += valid_sum(s, b, product);
             kept[c].slope += valid_sum(s, b, slope);
@@ -250,17 +299,17 @@ static struct norm_slope slope_of(const struct step *s, const struct node *n, in
     return slope;
 }
 
-/* The gradient of what the tail adds is what passes the ReLU. */
+/* The gradient of what the tail adds is the sum's; often it lies where that one is (plan.c). */
 static void backward_other(const struct step *s, const struct tail *tail, size_t at, size_t count)
 {
     real *to = s->g[tail->other] + at;
-    const real *dy = s->g[tail->out] + at, *y = s->x[tail->out] + at;
-    if (tail->relu)
-        s->kernels->unary[UNARY_RELU].backward(to, dy, y, count, 0, 0, !tail->other_fresh);
-    else if (tail->other_fresh)
-        memcpy(to, dy, count * sizeof *to);
+    const real *dz = s->g[sum_of(tail)] + at;
+    if (to == dz)
+        return;
+    if (tail->other_fresh)
+        memcpy(to, dz, count * sizeof *to);
     else
-        s->kernels->element->add(to, dy, count, 1);
+        s->kernels->element->add(to, dz, count, 1);
 }
 
 /* All channels' shares of the gradient of the quantizer's step. */
@@ -281,11 +330,10 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 {
     const struct batchnorm *t = n->state;
     const struct tail *tail = step_tail(s, n);
-    const bool quant = quantizes(s, n);
+    const bool quant = quantizes(s, n), adds = tail->other >= 0;
     const struct quant_range r = quant ? fakequant_open(s, n) : (struct quant_range){ 0 };
     size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
-    const real *x = s->x[n->input[X]], *dy = s->g[tail->out];
-    const real *y = tail->other >= 0 ? s->x[tail->out] : NULL;
+    const real *x = s->x[n->input[X]], *dy = s->g[sum_of(tail)];
     real *dx = s->g[n->input[X]];
     (void)thread;
     if (quant && lo == 0)
@@ -293,12 +341,13 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
     for (int b = lo; b < hi; b++)
         for (int c = 0; c < t->channels; c++) {
             size_t at = b * block + c * plane;
-            struct norm k = norm_of(s, n, c, quant ? &r : NULL);
+            struct norm k = norm_of(s, n, c, quant && !adds ? &r : NULL);
             struct norm_slope slope = slope_of(s, n, c, b, &k);
+            k.relu = k.relu && !adds; /* dy is dz then */
             if (dx)
-                s->kernels->element->norm_back(dx + at, dy + at, x + at, y ? y + at : NULL, plane, &k, &slope,
+                s->kernels->element->norm_back(dx + at, dy + at, x + at, plane, &k, &slope,
                                                !step_fresh(s, n, X));
-            if (tail->other >= 0 && s->g[tail->other])
+            if (adds && s->g[tail->other])
                 backward_other(s, tail, at, plane);
         }
 }

@@ -11,7 +11,8 @@
  * / 2.
  *
  * backward accumulates into input gradients (+=): the executor zeroes them, but for those that an operator
- * says it can write (backward_writes); backward_reduce accumulates (+=) into parameter gradients. Nothing
+ * says it can write (backward_writes); backward_reduce accumulates (+=) into parameter gradients, and where
+ * nobody else reads it any more may change the gradient that came in (of a tail's sum, batchnorm.c). Nothing
  * here allocates: what it needs is asked for by scratch() and keep(). */
 #ifndef WORKER_OP_OP_H
 #define WORKER_OP_OP_H
@@ -29,9 +30,11 @@ struct coded_weight {
 };
 
 /* Nodes behind a node that it does in the same pass: y = quantize(relu(its own output + other)), or a part of
- * that, but never all of it. Without them out is its own output. */
+ * that. Without them out is its own output. */
 struct tail {
     int out;          /* value that is written and whose gradient comes in */
+    int number;       /* value in front of the quantizer that is written too, and whose gradient comes in;
+                         where both an addition and a quantizer are, it always is; -1: not */
     int quant;        /* node of the quantizer at the end, -1: none */
     int other;        /* value that is added, -1: none; its gradient is the operator's business, too */
     bool other_fresh; /* nothing is in that gradient yet */
