@@ -103,6 +103,22 @@ int jobdir_make(const struct db *db, const struct job *j, struct err *e)
     return rc;
 }
 
+/* What a search leaves when it is cancelled or fails. */
+static void trim_trials(const char *dir)
+{
+    char path[JOBDIR_PATH + 300];
+    DIR *d = opendir(dir);
+
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        if (strncmp(entry->d_name, "trial-", 6) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        file_remove_tree(path, NULL);
+    }
+    if (d)
+        closedir(d);
+}
+
 void jobdir_trim(const char *dir)
 {
     static const char *const names[] = { "checkpoint", "checkpoint-prune", "in" };
@@ -111,6 +127,7 @@ void jobdir_trim(const char *dir)
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         file_remove_tree(path, NULL); /* only disk space is at stake */
     }
+    trim_trials(dir);
 }
 
 /* Names that are neither are not ours; --check tells of them. */

@@ -6,14 +6,14 @@ import { metricValue, number, title } from "./format.js";
 /** What belongs together and how; series that are not here get a chart of their own. */
 const KNOWN = [
   { title: "Loss", series: ["loss"] },
-  { title: "Top-1 accuracy", series: ["top1", "train_top1"], format: (v) => metricValue("top1", v), tick: (v) => `${+(v * 100).toFixed(2)} %` },
-  { title: "PSNR", series: ["psnr_db"] },
+  { title: "Top-1 accuracy", series: ["top1", "train_top1", "held_out_top1"], format: (v) => metricValue("top1", v), tick: (v) => `${+(v * 100).toFixed(2)} %` },
+  { title: "PSNR", series: ["psnr_db", "held_out_psnr_db"] },
   { title: "Quantization error (MSQE)", series: ["msqe"] },
   { title: "Coefficient α", series: ["coefficient"], log: true },
   { title: "Error in steps", series: ["error_in_steps"], log: true },
   { title: "Learning rate", series: ["learning_rate"] },
 ];
-const LABELS = { top1: "test", train_top1: "training" };
+const LABELS = { top1: "test", held_out_top1: "held out", train_top1: "training", psnr_db: "test", held_out_psnr_db: "held out" };
 
 // Okabe and Ito's palette, without its yellow (too light on white) and black (absent on dark).
 export const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"];

@@ -6,7 +6,7 @@ import { append, fromMetrics } from "./series.js";
 import { canCancel, canRetry, duration, isFinal, method, moment, since } from "./format.js";
 import { Card, Confirm, Copy, Progress, Save, State, Trouble, jobFraction, useThrottled, useTick } from "./parts.js";
 import { Charts } from "./charts.js";
-import { Artifacts, Attempts, Layers, Result, Specification } from "./job_parts.js";
+import { Artifacts, Attempts, Layers, Result, Search, Specification } from "./job_parts.js";
 import { Log } from "./job_log.js";
 
 const PHASES = { load: "Loading", baseline: "Scoring the given model", calibrate: "Measuring activations", prune: "Pruning", train: "Training", snap: "Snapping weights to their grid", export: "Writing the model", score: "Scoring the exported file", report: "Writing the report" };
@@ -125,6 +125,7 @@ export function Job({ id, onStatus }) {
     <${Trouble} problem=${problem} onClose=${() => setProblem(null)} />
     <${Status} job=${job} />
     ${job.result && html`<${Result} job=${job} />`}
+    ${job.result?.search && html`<${Search} search=${job.result.search} />`}
     <${Card} title="Curves" id="curves" side=${series.size > 0 && html`<${Save} url=${`${path}/metrics?format=csv`} name=${`job-${id}.csv`} onProblem=${setProblem}>CSV<//>`}>
       <${Charts} runs=${[{ label: "", series }]} version=${version} />
     <//>

@@ -24,7 +24,7 @@ export function Result({ job }) {
         <thead><tr><th>${metricName(r.metric)}</th><th class="num">Value</th><th class="num">Against float</th></tr></thead>
         <tbody>
           ${r.float_value != null && html`<tr><th scope="row">Float model</th><td class="num">${metricValue(r.metric, r.float_value)}</td><td></td></tr>`}
-          ${r.trained_value != null && html`<tr><th scope="row">At the end of training</th><td class="num">${metricValue(r.metric, r.trained_value)}</td><td class="num">${against(r.trained_value)}</td></tr>`}
+          ${r.trained_value != null && !r.search && html`<tr><th scope="row">At the end of training</th><td class="num">${metricValue(r.metric, r.trained_value)}</td><td class="num">${against(r.trained_value)}</td></tr>`}
           <tr><th scope="row">Exported file, re-scored</th><td class="num"><strong>${metricValue(r.metric, r.value)}</strong></td><td class="num">${against(r.value)}</td></tr>
         </tbody>
       </table>
@@ -37,6 +37,23 @@ export function Result({ job }) {
       </table>`}
     </div>
     <p class="quiet small">quantd ${r.version}, kernels ${r.kernels}, seed ${r.seed}, ${r.threads} ${r.threads === 1 ? "thread" : "threads"}, ${duration(r.cpu_s)} of processor time${r.weights_sha256 && html`, weights <code>${r.weights_sha256.slice(0, 19)}…</code>`}</p>
+  <//>`;
+}
+
+/** What a search has tried: the trials that no other one beats, by bytes; the others on demand. */
+export function Search({ search }) {
+  const [all, setAll] = useState(false);
+  const rows = search.trials.filter((t) => all || t.pareto || t.trial === search.best).sort((a, b) => a.bytes - b.bytes);
+  const beaten = search.trials.length - search.trials.filter((t) => t.pareto || t.trial === search.best).length;
+  const wishes = [search.min_metric != null && `at least ${metricValue(search.metric, search.min_metric)}`, search.target_bytes != null && `at most ${count(search.target_bytes)} bytes`].filter(Boolean);
+  return html`<${Card} title="Search" id="search" side=${html`<span class="quiet">${wishes.join(", ")}: ${search.met ? "met" : "not met, the best is delivered"}</span>`} kind="flush">
+    <div class="scroll"><table>
+      <thead><tr><th class="num">Trial</th><th class="num">Sparsity</th><th class="num">Bits</th><th class="num">Price of a bit</th><th class="num">Bytes</th><th class="num">${metricName(search.metric)}, held out</th><th></th></tr></thead>
+      <tbody>
+        ${rows.map((t) => html`<tr><td class="num">${t.trial}</td><td class="num">${number(t.sparsity * 100, 5)} %</td><td class="num">${t.bits}</td><td class="num">${number(t.price)}</td><td class="num" title=${`${t.bytes} bytes`}>${bytes(t.bytes)}</td><td class="num">${metricValue(search.metric, t.metric)}</td><td>${t.trial === search.best ? html`<strong>delivered</strong>` : t.pareto ? "" : "beaten"}</td></tr>`)}
+      </tbody>
+    </table></div>
+    <p class="quiet small">${search.trials.length} of at most ${search.trials_most} trials, judged on ${count(search.held_out.samples)} samples held out of the training part; float ${metricValue(search.metric, search.held_out.float_value)}. ${beaten > 0 && html`<button type="button" class="small" aria-pressed=${all} onClick=${() => setAll(!all)}>${all ? "Only the front" : `All (${beaten} more)`}</button>`}</p>
   <//>`;
 }
 
@@ -72,7 +89,7 @@ export function Layers({ layers }) {
   <//>`;
 }
 
-const WHAT = { "model.onnx": "The quantized model, for ONNX Runtime", "model.qdz": "Entropy-coded file", "curves.csv": "All series", "curves.svg": "Curves as a picture", "layers.csv": "Per layer: bits, sparsity, bytes, error", "report.html": "Everything on one page", "result.json": "The result for programs", "log.txt": "The worker's log" };
+const WHAT = { "model.onnx": "The quantized model, for ONNX Runtime", "model.qdz": "Entropy-coded file", "curves.csv": "All series", "curves.svg": "Curves as a picture", "layers.csv": "Per layer: bits, sparsity, bytes, error", "report.html": "Everything on one page", "result.json": "The result for programs", "log.txt": "The worker's log", "pareto.json": "What the search has tried, for programs", "pareto.csv": "The same as a table" };
 
 export function Artifacts({ id, state, onProblem }) {
   const [items, setItems] = useState([]);

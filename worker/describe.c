@@ -106,9 +106,10 @@ static json_t *describe_tasks(void)
         json_t *losses = json_array();
         for (const struct loss *const *l = (*t)->losses; *l; l++)
             json_array_append_new(losses, json_string((*l)->name));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:o, s:o}}", "name", (*t)->name, "title",
-                                              (*t)->title, "metric", (*t)->metric, "limits", "/train/loss",
-                                              losses, "/train/augment", names((*t)->augments)));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:o, s:o, s:[i,f]}}", "name", (*t)->name,
+                                              "title", (*t)->title, "metric", (*t)->metric, "limits",
+                                              "/train/loss", losses, "/train/augment", names((*t)->augments),
+                                              "/goal/min_metric", 0, (*t)->metric_most));
     }
     return list;
 }

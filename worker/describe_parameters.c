@@ -4,6 +4,7 @@
 #include "worker/describe_words.h"
 #include "worker/quant/method.h"
 #include "worker/train/job.h"
+#include "worker/train/search.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,22 @@ static const struct parameter parameters[] = {
       "codes "
       "are small and mostly zero from the start, and the price keeps them so. Learned steps then move on.",
       "", 0.1, 10, "1.6", 0, false, NULL },
+    { "/goal/target_bytes", "integer", "Goal: bytes",
+      "The best network whose file takes at most so many: sparsity and bits of the weights, and the price of "
+      "a "
+      "bit "
+      "where there is one, are searched from what the job says on, by samples held out of the training part.",
+      "B", 1, 1e12, "null", 0, false, NULL },
+    { "/goal/min_metric", "number", "Goal: metric",
+      "The smallest file whose metric on the held-out samples is at least so much; with both goals, the "
+      "first "
+      "that has both.",
+      "", 0, 1000, "null", 0, false, NULL },
+    { "/goal/trials", "integer", "Goal: trials",
+      "At most so many, each as long as a job without a goal. Where none meets the goal, the best is "
+      "delivered, "
+      "with a warning.",
+      "", 1, SEARCH_TRIALS, "8", 0, false, NULL },
     { "/train/epochs", "integer", "Epochs", "Passes over the training samples.", "epoch", 0, 10000, "10", 0,
       false, NULL },
     { "/train/batch_size", "integer", "Batch size", "Samples of one step.", "sample", 1, 4096, "64", 0, false,

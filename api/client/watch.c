@@ -2,6 +2,7 @@
 #include "api/client/client.h"
 #include "api/client/field.h"
 #include "api/client/progress.h"
+#include "api/client/result.h"
 #include "api/client/sse.h"
 #include "api/client/text.h"
 
@@ -173,31 +174,6 @@ static int ask(struct watch *w, json_t **job)
     return code;
 }
 
-static void print_result(const json_t *job)
-{
-    const char *metric = field_text(job, "/result/metric");
-    double value = field_number(job, "/result/value"), given = field_number(job, "/result/float_value");
-    int64_t before = field_int(job, "/result/float_bytes"), file = field_int(job, "/result/file_bytes");
-    int64_t payload = field_int(job, "/result/payload_bytes");
-    double ratio = field_number(job, "/result/ratio");
-    char from[TEXT_SHORT], to[TEXT_SHORT];
-
-    if (!metric || isnan(value))
-        return;
-    fputs("  ", stdout);
-    text_put(stdout, metric, false);
-    if (isnan(given))
-        printf(" %s\n", text_metric(metric, value, to));
-    else
-        printf(" float %s -> %s\n", text_metric(metric, given, from), text_metric(metric, value, to));
-    if (before && file)
-        printf("  bytes %" PRId64 " -> %" PRId64 " file, %" PRId64 " payload", before, file, payload);
-    if (before && file && !isnan(ratio))
-        printf(", ratio %.2f", ratio);
-    if (before && file)
-        putchar('\n');
-}
-
 static int conclude(struct watch *w, const json_t *job)
 {
     const char *state = field_text(job, "/state"), *reason = field_text(job, "/reason");
@@ -218,7 +194,7 @@ static int conclude(struct watch *w, const json_t *job)
         text_put(stdout, reason, false);
     }
     putchar('\n');
-    print_result(job);
+    result_print(job);
     return end_code(state);
 }
 

@@ -142,6 +142,16 @@ test('quantized: integers in the file, its figure near the float one', async () 
   assert.deepEqual(job.result.layers.map((l) => l.weight_bits), [8, 6, 8]);
 });
 
+test('a compression with a goal holds training images out, and shows the test images nothing but its end', async () => {
+  const { result } = await finish({ kind: 'compress', task: 'superres', model: 'small', dataset: 'drawn', resources: { cpus: 2 },
+    prune: { epochs: 0, sparsity: 0.3 }, quantize: { weights: { bits: 4 } }, train: { ...training, epochs: 1 }, goal: { min_metric: 10, trials: 2 } });
+  const { search } = result;
+  assert.equal(search.held_out.samples, 1);
+  assert.equal(search.trials.length, 2);
+  assert.ok(search.met && search.trials[search.best - 1].bytes === result.file_bytes && search.trials[1].bytes < search.trials[0].bytes, JSON.stringify(search));
+  assert.deepEqual(result.images.map((i) => i.name), ['0.bmp', '1.bmp']);
+});
+
 test('a model that enlarges by another factor is refused, and a job that would not fit', async () => {
   const wrong = await run({ kind: 'evaluate', task: 'superres', model: 'zoo:edsr-baseline', dataset: 'drawn', scale: 3 });
   assert.equal(wrong.state, 'failed');

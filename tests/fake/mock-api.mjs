@@ -28,6 +28,12 @@ const result = (job) => ({
     entropy_bits: bits * 0.83, bytes: Math.ceil((parameters * bits) / 8), msqe: 3.2e-5 / bits })),
 });
 
+/** What a search has seen: two on the front, one beaten. */
+const search = () => ({
+  metric: "top1", target_bytes: null, min_metric: 0.98, met: true, best: 2, trials_most: 8, held_out: { samples: 800, value: 0.985, float_value: 0.991 },
+  trials: [[1, 0.9, 4, 9100, 0.989, true], [2, 0.98, 3, 3210, 0.985, true], [3, 0.9, 5, 9900, 0.988, false]].map(([trial, sparsity, bits, bytes, top1, pareto]) => ({ trial, sparsity, bits, price: null, bytes, metric: top1, pareto, met: true })),
+});
+
 /** One training step's worth of everything, t in 0..1. */
 function sample(t, step, rough = Math.sin(step * 12.9898) * 0.5) {
   return { loss: 2.3 * Math.exp(-5 * t) + 0.04 + 0.12 * rough * Math.exp(-3 * t), msqe: 2e-3 * Math.exp(-6 * t) + 2e-6, coefficient: Math.exp(7 * t),
@@ -72,7 +78,7 @@ export async function startMock({ port = 0, webui, token = null, tick = 120, ste
   };
 
   function finish(job) {
-    job.result = job.kind === "evaluate" ? { ...result(job), layers: [] } : result(job);
+    job.result = job.kind === "evaluate" ? { ...result(job), layers: [] } : job.tags.includes("goal") ? { ...result(job), search: search() } : result(job);
     job.files = { "model.onnx": Buffer.from("onnx of job " + job.id + "\n" + "x".repeat(5000)), "curves.csv": Buffer.from("series,step,value\n"),
       "report.html": Buffer.from("<!doctype html><title>report</title>"), "result.json": Buffer.from(JSON.stringify(job.result)) };
     move(job, "succeeded");

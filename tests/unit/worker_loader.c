@@ -54,6 +54,37 @@ static void test_a_tenth_is_held_out_where_there_is_no_test_split(void **state)
     dataset_free(d);
 }
 
+/* Where choices are made, another tenth of what is left to train with goes; with or without a test split. */
+static void test_a_tenth_of_the_training_part_is_held_out_for_choices(void **state)
+{
+    (void)state;
+
+    for (int both = 0; both < 2; both++) {
+        struct dataset *d = toy_dataset(both);
+        struct loader *rest, *held_out, *test, *train;
+        int seen[TRAIN] = { 0 };
+        assert_int_equal(loader_new(d, LOADER_REST, true, false, 9, &rest, NULL), 0);
+        assert_int_equal(loader_new(d, LOADER_HELD_OUT, true, false, 9, &held_out, NULL), 0);
+        assert_int_equal(loader_new(d, LOADER_TEST, true, false, 9, &test, NULL), 0);
+        assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &train, NULL), 0);
+        assert_int_equal(held_out->feed.count, train->feed.count / 10);
+        assert_int_equal(held_out->feed.count + rest->feed.count, train->feed.count);
+        for (int i = 0; i < rest->feed.count; i++)
+            seen[rest->order[i]]++;
+        for (int i = 0; i < held_out->feed.count; i++)
+            seen[held_out->order[i]]++;
+        for (int i = 0; i < test->feed.count && !both; i++)
+            seen[test->order[i]]++;
+        for (int i = 0; i < TRAIN; i++)
+            assert_int_equal(seen[i], 1);
+        loader_free(rest);
+        loader_free(held_out);
+        loader_free(test);
+        loader_free(train);
+        dataset_free(d);
+    }
+}
+
 static void fill_first(struct loader *l, struct pool *p, real *x)
 {
     int32_t label[LANES];
@@ -135,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loader_sees_every_sample_once_an_epoch),
         cmocka_unit_test(test_a_tenth_is_held_out_where_there_is_no_test_split),
+        cmocka_unit_test(test_a_tenth_of_the_training_part_is_held_out_for_choices),
         cmocka_unit_test(test_shift_moves_the_image_and_fills_with_black),
         cmocka_unit_test(test_every_augmentation_is_a_function_of_seed_epoch_and_sample),
     };

@@ -184,6 +184,33 @@ static void test_empty(void **state)
     assert_int_equal(report_write("/nonexistent/dir", &c, NULL, NULL, &e), ERR_NOT_FOUND);
 }
 
+/* A search is a table of its own; what trials scored elsewhere is no row beside the test part's figures. */
+static void test_search(void **state)
+{
+    (void)state;
+    struct curves c = { 0 };
+    json_t *spec = make_spec(), *result = make_result();
+    struct err e = { 0 };
+    json_object_set_new(result, "trained_value", json_real(0.4321));
+    json_object_set_new(result, "search",
+                        json_pack("{s:s, s:b, s:i, s:{s:i}, s:[{s:i, s:f, s:i, s:n, s:i, s:f, s:b},"
+                                  "{s:i, s:f, s:i, s:f, s:i, s:f, s:b}]}",
+                                  "metric", "top1", "met", 0, "best", 2, "held_out", "samples", 6000,
+                                  "trials", "trial", 1, "sparsity", 0.9, "bits", 4, "price", "bytes", 54321,
+                                  "metric", 0.5, "pareto", 0, "trial", 2, "sparsity", 0.9875, "bits", 3,
+                                  "price", 1.5e-5, "bytes", 1234, "metric", 0.987, "pareto", 1));
+    assert_int_equal(report_write(dir, &c, spec, result, &e), 0);
+    char *html = load("report.html");
+    assert_well_formed(html);
+    assert_non_null(strstr(html, "1,234</td><td>98.70 %</td><td class=\"text note\">delivered"));
+    assert_non_null(strstr(html, "54,321</td><td>50.00 %</td><td class=\"text note\">another"));
+    assert_non_null(strstr(html, "6000 samples held out of the training part; the goal was not met"));
+    assert_null(strstr(html, "43.21 %"));
+    free(html);
+    json_decref(spec);
+    json_decref(result);
+}
+
 static void test_curves(void **state)
 {
     (void)state;
@@ -298,7 +325,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_curves), cmocka_unit_test(test_load),   cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_axes),   cmocka_unit_test(test_report), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_axes),   cmocka_unit_test(test_report), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -47,7 +47,7 @@ test("a job's page draws its curves while it trains, then shows the result and g
   const before = await page.locator('[data-series="loss"] .values').innerText();
   assert.ok((await inked(loss)) > 500, "the curve has points");
   await page.waitForFunction((text) => document.querySelector('[data-series="loss"] .values').innerText !== text, before);
-  for (const name of ["top1 train_top1", "msqe", "coefficient", "error_in_steps", "learning_rate"]) assert.ok((await inked(page.locator(`[data-series="${name}"] canvas`))) > 300, name);
+  for (const name of ["top1 train_top1 held_out_top1", "msqe", "coefficient", "error_in_steps", "learning_rate"]) assert.ok((await inked(page.locator(`[data-series="${name}"] canvas`))) > 300, name);
   await page.getByRole("heading", { name: "Result" }).waitFor();
   const result = await page.locator("section.card", { has: page.getByRole("heading", { name: "Result" }) }).innerText();
   for (const text of ["98.97 %", "99.12 %", "7.9×", "428 KiB"]) assert.ok(result.includes(text), text);
@@ -56,6 +56,21 @@ test("a job's page draws its curves while it trains, then shows the result and g
   assert.deepEqual(await readFile(await saved.path()), mock.jobs.get(job.id).files["model.onnx"]);
   assert.equal(saved.suggestedFilename(), "model.onnx");
   assert.ok((await page.getByLabel("Log lines").innerText()).includes("8000 training and 2000 test samples"));
+  assert.deepEqual(await page.faults(), []);
+  await page.close();
+});
+
+test("what a search has tried stands below the result: the front, and on demand the rest", async () => {
+  const page = await openPage(browser, mock.url);
+  const job = await submit("searched", { tags: ["goal"] });
+  await page.goto(`${mock.url}/#/jobs/${job.id}`);
+  const card = page.locator("section.card", { has: page.getByRole("heading", { name: "Search" }) });
+  await card.waitFor();
+  assert.equal(await card.locator("tbody tr").count(), 2);
+  assert.match(await card.innerText(), /at least 98\.00 %: met/);
+  assert.match(await card.locator("tbody tr").first().innerText(), /2\s+98 %\s+3\s+–\s+3\.1 KiB\s+98\.50 %\s+delivered/);
+  await card.getByRole("button", { name: "All (1 more)" }).click();
+  assert.match(await card.locator("tbody tr").last().innerText(), /9\.7 KiB\s+98\.80 %\s+beaten/);
   assert.deepEqual(await page.faults(), []);
   await page.close();
 });

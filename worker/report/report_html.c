@@ -260,7 +260,8 @@ static void put_quality(struct buf *out, json_t *result)
     buf_text(out, "</th><th>Against float</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double value = number_of(result, rows[i].key);
-        if (isnan(value))
+        /* trials are judged on other samples */
+        if (isnan(value) || (member(result, "search") && strcmp(rows[i].key, "trained_value") == 0))
             continue;
         buf_printf(out, "<tr><td>%s</td><td class=\"text note\">%s</td><td>%s</td><td>", rows[i].title,
                    rows[i].note, report_metric(metric, value, text));
@@ -415,6 +416,7 @@ void report_html(struct buf *out, const struct curves *c, json_t *spec, json_t *
     put_actions(out, spec);
     put_quality(out, result);
     put_sizes(out, result);
+    report_search(out, result);
     buf_text(out, "<h2>Curves</h2>\n");
     report_svg(out, c, false);
     put_layers(out, result);

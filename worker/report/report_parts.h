@@ -12,6 +12,7 @@
 void report_curves_csv(struct buf *out, const struct curves *c);
 void report_layers_csv(struct buf *out, json_t *result);
 void report_svg(struct buf *out, const struct curves *c, bool standalone); /* or for inclusion in HTML */
+void report_search(struct buf *out, json_t *result); /* a part of the HTML: trials of a job with a goal */
 void report_html(struct buf *out, const struct curves *c, json_t *spec, json_t *result);
 extern const char report_css[];
 

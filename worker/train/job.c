@@ -5,13 +5,14 @@
 #include "worker/train/job_parts.h"
 
 #include <malloc.h>
+#include <stdio.h>
 
 #define LARGE_BYTES (256 << 10)
 
 static const char *const sections_quantize[] = { "quantize", "calibrate", "overrides", "train", NULL };
 static const char *const sections_prune[] = { "prune", "overrides", "train", NULL };
 static const char *const sections_compress[] = { "prune", "quantize", "calibrate", "overrides",
-                                                 "rate",  "train",    NULL };
+                                                 "rate",  "goal",     "train",     NULL };
 static const char *const sections_train[] = { "train", NULL };
 static const char *const sections_sensitivity[] = { "quantize", "calibrate", NULL };
 static const char *const sections_evaluate[] = { "engine", NULL };
@@ -81,7 +82,10 @@ struct net_options job_net_options(const struct job *j, bool train, int batch)
 int job_judge(struct job *j, const struct task_subject *s, bool last, double *value, struct err *e)
 {
     struct task_score score = { 0 };
-    const int status = j->task->score(j->data, s, last, &score, e);
+    struct task_subject there = *s;
+
+    there.held_out = j->held_out;
+    const int status = j->task->score(j->data, &there, last, &score, e);
 
     if (status)
         return status;
@@ -95,16 +99,23 @@ int job_judge(struct job *j, const struct task_subject *s, bool last, double *va
     return 0;
 }
 
+const char *job_series(const struct job *j, char series[48])
+{
+    snprintf(series, 48, "%s%s", j->held_out ? "held_out_" : "", j->task->metric);
+    return series;
+}
+
 static int evaluate_input(struct job *j, struct err *e)
 {
     const struct task_subject input = { .graph = j->graph };
+    char series[48];
 
     events_phase(j->events, "baseline");
     int status = job_judge(j, &input, !j->kind->trains, &j->float_value, e);
     if (!status) {
         j->float_per_second = j->per_second;
-        curves_add(&j->curves, j->task->metric, 0, j->float_value);
-        events_metric(j->events, j->task->metric, 0, j->float_value);
+        curves_add(&j->curves, job_series(j, series), 0, j->float_value);
+        events_metric(j->events, series, 0, j->float_value);
     }
     return status;
 }
@@ -129,6 +140,23 @@ static int choose_engine(struct job *j, struct err *e)
     return err_at(e, "/engine");
 }
 
+int job_pipeline(struct job *j, struct err *e)
+{
+    int status = 0;
+
+    j->value = j->trained_value = j->latent_value = j->float_value;
+    if (j->kind->prunes && (status = job_prune(j, e)))
+        return status;
+    if (j->kind->quantizes && (status = job_prepare(j, e)))
+        return status;
+    if ((status = job_train(j, e)) || (status = job_export(j, e)) || (status = job_score(j, e)))
+        return status;
+    if (j->prune)
+        j->pruned_share = (double)j->prune->marked / (double)j->prune->total;
+    j->parameters_left = graph_parameters(j->graph);
+    return 0;
+}
+
 int job_run(struct job *j, struct err *e)
 {
     int status;
@@ -137,39 +165,47 @@ int job_run(struct job *j, struct err *e)
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     j->base_bytes = job_peak_bytes();
     j->layers = json_array();
+    j->trials = 1;
     j->pool = pool_new(j->threads);
     if (!j->pool || !j->layers)
         return err_set(e, ERR_NOMEM, "out of memory");
     if ((status = choose_engine(j, e)) || (status = job_load(j, e)) || (status = job_memory(j, e)) ||
         (status = evaluate_input(j, e)))
         return status;
-    j->value = j->trained_value = j->latent_value = j->float_value;
+    j->value = j->float_value;
     if ((status = evaluate_engine(j, e)))
         return status;
     if (j->kind->analyses && (status = job_sensitivity(j, e)))
         return status;
-    if (j->kind->prunes && (status = job_prune(j, e)))
-        return status;
-    if (j->kind->quantizes && (status = job_prepare(j, e)))
-        return status;
-    if (j->kind->trains &&
-        ((status = job_train(j, e)) || (status = job_export(j, e)) || (status = job_score(j, e))))
+    if (j->kind->trains && (status = job_searches(j) ? job_search(j, e) : job_pipeline(j, e)))
         return status;
     return job_finish(j, e);
 }
 
-void job_deinit(struct job *j)
+void job_forget(struct job *j)
 {
     net_free(j->net);
     rate_free(j->rate);
     prune_free(j->prune);
     quant_free(j->quant);
     graph_free(j->graph);
+    j->net = NULL;
+    j->rate = NULL;
+    j->prune = NULL;
+    j->quant = NULL;
+    j->graph = NULL;
+}
+
+void job_deinit(struct job *j)
+{
+    job_forget(j);
     graph_free(j->teacher);
+    graph_free(j->source);
     if (j->task)
         j->task->free(j->data);
     pool_free(j->pool);
     curves_free(&j->curves);
     json_decref(j->layers);
     json_decref(j->detail);
+    json_decref(j->search);
 }

@@ -39,6 +39,7 @@ struct job {
     void *data; /* the task's */
     struct graph *graph;
     struct graph *teacher; /* the model as it came, for distillation; NULL without */
+    struct graph *source;  /* the same, for each trial of a search; NULL without */
     struct pool *pool;
     struct prune *prune;
     struct quant *quant;
@@ -47,13 +48,21 @@ struct job {
     struct curves curves;
     json_t *layers; /* of the result, built on the way */
     json_t *detail; /* members of the result that the task adds */
+    json_t *search; /* member of the result: what a search has seen; NULL without */
+
+    /* a search; else the first trial of one */
+    int trial, trials; /* the present one, of at most so many */
+    char prefix[32];   /* of its files in dir; empty: checkpoints as they are, what is exported to out/ */
+    bool held_out;     /* networks are judged on what is held out of the training part */
 
     /* findings */
     double float_value, trained_value, latent_value, value;
-    double judged_value;                 /* at the end of an epoch: */
-    int64_t judged_step;                 /* after so many steps of the stage; -1: never */
-    double pruned_before, pruned_value;  /* around the cut of the pruned weights */
-    int64_t units_removed;               /* filters and hidden units that were dead after it */
+    double judged_value;                /* at the end of an epoch: */
+    int64_t judged_step;                /* after so many steps of the stage; -1: never */
+    double pruned_before, pruned_value; /* around the cut of the pruned weights */
+    double pruned_share;                /* of the weights that can be */
+    int64_t units_removed;              /* filters and hidden units that were dead after it */
+    int64_t parameters_left;
     double per_second, float_per_second; /* samples through the network; 0: unknown */
     int64_t samples;
     struct qdz_sizes sizes; /* of model.qdz */

@@ -11,11 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+void job_export_path(const struct job *j, const char *name, char path[4096])
+{
+    snprintf(path, 4096, j->prefix[0] ? "%s/%s%s" : "%s/out/%s%s", j->dir, j->prefix, name);
+}
+
 static int write_artifact(struct job *j, const char *name, const void *data, size_t length, struct err *e)
 {
     char path[4096];
 
-    snprintf(path, sizeof path, "%s/out/%s", j->dir, name);
+    job_export_path(j, name, path);
     return file_publish(path, data, length, 0644, e);
 }
 

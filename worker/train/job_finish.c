@@ -61,15 +61,17 @@ static json_t *make_result(const struct job *j)
         set_text(r, "weights_sha256", j->weights_hash);
         json_object_set(r, "layers", j->layers);
     }
+    if (j->search)
+        json_object_set(r, "search", j->search);
     if (j->kind->analyses)
         json_object_set(r, "sensitivity", j->layers);
     if (j->kind->prunes)
         json_object_set_new(r, "prune",
-                            json_pack("{s:s, s:f, s:f, s:f, s:I, s:I}", "method", j->prune->rule.pruner->name,
-                                      "sparsity", (double)j->prune->marked / (double)j->prune->total,
-                                      "before", j->pruned_before, "after", j->pruned_value, "units_removed",
-                                      (json_int_t)j->units_removed, "parameters",
-                                      (json_int_t)graph_parameters(j->graph)));
+                            json_pack("{s:s, s:f, s:f, s:f, s:I, s:I}", "method",
+                                      spec_text(j->spec, "/prune/method", "partial-l2"), "sparsity",
+                                      j->pruned_share, "before", j->pruned_before, "after", j->pruned_value,
+                                      "units_removed", (json_int_t)j->units_removed, "parameters",
+                                      (json_int_t)j->parameters_left));
     if (j->kind->quantizes) {
         set_text(r, "method", spec_text(j->spec, "/quantize/method", ""));
         set_text(r, "precision", precision_list[job_precision(j)]);
@@ -90,9 +92,9 @@ static json_t *make_result(const struct job *j)
 
 static void announce_artifacts(struct job *j)
 {
-    static const char *const names[] = { "model.onnx",  "model.qdz",  "curves.csv",
-                                         "curves.svg",  "layers.csv", "report.html",
-                                         "result.json", "log.txt",    "classes.csv" };
+    static const char *const names[] = { "model.onnx",  "model.qdz",   "curves.csv",  "curves.svg",
+                                         "layers.csv",  "report.html", "result.json", "log.txt",
+                                         "classes.csv", "pareto.json", "pareto.csv" };
     char path[4096];
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -129,6 +131,8 @@ int job_finish(struct job *j, struct err *e)
     if ((status = file_publish(path, text, strlen(text), 0644, e)))
         goto out;
     events_emit(j->events, "done", json_pack("{s:s, s:f}", "metric", j->task->metric, "value", j->value));
+    for (int i = 0; j->search && i < j->trials; i++)
+        job_trial_forget(j, i);
 out:
     free(text);
     json_decref(result);

@@ -92,12 +92,16 @@ int job_load(struct job *j, struct err *e)
     const struct task_job t = { .dir = j->dir,
                                 .spec = j->spec,
                                 .trains = j->kind->trains || j->kind->analyses,
+                                .holds_out = job_searches(j),
                                 .memory = job_limit(j),
                                 .kernels = j->kernels,
                                 .pool = j->pool };
     int status;
 
     events_phase(j->events, "load");
+    j->held_out = t.holds_out;
+    if (j->held_out)
+        j->trials = (int)spec_int(j->spec, "/goal/trials", 8);
     j->task = task_find(spec_text(j->spec, "/task", "classify"));
     if (!j->task)
         return err_set(e, ERR_INVALID, "unknown task");

@@ -142,7 +142,8 @@ int job_memory(struct job *j, struct err *e)
 {
     bool spilled;
     const size_t limit = job_limit(j), data = j->task->bytes(j->data, &spilled);
-    const size_t model = param_bytes(j->graph), models = model + (j->teacher ? param_bytes(j->teacher) : 0);
+    const size_t model = param_bytes(j->graph),
+                 models = model * (job_searches(j) ? 2 : 1) + (j->teacher ? param_bytes(j->teacher) : 0);
     /* pixels come before the model, and were in memory until there were too many */
     const size_t reading = spilled ? task_room_memory(limit) : 0;
     const size_t loading = data + model + import_bytes(j->graph, j->model_bytes);

@@ -6,6 +6,7 @@
 #include "worker/calibrate/activations.h"
 #include "worker/graph/precision.h"
 #include "worker/train/job.h"
+#include "worker/train/search.h"
 
 int job_load(struct job *j, struct err *e);    /* task, data, graph */
 int job_memory(struct job *j, struct err *e);  /* what all of it will take: ERR_MEMORY beyond the limit */
@@ -16,12 +17,31 @@ int job_compact(struct job *j, struct err *e); /* biases and other vectors in fe
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
 int job_score(struct job *j, struct err *e);   /* value: re-scored from out/model.onnx */
 int job_log(struct job *j, struct err *e);     /* out/log.txt */
+int job_search(struct job *j, struct err *e);  /* the pipeline several times, in place of once */
 int job_finish(struct job *j, struct err *e);  /* report, result.json */
+
+/* From pruning to the score of the exported file. */
+int job_pipeline(struct job *j, struct err *e);
+void job_forget(struct job *j);                   /* graph, mask, quantizers: what a pipeline works on */
+int job_score_file(struct job *j, struct err *e); /* value: of the exported file, whatever was expected */
+/* Where the exported file `name` goes; the metric's series. */
+void job_export_path(const struct job *j, const char *name, char path[4096]);
+const char *job_series(const struct job *j, char series[48]);
+int64_t job_steps(const struct job *j); /* of one pipeline, in all stages */
+
+bool job_searches(const struct job *j); /* has it a goal? */
+/* One trial of j->source, or its findings where an attempt before has made it: bytes, metric, findings. */
+int job_trial(struct job *j, int trial, const struct search_point *p, json_t **found, struct err *e);
+void job_trial_adopt(struct job *j, const json_t *found);             /* into the job, for the result */
+int job_trial_deliver(const struct job *j, int trial, struct err *e); /* its files to out/ */
+void job_trial_drop(const struct job *j, int trial);                  /* its files but the findings */
+void job_trial_forget(const struct job *j, int trial);                /* all of them */
 
 /* An ONNX file in memory; axes that it leaves open get the task's size. */
 int job_import(const struct job *j, const void *data, size_t length, struct graph **g, struct err *e);
 
-/* The metric of a network on the test part. last: the figures go into the result. */
+/* The metric of a network on the test part, or on what is held out for the search. last: the figures go into
+ * the result. */
 int job_judge(struct job *j, const struct task_subject *s, bool last, double *value, struct err *e);
 
 /* Widths of every layer by specification and overrides; ranges are not known yet. free(*plan). */
@@ -43,7 +63,8 @@ bool job_has_budget(const struct job *j);
 /* Widths in the plan so that the budget is met; ERR_INVALID where it can't be. */
 int job_allocate(struct job *j, struct quant_layer_plan *plan, int count, struct err *e);
 int job_sensitivity_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e);
-bool job_overridden(const struct job *j, const char *layer); /* does an override say its widths? */
+bool job_overridden(const struct job *j, const char *layer);     /* does an override say its widths? */
+double job_own_sparsity(const struct job *j, const char *layer); /* of an override; negative: none does */
 
 /* The samples to look at; `fallback` batches where the specification doesn't say how many. */
 struct batches job_batches(const struct job *j, const struct target *target, int fallback);

@@ -41,8 +41,8 @@ size_t job_prune_bytes(const struct job *j)
     return prune_bytes(g->param_count, largest, (enum prune_scope)scope_of(j));
 }
 
-/* Of one layer; the last match wins. Negative: none. */
-static double own_sparsity(const struct job *j, const char *layer)
+/* The last match wins. */
+double job_own_sparsity(const struct job *j, const char *layer)
 {
     double own = -1;
     size_t i;
@@ -71,7 +71,7 @@ static int make(struct job *j, struct err *e)
         return err_set(e, ERR_INVALID, "unknown pruning method, structure or scope");
     const int status = prune_new(j->graph, &rule, &j->prune, e);
     for (int i = 0; !status && i < j->prune->weights; i++)
-        j->prune->weight[i].sparsity = own_sparsity(j, j->prune->weight[i].layer);
+        j->prune->weight[i].sparsity = job_own_sparsity(j, j->prune->weight[i].layer);
     return status;
 }
 

@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int job_score(struct job *j, struct err *e)
+int job_score_file(struct job *j, struct err *e)
 {
     char path[4096], *data;
     struct graph *g = NULL;
     size_t length;
 
     events_phase(j->events, "score");
-    snprintf(path, sizeof path, "%s/out/model.onnx", j->dir);
+    job_export_path(j, "model.onnx", path);
     int status = file_load(path, JOB_MODEL_MAX, &data, &length, e);
     if (status)
         return status;
@@ -23,8 +23,15 @@ int job_score(struct job *j, struct err *e)
         err_wrap(e, "our own export can't be read back");
         return ERR_INTERNAL;
     }
-    status = job_judge(j, &(struct task_subject){ .graph = g }, true, &j->value, e);
+    status = job_judge(j, &(struct task_subject){ .graph = g }, !j->held_out, &j->value, e);
     graph_free(g);
+    return status;
+}
+
+int job_score(struct job *j, struct err *e)
+{
+    const int status = job_score_file(j, e);
+
     if (status)
         return status;
     if (fabs(j->value - j->trained_value) > j->task->tolerance)

@@ -75,6 +75,7 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
 {
     struct sink *s = arg;
     struct job *j = s->job;
+    char series[48];
     const struct task_subject now = {
         .graph = j->graph, .quant = j->quant, .net = j->net, .batch = s->trainer->settings.batch_size
     };
@@ -87,7 +88,7 @@ static int sink_judge(void *arg, int64_t step, double train_share, struct err *e
     j->judged_step = step;
     if (j->task->train_metric)
         sink_metric(arg, j->task->train_metric, step, train_share);
-    sink_metric(arg, j->task->metric, step, value);
+    sink_metric(arg, job_series(j, series), step, value);
     if (j->prune)
         tell_sparsity(s, step);
     if (j->quant)
@@ -174,6 +175,14 @@ static int measure_statistics(struct job *j, struct trainer *t, struct err *e)
     return status;
 }
 
+int64_t job_steps(const struct job *j)
+{
+    const struct trainer_settings s = job_settings(j);
+    const int64_t epochs = s.epochs + (j->kind->prunes ? job_prune_settings(j).epochs : 0);
+
+    return epochs * ((j->feed->count + s.batch_size - 1) / s.batch_size);
+}
+
 /* The same for a small file: short steps, no units that rounding has killed, biases where they cost least and
  * in few bits. The graph is edited, so its net goes first. */
 static int snap_small(struct job *j, struct trainer *t, struct err *e)
@@ -239,8 +248,8 @@ static int run(struct job *j, const struct job_stage *stage, struct trainer *t, 
 
     if (status)
         return status;
-    t->steps_before = stage->epochs_before * t->steps_per_epoch;
-    t->steps_after = stage->epochs_after * t->steps_per_epoch;
+    t->steps_before = stage->epochs_before * t->steps_per_epoch + j->trial * job_steps(j);
+    t->steps_after = stage->epochs_after * t->steps_per_epoch + (j->trials - 1 - j->trial) * job_steps(j);
     status = checkpoint_load(sink->path, j->spec_hash, t, e);
     if (status == 0)
         events_log(j->events, "info", "continuing from the checkpoint at step %lld of %lld",
@@ -274,7 +283,7 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
     if (j->quant)
         t.method = method_find(spec_text(j->spec, "/quantize/method", "msqe"));
     j->judged_step = -1;
-    snprintf(sink.path, sizeof sink.path, "%s/%s", j->dir, stage->checkpoint);
+    snprintf(sink.path, sizeof sink.path, "%s/%s%s", j->dir, j->prefix, stage->checkpoint);
     t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save, sink_judge };
     wise.train = false;
     if (j->teacher)

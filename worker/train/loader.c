@@ -58,10 +58,11 @@ const struct augmentation *augmentation_find(const char *name)
 
 static const struct feed_type loader_type;
 
-int loader_hold_out(uint64_t seed, int64_t total, int64_t least, bool *held_out, struct err *e)
+int loader_hold_out(uint64_t seed, enum loader_draw draw, int64_t total, int64_t least, bool *held_out,
+                    struct err *e)
 {
     uint32_t *shuffled = mem_array((size_t)total + 1, sizeof *shuffled);
-    struct rng r = rng_at(seed, stream_of(STREAM_SPLIT, 0), 0);
+    struct rng r = rng_at(seed, stream_of(STREAM_SPLIT, draw), 0);
     int64_t count = total / 10 > least ? total / 10 : least;
 
     if (!shuffled)
@@ -75,22 +76,37 @@ int loader_hold_out(uint64_t seed, int64_t total, int64_t least, bool *held_out,
     return 0;
 }
 
-/* Which positions of the split belong to the part: all, or the seeded tenth and the rest. */
-static int choose(struct loader *l, int64_t total, bool tenth, bool rest, struct err *e)
+/* Keep the seeded tenth of the loader's positions, or the others. */
+static int draw_tenth(struct loader *l, enum loader_draw draw, bool tenth, struct err *e)
 {
+    const int64_t total = l->feed.count, least = draw == LOADER_DRAW_HELD_OUT;
     bool *held_out = mem_array((size_t)total + 1, sizeof *held_out);
+    int status = held_out ? loader_hold_out(l->feed.seed, draw, total, least, held_out, e)
+                          : err_set(e, ERR_NOMEM, "out of memory");
+
+    l->feed.count = 0;
+    for (int64_t i = 0; i < total && !status; i++)
+        if (held_out[i] == tenth)
+            l->index[l->feed.count++] = l->index[i];
+    free(held_out);
+    return status;
+}
+
+/* Which positions of the split belong to the part. split: the test part is the seeded tenth of it. */
+static int choose(struct loader *l, enum loader_part part, int64_t total, bool split, struct err *e)
+{
     int status = 0;
 
     l->index = mem_array((size_t)total + 1, sizeof *l->index);
     l->order = mem_array((size_t)total + 1, sizeof *l->order);
-    if (!held_out || !l->index || !l->order)
-        status = err_set(e, ERR_NOMEM, "out of memory");
-    else if (tenth || rest)
-        status = loader_hold_out(l->feed.seed, total, 0, held_out, e);
-    for (int64_t i = 0; i < total && !status; i++)
-        if ((!tenth && !rest) || held_out[i] == tenth)
-            l->index[l->feed.count++] = (uint32_t)i;
-    free(held_out);
+    if (!l->index || !l->order)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int64_t i = 0; i < total; i++)
+        l->index[l->feed.count++] = (uint32_t)i;
+    if (split)
+        status = draw_tenth(l, LOADER_DRAW_TEST, part == LOADER_TEST, e);
+    if (!status && (part == LOADER_HELD_OUT || part == LOADER_REST))
+        status = draw_tenth(l, LOADER_DRAW_HELD_OUT, part == LOADER_HELD_OUT, e);
     return status;
 }
 
@@ -110,12 +126,13 @@ int loader_new(const struct dataset *d, enum loader_part part, bool training, bo
     l->nhwc = nhwc;
     l->split = !both ? only : part == LOADER_TEST ? SPLIT_TEST : SPLIT_TRAIN;
     int64_t total = d->split[l->split].count;
-    int status = total > UINT32_MAX / 2
-                     ? err_set(e, ERR_UNSUPPORTED, "more than 2^31 samples")
-                     : choose(l, total, split && part == LOADER_TEST, split && part == LOADER_TRAIN, e);
+    int status = total > UINT32_MAX / 2 ? err_set(e, ERR_UNSUPPORTED, "more than 2^31 samples")
+                                        : choose(l, part, total, split, e);
     if (!status && l->feed.count == 0)
         status = err_set(e, ERR_INVALID, "the data set has no samples to %s",
-                         part == LOADER_TEST ? "test" : "train with");
+                         part == LOADER_TEST       ? "test"
+                         : part == LOADER_HELD_OUT ? "hold out"
+                                                   : "train with");
     if (status) {
         loader_free(l);
         return status;

@@ -27,8 +27,10 @@ struct loader {
 };
 
 enum loader_part {
-    LOADER_TRAIN, /* what training learns from */
-    LOADER_TEST   /* what it is judged by */
+    LOADER_TRAIN,    /* what training learns from */
+    LOADER_TEST,     /* what it is judged by */
+    LOADER_HELD_OUT, /* a tenth of LOADER_TRAIN, drawn by the seed: what choices are made by */
+    LOADER_REST      /* the other nine tenths */
 };
 
 /* The part of a data set, which is normalised already. Without a test split of its own, a tenth of the
@@ -39,7 +41,9 @@ int loader_new(const struct dataset *d, enum loader_part part, bool training, bo
 void loader_free(struct loader *l);    /* NULL is fine */
 void loader_natural(struct loader *l); /* natural order, no augmentation */
 
-/* Which of `total` things are held out as the test part: a tenth, drawn by the seed, at least `least`. */
-int loader_hold_out(uint64_t seed, int64_t total, int64_t least, bool *held_out, struct err *e);
+/* Which of `total` things are held out: a tenth, drawn by the seed, at least `least`. */
+enum loader_draw { LOADER_DRAW_TEST, LOADER_DRAW_HELD_OUT };
+int loader_hold_out(uint64_t seed, enum loader_draw draw, int64_t total, int64_t least, bool *held_out,
+                    struct err *e);
 
 #endif

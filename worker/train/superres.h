@@ -13,10 +13,10 @@
 struct superres {
     struct task_job job;
     int scale;
-    bool rgb, enlarged;                /* what the network is fed; known after fit */
-    struct imageset *set;              /* owned */
-    struct imageset_split train, test; /* items and pixels are the set's, the lists owned */
-    struct feed *feed;                 /* owned: NULL in a job that does not train */
+    bool rgb, enlarged;                          /* what the network is fed; known after fit */
+    struct imageset *set;                        /* owned */
+    struct imageset_split train, test, held_out; /* items and pixels are the set's, the lists owned */
+    struct feed *feed;                           /* owned: NULL in a job that does not train */
 };
 
 /* superres_feed.c: square patches of the training images, `size` pixels of the truth a side, `count` an

@@ -233,7 +233,8 @@ int superres_score(void *data, const struct task_subject *subject, bool detail, 
                    struct err *e)
 {
     const struct superres *s = data;
-    const int64_t count = s->test.count;
+    const struct imageset_split *from = subject->held_out ? &s->held_out : &s->test;
+    const int64_t count = from->count;
     struct figures sum = { 0 }, f;
     struct tiles *tiles;
     json_t *rows = json_array();
@@ -241,15 +242,15 @@ int superres_score(void *data, const struct task_subject *subject, bool detail, 
     int status = open_tiles(s, subject, &tiles, e);
 
     for (int64_t i = 0; i < count && !status; i++) {
-        if ((status = judge_image(s, tiles, &s->test.item[i], detail, &f, e)))
+        if ((status = judge_image(s, tiles, &from->item[i], detail, &f, e)))
             break;
-        store_rest(s->test.pixel, s->test.mapped);
+        store_rest(from->pixel, from->mapped);
         sum.psnr += f.psnr;
         sum.ssim += f.ssim;
         sum.bicubic += f.bicubic;
         if (detail)
             json_array_append_new(rows,
-                                  json_pack("{s:s, s:f, s:f, s:f}", "name", s->test.item[i].name, "psnr_db",
+                                  json_pack("{s:s, s:f, s:f, s:f}", "name", from->item[i].name, "psnr_db",
                                             f.psnr, "ssim", f.ssim, "bicubic_psnr_db", f.bicubic));
     }
     if (!status)
@@ -276,8 +277,10 @@ int superres_score_bytes(void *data, struct graph *g, bool has_net, size_t *byte
     (void)has_net;
 
     *bytes = 0;
-    for (int64_t i = 0; i < s->test.count && !status; i++) {
-        const struct image *image = &s->test.item[i].image;
+    for (int64_t i = 0; i < s->test.count + s->held_out.count && !status; i++) {
+        const struct imageset_item *item =
+            i < s->test.count ? &s->test.item[i] : &s->held_out.item[i - s->test.count];
+        const struct image *image = &item->image;
         const int height = (image->height - image->height % s->scale) / reduce;
         const int width = (image->width - image->width % s->scale) / reduce;
         size_t net = 0, planes = (size_t)image->width * image->height * (s->rgb ? 75 : 43);

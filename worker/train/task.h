@@ -16,7 +16,8 @@ struct task_job {
     const char *dir;    /* inputs are below; what does not fit into memory spills there */
     const json_t *spec; /* complete */
     bool trains;
-    size_t memory; /* bytes of the whole job */
+    bool holds_out; /* a tenth of the training part is not learned from, but for choices */
+    size_t memory;  /* bytes of the whole job */
     const struct kernels *kernels;
     struct pool *pool;
 };
@@ -28,6 +29,7 @@ struct task_subject {
     const struct quant *quant;        /* weights are read from quant->q; NULL: from the graph */
     struct net *net; /* an idle net of the graph that reads these weights; NULL: there is none */
     int batch;       /* of that net */
+    bool held_out;   /* on what is held out of the training part, not on the test part */
 };
 
 struct task_score {
@@ -39,6 +41,7 @@ struct task_score {
 
 struct task {
     const char *name, *title;
+    double metric_most;               /* that any network could have */
     const char *metric;               /* "top1": result.json and the curve over the test part */
     const char *train_metric;         /* curve of the share that the loss found correct in training; NULL */
     double tolerance;                 /* of the metric, between the end of training and the exported file */
@@ -59,7 +62,7 @@ struct task {
     /* Are inputs whole multiples of 1/255? Then eight bits hold them exactly. */
     bool (*exact)(const void *data);
 
-    /* Judge a network on the test part. detail: fill in score->detail too. */
+    /* Judge a network on the test part, or on what is held out. detail: fill in score->detail too. */
     int (*score)(void *data, const struct task_subject *s, bool detail, struct task_score *score,
                  struct err *e);
 

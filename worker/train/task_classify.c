@@ -16,6 +16,7 @@ struct classify {
     struct task_job job;
     struct dataset *dataset;
     struct loader *train, *test;
+    struct loader *held_out; /* of the training part, where choices are made; else NULL */
 };
 
 /* --- data --- */
@@ -75,6 +76,7 @@ static void classify_free(void *data)
         return;
     loader_free(t->train);
     loader_free(t->test);
+    loader_free(t->held_out);
     dataset_free(t->dataset);
     free(t);
 }
@@ -136,7 +138,10 @@ static int classify_fit(void *data, struct graph *g, struct err *e)
     if (!status)
         status = loader_new(t->dataset, LOADER_TEST, trains, g->input_nhwc, seed, &t->test, e);
     if (!status && trains)
-        status = loader_new(t->dataset, LOADER_TRAIN, trains, g->input_nhwc, seed, &t->train, e);
+        status = loader_new(t->dataset, t->job.holds_out ? LOADER_REST : LOADER_TRAIN, trains, g->input_nhwc,
+                            seed, &t->train, e);
+    if (!status && t->job.holds_out)
+        status = loader_new(t->dataset, LOADER_HELD_OUT, trains, g->input_nhwc, seed, &t->held_out, e);
     if (status || !trains)
         return status;
     t->train->augmentation = augmentation_find(spec_text(t->job.spec, "/train/augment", "none"));
@@ -179,6 +184,7 @@ static int score_options(const struct classify *t, const struct graph *g, struct
 
 /* A network on its way through the test part: by a net, or by an engine with memory of its own. */
 struct run {
+    struct loader *from;
     struct net *net, *own;
     struct engine *engine;
     real *x, *y; /* of the engine; owned */
@@ -237,7 +243,9 @@ static int run_new(const struct classify *t, const struct task_subject *s, struc
     const bool integers = s->engine && s->engine->integers;
     int status = 0;
 
-    *r = (struct run){ .net = s->net, .batch = s->net ? s->batch : SCORE_BATCH };
+    *r = (struct run){ .from = s->held_out ? t->held_out : t->test,
+                       .net = s->net,
+                       .batch = s->net ? s->batch : SCORE_BATCH };
     buf_init(&r->predicted, 0);
     if (!integers && !r->net) {
         status = make_net(t, s, &r->own, &r->batch, e);
@@ -290,10 +298,10 @@ static int note_classes(struct run *r, const real *y, int64_t first, int samples
 /* notes: keep the class of every sample. */
 static int run_all(const struct classify *t, struct run *r, bool notes, struct err *e)
 {
-    struct feed *f = &t->test->feed;
+    struct feed *f = &r->from->feed;
     const struct target target = { .label = r->label };
 
-    loader_natural(t->test);
+    loader_natural(r->from);
     if (notes && buf_text(&r->predicted, "image,label,class\n"))
         return err_set(e, ERR_NOMEM, "out of memory");
     for (int64_t at = 0; at < f->count; at += r->batch) {
@@ -323,9 +331,9 @@ static int classify_score(void *data, const struct task_subject *s, bool detail,
 {
     const struct classify *t = data;
     const bool notes = detail && !t->job.trains;
-    const int64_t count = t->test->feed.count;
     struct run r;
     int status = run_new(t, s, &r, e);
+    const int64_t count = r.from->feed.count;
 
     if (!status)
         status = run_all(t, &r, notes, e);
@@ -373,6 +381,8 @@ static size_t classify_bytes(const void *data, bool *spilled)
         bytes += (size_t)t->train->feed.count * 2 * sizeof *t->train->order;
     }
     bytes += (size_t)t->test->feed.count * 2 * sizeof *t->test->order;
+    if (t->held_out)
+        bytes += (size_t)t->held_out->feed.count * 2 * sizeof *t->held_out->order;
     return bytes + (train > test ? train : test);
 }
 
@@ -405,6 +415,7 @@ static const char *const augments[] = { "none",   "shift", "crop-flip", "cutout"
 const struct task task_classify = {
     .name = "classify",
     .title = "Images to classes",
+    .metric_most = 1,
     .metric = "top1",
     .train_metric = "train_top1",
     .tolerance = 0.001,

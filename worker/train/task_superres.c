@@ -31,14 +31,37 @@ static int list_parted(struct superres *t, const struct imageset_split *all, str
 {
     const uint64_t seed = (uint64_t)spec_int(t->job.spec, "/train/seed", 1);
     bool *held_out = mem_array((size_t)all->count + 1, sizeof *held_out);
-    int status =
-        held_out ? loader_hold_out(seed, all->count, 1, held_out, e) : err_set(e, ERR_NOMEM, "out of memory");
+    int status = held_out ? loader_hold_out(seed, LOADER_DRAW_TEST, all->count, 1, held_out, e)
+                          : err_set(e, ERR_NOMEM, "out of memory");
 
     for (int64_t i = 0; i < all->count && !status; i++) {
         struct imageset_split *to = held_out[i] ? &t->test : &t->train;
         to->item[to->count++] = all->item[i];
     }
     free(held_out);
+    return status;
+}
+
+/* A seeded tenth of the training images, at least one, is not learned from. */
+static int hold_out(struct superres *t, struct err *e)
+{
+    const uint64_t seed = (uint64_t)spec_int(t->job.spec, "/train/seed", 1);
+    struct imageset_split *train = &t->train;
+    const int64_t total = train->count;
+    bool *away = mem_array((size_t)total + 1, sizeof *away);
+    int status = list_new(&t->held_out, train, e);
+
+    if (!status)
+        status = away ? loader_hold_out(seed, LOADER_DRAW_HELD_OUT, total, 1, away, e)
+                      : err_set(e, ERR_NOMEM, "out of memory");
+    train->count = status ? total : 0;
+    for (int64_t i = 0; i < total && !status; i++) {
+        struct imageset_split *to = away[i] ? &t->held_out : train;
+        to->item[to->count++] = train->item[i];
+    }
+    free(away);
+    if (!status && (train->count == 0 || t->held_out.count == 0))
+        status = err_set(e, ERR_INVALID, "the data set has too few training images to hold one out");
     return status;
 }
 
@@ -61,6 +84,8 @@ static int part(struct superres *t, struct err *e)
     }
     if (!status && t->job.trains && t->train.count == 0)
         status = err_set(e, ERR_INVALID, "a data set of one image leaves none to train with");
+    if (!status && t->job.holds_out)
+        status = hold_out(t, e);
     return status;
 }
 
@@ -74,6 +99,7 @@ static void superres_free(void *data)
         t->feed->type->free(t->feed);
     free(t->train.item);
     free(t->test.item);
+    free(t->held_out.item);
     imageset_free(t->set);
     free(t);
 }
@@ -221,6 +247,7 @@ static const char *const augments[] = { "none", "turn", NULL };
 const struct task task_superres = {
     .name = "superres",
     .title = "Small images to larger ones",
+    .metric_most = 1000,
     .metric = "psnr_db",
     .tolerance = 0.01,
     .batch = 16,
