@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "worker/coder/qdz.h"
 #include "worker/onnx/onnx.h"
+#include "worker/quant/fold.h"
 #include "worker/sandbox.h"
 
 #include <libgen.h>
@@ -12,12 +13,13 @@
 
 #define INPUT_MAX ((size_t)2 << 30)
 
-int decode_file(const char *input, const char *output)
+int decode_file(const char *input, const char *output, bool fold)
 {
     struct err e = { 0 };
     struct graph *g = NULL;
     char *data = NULL, *onnx = NULL, where[4096], summary[160];
     size_t length, onnx_length;
+    int folded;
 
     snprintf(where, sizeof where, "%s", output);
     struct sandbox s = { .write_dir = dirname(where), .memory_bytes = (size_t)8 << 30 };
@@ -26,6 +28,8 @@ int decode_file(const char *input, const char *output)
         status = sandbox_enter(&s, summary, sizeof summary, &e);
     if (!status)
         status = qdz_decode(data, length, &g, &e);
+    if (!status && fold)
+        status = fold_normalizations(g, &folded, &e);
     if (!status)
         status = onnx_export(g, NULL, 0, &onnx, &onnx_length, &e);
     if (!status)

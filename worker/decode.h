@@ -2,6 +2,10 @@
 #ifndef WORKER_DECODE_H
 #define WORKER_DECODE_H
 
-int decode_file(const char *input, const char *output); /* the process's exit code; errors go to stderr */
+#include <stdbool.h>
+
+/* fold: normalizations become a part of their layers (quant/fold.h), as a job does that is asked to. Returns
+ * the process's exit code; errors go to stderr. */
+int decode_file(const char *input, const char *output, bool fold);
 
 #endif

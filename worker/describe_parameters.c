@@ -124,6 +124,10 @@ static const struct parameter parameters[] = {
       "training "
       "samples; 0: they keep their moving averages. Absent: 6400, with ptq 0.",
       "sample", 0, 1000000, "null", 0, false, NULL },
+    { "/export/fold_normalization", "boolean", "Fold normalizations",
+      "In model.onnx normalizations are a part of the layers before them, which have a scale for each output "
+      "channel then. Nothing changes but rounding.",
+      "", 0, 0, "false", 0, false, NULL },
     { "/overrides", "list", "Overrides",
       "Other widths or sparsities for layers by name; the last match wins.", "", 0, 64, "[]", 0, false,
       NULL },

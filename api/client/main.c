@@ -50,7 +50,9 @@ static const struct option_def artifact_options[] = {
 };
 
 static const struct option_def decode_options[] = {
-    { "o", "PATH", "file to write; default: FILE with .onnx for .qdz" }, COMMON
+    { "o", "PATH", "file to write; default: FILE with .onnx for .qdz" },
+    { "fold-normalization", NULL, "normalizations become a part of the layers before them" },
+    COMMON
 };
 
 struct command {

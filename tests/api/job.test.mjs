@@ -126,6 +126,19 @@ test('quantize: normalizations measure their statistics again under the final we
     }
 });
 
+test('quantize: normalizations as parts of their layers, in model.onnx and from model.qdz', async () => {
+  const job = await finish((await submit({
+    kind: 'quantize', model: 'zoo:resnet20', dataset: 'few', export: { fold_normalization: true }, quantize: { weights: { bits: 2 } }, train: { epochs: 0 },
+  })).body.id);
+  const artifact = async (name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${job.id}/artifacts/${name}`)).arrayBuffer());
+  assert.ok(!(await artifact('model.onnx')).includes('BatchNormalization'));
+  writeFileSync(join(scratch, 'n.qdz'), await artifact('model.qdz'));
+  for (const fold of [[], ['--fold-normalization']]) {
+    execFileSync(join(buildDir, 'quantctl'), ['decode', join(scratch, 'n.qdz'), '-o', join(scratch, 'n.onnx'), ...fold]);
+    assert.equal(readFileSync(join(scratch, 'n.onnx')).includes('BatchNormalization'), !fold.length);
+  }
+});
+
 test('quantize: a layer that has collapsed is named', async () => {
   const log = async (weight_decay) => {
     const job = await finish((await submit({

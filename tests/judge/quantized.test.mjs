@@ -2,10 +2,12 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startQuantd, api, waitState, dataDir } from '../lib/quantd.mjs';
+import { npy, tar } from '../lib/files.mjs';
+import { readTest } from './idx.mjs';
 import { judgeTop1 } from './judge.mjs';
 
 const data = dataDir();
@@ -28,16 +30,16 @@ after(async () => {
 });
 
 // The end of an evaluate job by an engine, of a model that a job wrote.
-async function evaluated(engine, job, onnx) {
+async function evaluated(engine, job, onnx, dataset = 'mnist') {
   const model = await api(daemon.url, 'POST', `/v1/models?name=quantized${job}`, onnx, octets);
   const { body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({ kind: 'evaluate', engine,
-    model: model.body.sha256, dataset: 'mnist', resources: { cpus: 2 } }), { 'content-type': 'application/json' });
+    model: model.body.sha256, dataset, resources: { cpus: 2 } }), { 'content-type': 'application/json' });
   return waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 300000);
 }
 
 // The class of every image, and the result.
-async function engineClasses(engine, job, onnx) {
-  const done = await evaluated(engine, job, onnx);
+async function engineClasses(engine, job, onnx, dataset) {
+  const done = await evaluated(engine, job, onnx, dataset);
   assert.equal(done.state, 'succeeded', done.reason);
   const csv = await (await fetch(`${daemon.url}/v1/jobs/${done.id}/artifacts/classes.csv`)).text();
   const classes = csv.trim().split('\n').slice(1).map((line) => Number(line.split(',')[2]));
@@ -81,3 +83,28 @@ for (const [method, bits, activations, grid, outer, granularity] of [
     assert.deepEqual(bit.classes, integer.classes);
     assert.equal(bit.result.bit_layers > 0, activations <= 4);
   });
+
+test('normalizations that have become a part of their layers', { skip }, async () => {
+  const { images, labels } = readTest(join(data, 'mnist')), count = 100, folder = join(scratch, 'hundred');
+  mkdirSync(folder);
+  for (const part of ['train', 'test']) {
+    writeFileSync(join(folder, `x_${part}.npy`), npy([count, 28, 28, 1], (i) => images[i]));
+    writeFileSync(join(folder, `y_${part}.npy`), npy([count], (i) => labels[i]));
+  }
+  assert.equal((await api(daemon.url, 'POST', '/v1/datasets?name=hundred', tar(folder, ['.']), octets)).status, 201);
+  const judged = [];
+  for (const fold_normalization of [false, true]) {
+    const { body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({
+      kind: 'quantize', model: 'zoo:resnet20@1x28x28/10', dataset: 'hundred', export: { fold_normalization },
+      quantize: { method: 'ptq', weights: { bits: 8 }, activations: { bits: 8 } }, resources: { cpus: 2 },
+    }), { 'content-type': 'application/json' });
+    const done = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 300000);
+    assert.equal(done.state, 'succeeded', done.reason);
+    const onnx = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${body.id}/artifacts/model.onnx`)).arrayBuffer());
+    assert.equal(onnx.includes('BatchNormalization'), !fold_normalization);
+    writeFileSync(join(scratch, 'hundred.onnx'), onnx);
+    judged.push((await judgeTop1(join(scratch, 'hundred.onnx'), { images, labels: labels.subarray(0, count) })).predicted);
+    if (fold_normalization) judged.push((await engineClasses('integer', body.id, onnx, 'hundred')).classes);
+  }
+  for (const classes of judged.slice(1)) assert.deepEqual(classes, judged[0]);
+});

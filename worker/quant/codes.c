@@ -4,23 +4,6 @@
 
 #include <stdlib.h>
 
-/* count codes with the scales of w, each times `factor`, along that axis where there are several. */
-static struct value_codes *codes_new(const struct quant_weight *w, int axis, int bits, size_t count,
-                                     real factor)
-{
-    const struct value_codes like = { .bits = bits,
-                                      .planes = w->width > 1 ? w->width : 0,
-                                      .axis = w->axis < 0 ? -1 : axis,
-                                      .channels = w->channels };
-    struct value_codes *c = value_codes_new(&like, count);
-
-    if (!c)
-        return NULL;
-    for (int k = 0; k < w->channels * w->width; k++)
-        c->scale[k] = (float)(factor * w->scale[k]);
-    return c;
-}
-
 /* Channel of element i of the weight. */
 static int channel_of(const struct quant_weight *w, size_t i)
 {
@@ -29,10 +12,15 @@ static int channel_of(const struct quant_weight *w, size_t i)
 
 static int weight_codes(const struct quant_weight *w, struct graph *g, struct err *e)
 {
-    struct value_codes *c = codes_new(w, w->axis, w->bits, w->count, 1);
+    const struct value_codes like = {
+        .bits = w->bits, .planes = w->width > 1 ? w->width : 0, .axis = w->axis, .channels = w->channels
+    };
+    struct value_codes *c = value_codes_new(&like, w->count);
 
     if (!c)
         return err_set(e, ERR_NOMEM, "out of memory");
+    for (int k = 0; k < w->channels * w->width; k++)
+        c->scale[k] = (float)w->scale[k];
     for (size_t i = 0; i < w->count; i++) {
         const real *scale = w->scale + channel_of(w, i) * w->width;
         c->code[i] = w->quantizer->code(w, scale, g->param[w->offset + i]);
@@ -53,31 +41,26 @@ static real input_step(const struct graph *g, const struct node *layer)
     return g->param[g->value[g->node[producer].input[1]].offset];
 }
 
-static const struct quant_weight *weight_of(const struct quant *q, int value)
+/* A bias that would not fit stays float. */
+int quant_bias_codes(struct graph *g, const struct node *layer, struct err *e)
 {
-    for (int i = 0; i < q->weights; i++)
-        if (q->weight[i].value == value)
-            return &q->weight[i];
-    return NULL;
-}
+    const int at = layer->op->bias < layer->inputs ? layer->input[layer->op->bias] : -1;
+    const struct value_codes *w = g->value[layer->input[layer->op->weight]].codes;
+    const real step = input_step(g, layer);
 
-/* int32 bias in units of the accumulator: input step * weight scale. A bias that would not fit stays float.
- */
-static int bias_codes(const struct quant *q, struct graph *g, const struct layer *l, struct err *e)
-{
-    const struct quant_weight *w = weight_of(q, l->weight);
-    real step = input_step(g, &g->node[l->node]);
-
-    if (!w || w->width > 1 || l->bias < 0 || !(step > 0))
+    if (!w || w->planes || at < 0 || g->value[at].kind != VALUE_PARAM || !(step > 0))
         return 0;
-    struct value *v = &g->value[l->bias];
-    size_t count = (size_t)shape_count(&v->shape);
+    struct value *v = &g->value[at];
+    const size_t count = (size_t)shape_count(&v->shape);
     real *b = g->param + v->offset;
     if (w->axis >= 0 && (v->shape.rank != 1 || count != (size_t)w->channels))
         return 0; /* broadcast in some other way */
-    struct value_codes *c = codes_new(w, 0, 32, count, step);
+    const struct value_codes like = { .bits = 32, .axis = w->axis < 0 ? -1 : 0, .channels = w->channels };
+    struct value_codes *c = value_codes_new(&like, count);
     if (!c)
         return err_set(e, ERR_NOMEM, "out of memory");
+    for (int64_t k = 0; k < w->channels; k++)
+        c->scale[k] = (float)(step * (real)w->scale[k]);
     for (size_t i = 0; i < count; i++) {
         const real scale = (real)c->scale[c->axis < 0 ? 0 : i];
         const real code = real_rint(b[i] / scale);
@@ -87,8 +70,7 @@ static int bias_codes(const struct quant *q, struct graph *g, const struct layer
         }
         c->code[i] = (int32_t)code;
     }
-    for (size_t i = 0; i < count; i++)
-        b[i] = (real)c->code[i] * (real)c->scale[c->axis < 0 ? 0 : i];
+    value_codes_numbers(c, &v->shape, b);
     value_codes_free(v->codes);
     v->codes = c;
     return 0;
@@ -104,7 +86,7 @@ int quant_codes(const struct quant *q, struct graph *g, struct err *e)
     if (!status)
         status = graph_layers(g, &layers, &count, e);
     for (int i = 0; !status && i < count; i++)
-        status = bias_codes(q, g, &layers[i], e);
+        status = quant_bias_codes(g, &g->node[layers[i].node], e);
     free(layers);
     return status;
 }

@@ -173,5 +173,7 @@ void quant_restored(struct quant *q); /* the parts have been read back: what fol
  * use scale = activation step * weight scale where the layer's input is quantized; other biases stay float.
  */
 int quant_codes(const struct quant *q, struct graph *g, struct err *e);
+/* The last part of it for one layer whose weight has its codes: those of its bias. */
+int quant_bias_codes(struct graph *g, const struct node *layer, struct err *e);
 
 #endif

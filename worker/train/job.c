@@ -9,11 +9,13 @@
 
 #define LARGE_BYTES (256 << 10)
 
-static const char *const sections_quantize[] = { "quantize", "calibrate", "overrides", "train", NULL };
-static const char *const sections_prune[] = { "prune", "overrides", "train", NULL };
-static const char *const sections_compress[] = { "prune", "quantize", "calibrate", "overrides",
-                                                 "rate",  "goal",     "train",     NULL };
-static const char *const sections_train[] = { "train", NULL };
+static const char *const sections_quantize[] = {
+    "quantize", "calibrate", "overrides", "train", "export", NULL
+};
+static const char *const sections_prune[] = { "prune", "overrides", "train", "export", NULL };
+static const char *const sections_compress[] = { "prune", "quantize", "calibrate", "overrides", "rate",
+                                                 "goal",  "train",    "export",    NULL };
+static const char *const sections_train[] = { "train", "export", NULL };
 static const char *const sections_sensitivity[] = { "quantize", "calibrate", NULL };
 static const char *const sections_evaluate[] = { "engine", NULL };
 

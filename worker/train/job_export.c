@@ -7,6 +7,7 @@
 #include "worker/coder/qdz.h"
 #include "worker/onnx/onnx.h"
 #include "worker/op/op.h"
+#include "worker/quant/fold.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ static int export_files(struct job *j, struct err *e)
     struct qdz_layer *coded = NULL;
     struct layer *layers = NULL;
     struct graph *back = NULL;
-    int coded_count = 0, count = 0;
+    int coded_count = 0, count = 0, folded = 0;
 
     buf_init(&file, (size_t)1 << 31);
     int status = qdz_encode(j->graph, coder_find("cabac"), &file, &coded, &coded_count, &j->sizes, e);
@@ -112,6 +113,10 @@ static int export_files(struct job *j, struct err *e)
         status = write_artifact(j, "model.qdz", file.data, file.length, e);
     if (!status)
         status = qdz_decode(file.data, file.length, &back, e);
+    if (!status && spec_bool(j->spec, "/export/fold_normalization", false)) {
+        status = fold_normalizations(back, &folded, e);
+        events_log(j->events, "info", "%d normalizations are a part of their layers in model.onnx", folded);
+    }
     if (!status)
         status = export_onnx(j, back, e);
     if (!status)
