@@ -110,6 +110,26 @@ static inline void same_graph(const struct graph *a, const struct graph *b)
     }
 }
 
+/* Whatever allocation fails, writing it says so and leaves nothing behind. */
+static inline void write_without_memory(const struct graph *g)
+{
+    int failures = 0;
+    for (int n = 0;; ++n) {
+        char *data;
+        size_t length;
+        struct err e = { 0 };
+        mem_fail_after(n);
+        const int got = onnx_export(g, meta, 2, &data, &length, &e);
+        mem_fail_after(-1);
+        free(data);
+        if (got == 0)
+            break;
+        assert_int_equal(got, ERR_NOMEM);
+        ++failures;
+    }
+    assert_true(failures > 20);
+}
+
 /* Export, import, compare, export: the same bytes. Returns the network read. */
 static inline struct graph *round_trip(const struct graph *g)
 {

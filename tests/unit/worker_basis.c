@@ -1,36 +1,7 @@
 /* Bases of LQ-Nets: levels against brute force, solutions against their neighbourhood. */
-#include "base/rng.h"
+#include "tests/unit/normal_weight.h"
+
 #include "worker/quant/basis.h"
-#include "worker/quant/method.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-enum { COUNT = 500 };
-
-static void fill_normal(real *x, int count, uint64_t stream)
-{
-    struct rng r = rng_at(5, stream, 0);
-
-    for (int i = 0; i < count; i++)
-        x[i] = (real)rng_normal(&r);
-}
-
-static struct quant_weight weight_of(const struct method *m, int bits, const char *grid)
-{
-    struct quant_weight w = {
-        .count = COUNT, .bits = bits, .grid = grid_find(grid), .axis = -1, .channels = 1, .stride = 1
-    };
-
-    w.quantizer = m->quantizer(bits);
-    w.width = w.quantizer->width(bits);
-    return w;
-}
 
 static double nearest_distance(const real *v, int bits, bool signs, real x)
 {

@@ -1,9 +1,10 @@
 /* The integer engine against the float executor. All scales are powers of two here, so that floating point
  * makes no error either: both must agree to the last bit, halves included, in every set, for any threads, and
  * by bit planes. */
+#include "tests/unit/engine_memory.h"
+
 #include "base/mem.h"
 #include "base/rng.h"
-#include "worker/engine/engine.h"
 #include "worker/graph/net.h"
 #include "worker/kernels/kernels.h"
 
@@ -442,19 +443,8 @@ static void test_out_of_memory(void **state)
 {
     struct graph *g = residual();
     const struct engine_options options = { .kernels = kernels_best() };
-    struct engine *n = NULL;
-    int failed = 0;
     (void)state;
-    for (int calls = 0; !n && calls < 1000; calls++) {
-        mem_fail_after(calls);
-        int status = engine_new(g, &options, &n, &failure);
-        mem_fail_after(-1);
-        assert_true(status == 0 || status == ERR_NOMEM);
-        failed += status != 0;
-    }
-    assert_non_null(n);
-    assert_true(failed > 20);
-    engine_free(n);
+    engine_without_memory(g, &options);
     graph_free(g);
 }
 

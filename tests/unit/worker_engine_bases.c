@@ -1,9 +1,10 @@
 /* Learned bases and levels by bit planes against the float executor. All numbers are sums of few powers of
  * two here, so that neither rounds: both must agree to the last bit, thresholds that are met included, in
  * every set, for any threads, for many samples and for one. */
+#include "tests/unit/engine_memory.h"
+
 #include "base/mem.h"
 #include "base/rng.h"
-#include "worker/engine/engine.h"
 #include "worker/graph/net.h"
 #include "worker/kernels/kernels.h"
 
@@ -256,19 +257,8 @@ static void test_out_of_memory(void **state)
 {
     struct graph *g = deep();
     const struct engine_options options = { .kernels = kernels_best(), .bits = BITS_ALWAYS };
-    struct engine *n = NULL;
-    int failed = 0;
     (void)state;
-    for (int calls = 0; !n && calls < 1000; calls++) {
-        mem_fail_after(calls);
-        const int status = engine_new(g, &options, &n, &failure);
-        mem_fail_after(-1);
-        assert_true(status == 0 || status == ERR_NOMEM);
-        failed += status != 0;
-    }
-    assert_non_null(n);
-    assert_true(failed > 20);
-    engine_free(n);
+    engine_without_memory(g, &options);
     graph_free(g);
 }
 

@@ -1,39 +1,10 @@
 /* What methods do to one weight: gradients against finite differences, first scales against their formulas,
  * channels against each other. */
+#include "tests/unit/normal_weight.h"
+
 #include "base/mem.h"
-#include "base/rng.h"
 #include "worker/kernels/kernels.h"
 #include "worker/quant/histogram.h"
-#include "worker/quant/method.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-enum { COUNT = 500 };
-
-static void fill_normal(real *x, int count, uint64_t stream)
-{
-    struct rng r = rng_at(5, stream, 0);
-
-    for (int i = 0; i < count; i++)
-        x[i] = (real)rng_normal(&r);
-}
-
-static struct quant_weight weight_of(const struct method *m, int bits, const char *grid)
-{
-    struct quant_weight w = {
-        .count = COUNT, .bits = bits, .grid = grid_find(grid), .axis = -1, .channels = 1, .stride = 1
-    };
-
-    w.quantizer = m->quantizer(bits);
-    w.width = w.quantizer->width(bits);
-    return w;
-}
 
 /* sum of g Q(w) */
 static double projected(const struct quant_weight *w, const real *scale, const real *x, const real *g)
