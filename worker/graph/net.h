@@ -14,8 +14,10 @@ struct net;
 
 /* What a node does in a step, in the order of it (op.h). */
 enum net_stage {
+    NET_FORWARD_GATHER,
     NET_FORWARD_REDUCE,
     NET_FORWARD,
+    NET_BACKWARD_GATHER,
     NET_BACKWARD_PREPARE,
     NET_BACKWARD_REDUCE,
     NET_BACKWARD,

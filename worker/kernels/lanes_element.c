@@ -123,21 +123,40 @@ static void above(const real *x, size_t count, const real *threshold, int thresh
     }
 }
 
+/* Pixels that are summed beside each other: an addition waits for the one before. */
+enum { BESIDE = PARTS < 4 ? 4 / PARTS : 1 };
+
+INLINE void norm_sum_of(vec total[BESIDE][PARTS], const real *x, real centre, const int power,
+                        const int pixels)
+{
+    EACH (j, pixels)
+        EACH (p, PARTS) {
+            vec d = load(x + j * LANES + p * VEC) - centre;
+            if (power == 2)
+                d *= d;
+            total[j][p] += d;
+        }
+}
+
+INLINE void norm_sum_loop(real sum[LANES], const real *x, size_t count, real centre, const int power)
+{
+    vec total[BESIDE][PARTS] = { 0 };
+    size_t i = 0;
+    for (; i + BESIDE * LANES <= count; i += BESIDE * LANES)
+        norm_sum_of(total, x + i, centre, power, BESIDE);
+    for (; i < count; i += LANES)
+        norm_sum_of(total, x + i, centre, power, 1);
+    EACH (j, BESIDE)
+        EACH (p, PARTS)
+            *(vec_any *)(sum + p * VEC) += total[j][p];
+}
+
 static void norm_sum(real sum[LANES], const real *x, size_t count, real centre, int power)
 {
-    vec total[PARTS];
-    EACH (p, PARTS)
-        total[p] = *(const vec_any *)(sum + p * VEC);
-    for (size_t i = 0; i < count; i += LANES)
-        EACH (p, PARTS) {
-            vec d = load(x + i + p * VEC) - centre;
-            if (power == 2)
-                total[p] += d * d;
-            else
-                total[p] += d;
-        }
-    EACH (p, PARTS)
-        *(vec_any *)(sum + p * VEC) = total[p];
+    if (power == 2)
+        norm_sum_loop(sum, x, count, centre, 2);
+    else
+        norm_sum_loop(sum, x, count, centre, 1);
 }
 
 INLINE void norm_loop(real *y, const real *x, const real *other, size_t count, const struct norm *n,

@@ -8,6 +8,10 @@
 
 #include <stddef.h>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 enum { VEC_BYTES = 64 };
 #elif defined(__AVX2__)
@@ -56,11 +60,17 @@ INLINE vec pick(vec_mask m, vec a, vec b)
     return (vec)((m & (vec_mask)a) | (~m & (vec_mask)b));
 }
 
-/* A NaN goes through. */
+/* A NaN goes through: the machine's maximum and minimum give their second operand then, and of two zeros. */
 INLINE vec clip(vec x, vec low, vec high)
 {
+#if defined(__AVX512F__) && !defined(QUANTD_DOUBLE)
+    return (vec)_mm512_min_ps((__m512)high, _mm512_max_ps((__m512)low, (__m512)x));
+#elif defined(__AVX2__) && !defined(QUANTD_DOUBLE)
+    return (vec)_mm256_min_ps((__m256)high, _mm256_max_ps((__m256)low, (__m256)x));
+#else
     vec least = pick(x < low, low, x);
     return pick(least > high, high, least);
+#endif
 }
 
 /* The sum of a vector's lanes, always in the same tree. */

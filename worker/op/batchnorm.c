@@ -16,12 +16,13 @@ struct batchnorm {
     real epsilon, momentum;
 };
 
-/* Per channel, from forward to backward; kept at the front of block 0's room. */
+/* Per block and channel, from forward to backward. What is of all blocks is block 0's. */
 struct statistics {
-    real mean, scale;         /* scale = 1 / sqrt(variance + epsilon) */
-    real sum_dy, sum_product; /* of dy and of dy * (x - mean) * scale */
-    double first, second;     /* sums in the making */
-    double slope;             /* of the loss in the step of the tail's quantizer: this channel's share */
+    real mean, scale;         /* of all; scale = 1 / sqrt(variance + epsilon) */
+    real sum_dy, sum_product; /* of all: of dy and of dy * (x - mean) * scale */
+    double first, second;     /* the block's sums */
+    double slope;             /* of the loss in the step of the tail's quantizer: the block's share; block 0:
+                                 of all */
 };
 
 static int setup(struct graph *g, struct node *n, struct err *e)
@@ -78,20 +79,45 @@ static double valid_sum(const struct step *s, int block, const real lane[LANES])
     return total;
 }
 
-/* Take a block into a channel's mean (first) and sum of squared distances from it (second): the block's own
- * by two passes while it is near, then both merged as in Chan, Golub and LeVeque 1979, equation 2.1. */
+/* A block's mean of a channel (first) and sum of squared distances from it (second), by two passes while it
+ * is near. */
 static void gather_block(const struct step *s, const struct batchnorm *t, const real *x, int block,
                          struct statistics *k)
 {
     size_t plane = (size_t)t->pixels * LANES;
-    double before = (double)block * LANES * t->pixels, count = (double)lanes_of(s, block) * t->pixels;
+    double count = (double)lanes_of(s, block) * t->pixels;
     real sum[LANES] = { 0 }, squares[LANES] = { 0 };
     s->kernels->element->norm_sum(sum, x, plane, 0, 1);
-    double mean = valid_sum(s, block, sum) / count, centre = (double)(real)mean, apart = mean - k->first;
+    double mean = valid_sum(s, block, sum) / count, centre = (double)(real)mean;
     s->kernels->element->norm_sum(squares, x, plane, (real)mean, 2);
-    k->second += valid_sum(s, block, squares) - count * (mean - centre) * (mean - centre) +
-                 apart * apart * before * count / (before + count);
-    k->first += apart * count / (before + count);
+    k->first = mean;
+    k->second = valid_sum(s, block, squares) - count * (mean - centre) * (mean - centre);
+}
+
+static void forward_gather(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const struct batchnorm *t = n->state;
+    struct statistics *kept = s->kept[n - s->graph->node];
+    size_t plane = (size_t)t->pixels * LANES;
+    (void)thread;
+    for (int b = lo; kept && s->training && b < hi; b++)
+        for (int c = 0; c < t->channels; c++)
+            gather_block(s, t, s->x[n->input[X]] + ((size_t)b * t->channels + c) * plane, b,
+                         &kept[(size_t)b * t->channels + c]);
+}
+
+/* All blocks' together, one after the other as in Chan, Golub and LeVeque 1979, equation 2.1. */
+static void merge_blocks(const struct step *s, const struct batchnorm *t, const struct statistics *kept,
+                         int c, double *mean, double *squares)
+{
+    *mean = *squares = 0;
+    for (int b = 0; b < s->blocks; b++) {
+        const struct statistics *k = &kept[(size_t)b * t->channels + c];
+        double before = (double)b * LANES * t->pixels, count = (double)lanes_of(s, b) * t->pixels;
+        double apart = k->first - *mean;
+        *squares += k->second + apart * apart * before * count / (before + count);
+        *mean += apart * count / (before + count);
+    }
 }
 
 /* The running statistics live in the graph, whatever weights a quantizer has put in place. */
@@ -108,19 +134,13 @@ static void forward_reduce(const struct step *s, const struct node *n, int lo, i
 {
     const struct batchnorm *t = n->state;
     struct statistics *kept = s->kept[n - s->graph->node];
-    size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
     double count = (double)s->samples * t->pixels;
     (void)thread;
-    for (int c = lo; kept && c < hi; c++)
-        kept[c] = (struct statistics){ 0 };
-    for (int b = 0; kept && s->training && b < s->blocks; b++)
-        for (int c = lo; c < hi; c++)
-            gather_block(s, t, s->x[n->input[X]] + b * block + c * plane, b, &kept[c]);
     for (int c = lo; kept && c < hi; c++) {
         double mean = (double)s->x[n->input[MEAN]][c], variance = (double)s->x[n->input[VARIANCE]][c];
         if (s->training) {
-            mean = kept[c].first;
-            variance = kept[c].second / count;
+            merge_blocks(s, t, kept, c, &mean, &variance);
+            variance /= count;
             move_running(s, n->input[MEAN], c, mean, t->momentum);
             move_running(s, n->input[VARIANCE], c, variance, t->momentum);
         }
@@ -257,23 +277,35 @@ static void backward_sums(const struct step *s, const struct node *n, int c, siz
         k->norm_back_sum(one, product, dy, x, plane, &norm);
 }
 
+static void backward_gather(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const struct batchnorm *t = n->state;
+    struct statistics *kept = s->kept[n - s->graph->node];
+    const bool quant = quantizes(s, n);
+    const struct quant_range r = quant ? fakequant_open(s, n) : (struct quant_range){ 0 };
+    (void)thread;
+    for (int b = lo; b < hi; b++)
+        for (int c = 0; c < t->channels; c++) {
+            const size_t plane = (size_t)b * t->channels + c;
+            real one[LANES] = { 0 }, product[LANES] = { 0 }, slope[LANES] = { 0 };
+            backward_sums(s, n, c, plane * (size_t)t->pixels * LANES, quant ? &r : NULL, one, product, slope);
+            kept[plane].first = valid_sum(s, b, one);
+            kept[plane].second = valid_sum(s, b, product);
+            kept[plane].slope = valid_sum(s, b, slope);
+        }
+}
+
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct batchnorm *t = n->state;
     struct statistics *kept = s->kept[n - s->graph->node];
-    size_t block = setup_block(s->graph, n->input[X]), plane = (size_t)t->pixels * LANES;
-    const bool quant = quantizes(s, n);
-    const struct quant_range r = quant ? fakequant_open(s, n) : (struct quant_range){ 0 };
     (void)thread;
-    for (int c = lo; c < hi; c++)
-        kept[c].first = kept[c].second = kept[c].slope = 0;
-    for (int b = 0; b < s->blocks; b++)
+    for (int b = 1; b < s->blocks; b++)
         for (int c = lo; c < hi; c++) {
-            real one[LANES] = { 0 }, product[LANES] = { 0 }, slope[LANES] = { 0 };
-            backward_sums(s, n, c, b * block + c * plane, quant ? &r : NULL, one, product, slope);
-            kept[c].first += valid_sum(s, b, one);
-            kept[c].second += valid_sum(s, b, product);
-            kept[c].slope += valid_sum(s, b, slope);
+            const struct statistics *k = &kept[(size_t)b * t->channels + c];
+            kept[c].first += k->first;
+            kept[c].second += k->second;
+            kept[c].slope += k->slope;
         }
     for (int c = lo; c < hi; c++) {
         kept[c].sum_dy = (real)kept[c].first;
@@ -360,8 +392,10 @@ const struct op op_batchnorm = {
     .teardown = setup_teardown,
     .keep = keep,
     .items = items,
+    .forward_gather = forward_gather,
     .forward_reduce = forward_reduce,
     .forward = forward,
+    .backward_gather = backward_gather,
     .backward_reduce = backward_reduce,
     .backward = backward,
     .backward_needs_inputs = 1,

@@ -6,13 +6,14 @@
  *   items (output channels...): forward_reduce() and backward_reduce() are called with [lo, hi) of items()
  *   and may read every block. A sum over the batch belongs there, in block order.
  *
- * Order within a node: forward_reduce (if any), barrier, forward; and backward_prepare (if any), barrier,
- * backward_reduce, barrier, backward. backward_prepare is cut by pairs of blocks: [lo, hi) of (blocks + 1)
- * / 2.
+ * Order within a node: forward_gather (if any), barrier, forward_reduce, barrier, forward; and
+ * backward_gather or backward_prepare (if any), barrier, backward_reduce, barrier, backward. backward_prepare
+ * is cut by pairs of blocks: [lo, hi) of (blocks + 1) / 2. The gathers are cut by blocks and see no others:
+ * they run while a block that the node before (or behind) has just made is still near.
  *
  * backward accumulates into input gradients (+=): the executor zeroes them, but for those that an operator
- * says it can write (backward_writes); backward_reduce accumulates (+=) into parameter gradients, and where
- * nobody else reads it any more may change the gradient that came in (of a tail's sum, batchnorm.c). Nothing
+ * says it can write (backward_writes); backward_reduce accumulates (+=) into parameter gradients; the
+ * gradient that came in is the node's own and may be changed (of a tail's sum, batchnorm.c). Nothing
  * here allocates: what it needs is asked for by scratch() and keep(). */
 #ifndef WORKER_OP_OP_H
 #define WORKER_OP_OP_H
@@ -92,8 +93,10 @@ struct op {
     /* bytes that all threads share while the forward (or the backward) stages run; NULL: 0 */
     size_t (*room)(const struct graph *g, const struct node *n, int blocks, bool backward);
 
+    void (*forward_gather)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*forward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*forward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
+    void (*backward_gather)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward_prepare)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward_reduce)(const struct step *s, const struct node *n, int lo, int hi, int thread);
     void (*backward)(const struct step *s, const struct node *n, int lo, int hi, int thread);
