@@ -9,7 +9,7 @@ const ratio = (r) => (r ? `${r.toFixed(1)}×` : "–");
 export function Result({ job }) {
   const r = job.result;
   const against = (v) => html`<small>${metricDelta(r.metric, v, r.float_value)}</small>`;
-  const sizes = [["Float model", r.float_bytes], ["File", r.file_bytes], ["Payload", r.payload_bytes]].filter(([, n]) => n);
+  const sizes = [["Float parameters", r.float_bytes], ["Model file as it came", r.model_file_bytes], ["model.onnx", r.onnx_bytes], ["model.qdz", r.file_bytes], ["Payload of it", r.payload_bytes], ["In memory, int8", r.memory_bytes?.int8], ["In memory, bit planes", r.memory_bytes?.bits]].filter(([, n]) => n);
   const largest = Math.max(...sizes.map(([, n]) => n), 1);
   return html`<${Card} title="Result" id="result" side=${html`<span class="quiet">re-scored from the exported file, ${count(r.samples)} samples</span>`}>
     <div class="result">
@@ -17,7 +17,7 @@ export function Result({ job }) {
         <div><b>${metricValue(r.metric, r.value)}</b><span>${metricName(r.metric)}</span></div>
         ${r.float_value != null && html`<div><b>${metricDelta(r.metric, r.value, r.float_value)}</b><span>against float</span></div>`}
         ${r.images_per_s > 0 && html`<div><b>${count(Math.round(r.images_per_s))}</b><span>images/s, ${r.engine} engine${r.engine !== "float" && html` (float ${count(Math.round(r.float_images_per_s))}${r.bit_layers >= 0 ? `, ${r.bit_layers} layers by bit planes` : ""})`}</span></div>`}
-        ${r.ratio > 0 && html`<div><b>${ratio(r.ratio)}</b><span>smaller payload</span></div>`}
+        ${r.ratio > 0 && html`<div><b>${ratio(r.ratio)}</b><span>smaller file</span></div>`}
         ${r.wall_s != null && html`<div><b>${duration(r.wall_s)}</b><span>wall time</span></div>`}
       </div>
       <table class="plain">

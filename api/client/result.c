@@ -7,6 +7,30 @@
 #include <math.h>
 #include <stdio.h>
 
+/* The same weights in other forms; nothing where the server says nothing of them. */
+static void print_other_sizes(const json_t *job)
+{
+    static const struct {
+        const char *pointer, *name;
+    } forms[] = {
+        { "/result/model_file_bytes", "model file" },
+        { "/result/onnx_bytes", "model.onnx" },
+        { "/result/memory_bytes/int8", "in memory as int8" },
+        { "/result/memory_bytes/bits", "as bit planes" },
+    };
+    const char *between = "  also ";
+
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        const int64_t bytes = field_int(job, forms[i].pointer);
+        if (bytes)
+            printf("%s%s %" PRId64, between, forms[i].name, bytes);
+        if (bytes)
+            between = ", ";
+    }
+    if (*between == ',')
+        putchar('\n');
+}
+
 static void print_figures(const json_t *job)
 {
     const char *metric = field_text(job, "/result/metric");
@@ -30,6 +54,7 @@ static void print_figures(const json_t *job)
         printf(", ratio %.2f", ratio);
     if (before && file)
         putchar('\n');
+    print_other_sizes(job);
 }
 
 /* Trials that no other one beats, the delivered one marked; a wish that was not met is said first. */

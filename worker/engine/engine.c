@@ -46,6 +46,32 @@ size_t engine_bytes(const struct engine *n)
     return thread_bytes(n) * (size_t)n->threads;
 }
 
+/* Of one layer, as int8_pack() and bits_pack() lay it out, with what its sums begin with and are worth. */
+static size_t weight_bytes(const struct engine_step *s)
+{
+    const size_t outs = (size_t)quads(s->k.conv.O) * QUAD;
+    const size_t rules = outs * ((s->start ? sizeof *s->start : 0) + (s->factor ? sizeof *s->factor : 0) +
+                                 (s->shift ? sizeof *s->shift : 0));
+
+    if (!s->thin)
+        return int8_packed(&s->k.conv) + rules;
+    const struct bits_conv *b = &s->thin->k;
+    const size_t steps = (size_t)bits_steps(&b->conv);
+    const size_t worths = b->term[b->terms - 1].worth ? (size_t)b->terms : 1;
+    return (outs * (size_t)b->w_planes * steps + steps) * sizeof *s->thin->w.word +
+           outs * (worths + (size_t)b->rests + 1) * sizeof *s->thin->w.worth + rules;
+}
+
+size_t engine_weight_bytes(const struct engine *n)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < n->program.steps; i++)
+        if (n->program.step[i].type == &step_conv)
+            bytes += weight_bytes(&n->program.step[i]);
+    return bytes;
+}
+
 int engine_bit_layers(const struct engine *n)
 {
     int count = 0;

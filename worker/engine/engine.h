@@ -67,7 +67,8 @@ int engine_steps(const struct engine *n, int samples); /* of a batch of so many 
 struct engine_step_info engine_step(const struct engine *n, int samples, int index);
 void engine_profile(struct engine *n, int samples, double *seconds);
 
-size_t engine_bytes(const struct engine *n);
-int engine_bit_layers(const struct engine *n); /* layers that run by bit planes */
+size_t engine_bytes(const struct engine *n);        /* activations and scratch of all threads */
+size_t engine_weight_bytes(const struct engine *n); /* packed weights, biases, multipliers: one copy */
+int engine_bit_layers(const struct engine *n);      /* layers that run by bit planes */
 
 #endif

@@ -281,8 +281,12 @@ static void put_sizes(struct buf *out, json_t *result)
         const char *key, *title, *note;
     } rows[] = {
         { "float_bytes", "Float", "four bytes a parameter" },
-        { "file_bytes", "File", "everything: weights, steps, biases, the network's description" },
+        { "model_file_bytes", "Model file", "as it came" },
+        { "onnx_bytes", "model.onnx", "for ONNX Runtime" },
+        { "file_bytes", "model.qdz", "everything: weights, steps, biases, the network's description" },
         { "payload_bytes", "Payload", "the coded weights alone" },
+        { "memory_bytes/int8", "In memory, int8", "weights as the engine integer holds them" },
+        { "memory_bytes/bits", "In memory, bit planes", "weights as the engine bits holds them" },
     };
     double first = number_of(result, "float_bytes");
     char text[48], count[32];

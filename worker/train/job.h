@@ -65,7 +65,8 @@ struct job {
     int64_t parameters_left;
     double per_second, float_per_second; /* samples through the network; 0: unknown */
     int64_t samples;
-    struct qdz_sizes sizes; /* of model.qdz */
+    struct qdz_sizes sizes;         /* of model.qdz */
+    int64_t int8_bytes, bits_bytes; /* what engines hold of the exported weights; -1: they can't run it */
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
     char weights_hash[72];
     double started_s;

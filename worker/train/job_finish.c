@@ -25,6 +25,11 @@ static void set_text(json_t *o, const char *key, const char *value)
     json_object_set_new(o, key, json_string(value));
 }
 
+static json_t *bytes_or_null(int64_t bytes)
+{
+    return bytes < 0 ? json_null() : json_integer((json_int_t)bytes);
+}
+
 /* Training from random weights: what they score before is no float model's figure. */
 static bool random_start(const struct job *j)
 {
@@ -56,6 +61,11 @@ static json_t *make_result(const struct job *j)
         set_int(r, "onnx_bytes", j->onnx_bytes);
         set_int(r, "file_bytes", j->file_bytes);
         set_int(r, "payload_bytes", j->payload_bytes);
+        json_object_set_new(r, "model_file_bytes",
+                            j->model_bytes ? json_integer((json_int_t)j->model_bytes) : json_null());
+        json_object_set_new(r, "memory_bytes",
+                            json_pack("{s:o, s:o}", "int8", bytes_or_null(j->int8_bytes), "bits",
+                                      bytes_or_null(j->bits_bytes)));
         set_int(r, "skeleton_bytes", j->sizes.skeleton);
         set_real(r, "ratio", (double)j->float_bytes / (double)j->file_bytes);
         set_text(r, "weights_sha256", j->weights_hash);

@@ -15,6 +15,19 @@ static double allowed(const struct job *j)
     return two > j->task->tolerance ? two : j->task->tolerance;
 }
 
+/* What the weights take in the memory of an engine. */
+static int64_t held_bytes(const struct job *j, const struct graph *g, enum engine_bits bits)
+{
+    const struct engine_options o = { j->kernels, NULL, job_limit(j), bits };
+    struct engine *engine;
+
+    if (engine_new(g, &o, &engine, NULL))
+        return -1;
+    const int64_t bytes = (int64_t)engine_weight_bytes(engine);
+    engine_free(engine);
+    return bytes;
+}
+
 int job_score_file(struct job *j, struct err *e)
 {
     char path[4096], *data;
@@ -33,6 +46,8 @@ int job_score_file(struct job *j, struct err *e)
         return ERR_INTERNAL;
     }
     status = job_judge(j, &(struct task_subject){ .graph = g }, !j->held_out, &j->value, e);
+    j->int8_bytes = held_bytes(j, g, BITS_NEVER);
+    j->bits_bytes = held_bytes(j, g, BITS_ALWAYS);
     graph_free(g);
     return status;
 }
