@@ -155,6 +155,13 @@ static const struct parameter parameters[] = {
       "codes "
       "are small and mostly zero from the start, and the price keeps them so. Learned steps then move on.",
       "", 0.1, 10, "1.6", 0, false, NULL },
+    { "/rate/polish", "number", "Polish",
+      "At the end codes move nearer to zero where what the loss rises by is less than the bits are worth. "
+      "The "
+      "metric on training samples (classes: share of right answers, else dB) may fall by so much. Absent: "
+      "codes "
+      "stay.",
+      "", 0, 1, "null", 0, false, NULL },
     { "/goal/target_bytes", "integer", "Goal: bytes",
       "The best network whose file takes at most so many: sparsity and bits of the weights, and the price of "
       "a "

@@ -44,6 +44,7 @@ test('train from the zoo on built-in data', async () => {
   trained = await finish(answer.body.id);
   assert.ok(trained.result.value > 0.93, `top-1 ${trained.result.value}`);
   assert.ok(Math.abs(trained.result.value - trained.result.trained_value) <= 0.001);
+  assert.deepEqual(trained.result.memory_bytes, { int8: null, bits: null }, 'a network in floating point');
 });
 
 test('its artifacts: sizes, hashes, ranges, ETags', async () => {
@@ -69,12 +70,14 @@ test('train a network that is quantized already: the exported file is what was t
   const { body: quantized } = await submit({ kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs',
     quantize: { weights: { bits: 8 }, activations: { bits: 8 } }, train: { epochs: 0 }, resources: { cpus: 2 } });
   const { result } = await finish(quantized.id);
+  assert.ok(result.memory_bytes.int8 > 431080 && result.memory_bytes.int8 < 1.1 * 431080, JSON.stringify(result.memory_bytes));
   assert.ok(result.value < 0.5, `random weights score ${result.value}`);
   const onnx = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${quantized.id}/artifacts/model.onnx`)).arrayBuffer());
   const model = await upload('models', 'untrained', onnx);
   const job = await finish((await submit({ kind: 'train', model: model.sha256, dataset: 'builtin:glyphs',
     train: { epochs: 1, learning_rate: 0.02 }, resources: { cpus: 2 } })).body.id);
   assert.ok(job.result.value > 0.9, `top-1 ${job.result.value}`);
+  assert.equal(job.result.model_file_bytes, onnx.length);
 });
 
 test('compress: prune, quantize and code in one job; the small file is the network', async () => {
@@ -91,6 +94,10 @@ test('compress: prune, quantize and code in one job; the small file is the netwo
   assert.equal(r.skeleton_bytes, 0);
   assert.ok(r.file_bytes < 20000 && r.payload_bytes < r.file_bytes, `${r.file_bytes} bytes`);
   assert.ok(Math.abs(r.ratio / (r.float_bytes / r.file_bytes) - 1) < 1e-12);
+  assert.equal(r.model_file_bytes, null, 'of the zoo');
+  assert.ok(r.memory_bytes.int8 >= r.prune.parameters && r.memory_bytes.int8 < 3 * r.prune.parameters + 4000, JSON.stringify(r.memory_bytes));
+  assert.ok(r.memory_bytes.bits <= r.memory_bytes.int8, JSON.stringify(r.memory_bytes));
+  assert.ok(r.payload_bytes < r.file_bytes && r.file_bytes < r.memory_bytes.bits && r.memory_bytes.int8 < r.float_bytes);
   const file = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${job.id}/artifacts/model.qdz`)).arrayBuffer());
   assert.equal(file.length, r.file_bytes);
   writeFileSync(join(scratch, 's.qdz'), file);
@@ -170,6 +177,21 @@ test('compress: where bits cost, coarser steps leave fewer codes from the start'
     bytes.push(job.result.file_bytes);
   }
   assert.ok(bytes[1] < 0.8 * bytes[0], `${bytes}`);
+});
+
+test('compress: polish makes the file smaller, and the metric on training samples falls by no more than is allowed', async () => {
+  const bytes = [], spec = (polish) => ({
+    kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { sparsity: 0.9, epochs: 0 }, resources: { cpus: 2 },
+    quantize: { weights: { bits: 3 }, activations: { bits: 32 }, first_last_bits: 3 }, rate: { polish }, train: { epochs: 1, learning_rate: 0.02 } });
+  for (const polish of [null, 0.01]) {
+    const job = await finish((await submit(spec(polish))).body.id);
+    bytes.push(job.result.file_bytes);
+    const log = await (await fetch(`${daemon.url}/v1/jobs/${job.id}/log`)).text();
+    const said = /(\d+) of \d+ codes became zero.* ([\d.]+) to ([\d.]+)$/m.exec(log);
+    assert.equal(said !== null, polish !== null);
+    if (said) assert.ok(Number(said[1]) > 0 && Number(said[2]) - Number(said[3]) <= polish + 1e-5, said[0]);
+  }
+  assert.ok(bytes[1] < 0.98 * bytes[0], `${bytes}`);
 });
 
 test('what is pruned needs a level at zero: a method of learned bases fails with its place', async () => {

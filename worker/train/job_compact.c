@@ -13,13 +13,11 @@
 
 struct judge {
     struct job *j;
-    struct net *net;
-    struct target target;
-    int batch;
-    int64_t samples;
+    struct job_look look;
 };
 
-static int affordable(const struct job *j, int batch, int64_t *samples, struct err *e)
+int job_affordable(const struct job *j, int batch, int64_t most, double most_work, int64_t *samples,
+                   struct err *e)
 {
     struct layer *layers = NULL;
     int count, status = graph_layers(j->graph, &layers, &count, e);
@@ -28,33 +26,33 @@ static int affordable(const struct job *j, int batch, int64_t *samples, struct e
     for (int i = 0; !status && i < count; i++)
         work += (double)layers[i].macs;
     free(layers);
-    *samples = work * SAMPLES > WORK ? (int64_t)(WORK / work) : SAMPLES;
+    *samples = work * (double)most > most_work ? (int64_t)(most_work / work) : most;
     *samples = *samples > batch ? *samples : batch;
     *samples = *samples < j->feed->count ? *samples : j->feed->count;
     return status;
 }
 
-/* Mean loss of the first samples, as they are. */
-static double mean_loss(const struct judge *k)
+struct loss_result job_look(const struct job *j, const struct job_look *l, bool gradient)
 {
-    const struct job *j = k->j;
-    const int blocks = net_blocks(k->net);
-    double sum = 0;
+    const int blocks = net_blocks(l->net);
+    struct loss_result sum = { 0 };
 
-    for (int64_t at = 0; at < k->samples; at += k->batch) {
-        const int samples = k->samples - at < k->batch ? (int)(k->samples - at) : k->batch;
-        j->feed->type->fill(j->feed, j->pool, at, samples, blocks, net_input(k->net), &k->target);
-        net_forward(k->net, samples, false, 0);
-        sum += j->loss
-                   ->run(&(struct loss_call){
-                       .y = net_output(k->net, 0),
-                       .target = &k->target,
-                       .features = (int)shape_count(&j->graph->value[j->graph->output[0]].shape),
-                       .samples = samples,
-                       .blocks = blocks })
-                   .loss;
+    for (int64_t at = l->from; at < l->from + l->samples; at += l->batch) {
+        const int64_t left = l->from + l->samples - at;
+        const int samples = left < l->batch ? (int)left : l->batch;
+        j->feed->type->fill(j->feed, j->pool, at, samples, blocks, net_input(l->net), l->target);
+        net_forward(l->net, samples, false, 0);
+        const struct loss_result one = j->loss->run(
+            &(struct loss_call){ .y = net_output(l->net, 0),
+                                 .target = l->target,
+                                 .features = (int)shape_count(&j->graph->value[j->graph->output[0]].shape),
+                                 .samples = samples,
+                                 .blocks = blocks,
+                                 .gradient = gradient ? net_output_gradient(l->net, 0) : NULL });
+        sum.loss += one.loss;
+        sum.correct += one.correct;
     }
-    return sum / (double)k->samples;
+    return sum;
 }
 
 static int cost(void *arg, double *cost, struct err *e)
@@ -65,28 +63,30 @@ static int cost(void *arg, double *cost, struct err *e)
 
     buf_init(&file, (size_t)1 << 31);
     const int status = qdz_encode(k->j->graph, coder_find("cabac"), &file, NULL, NULL, NULL, e);
-    *cost = mean_loss(k) + (lambda > LEAST_PRICE ? lambda : LEAST_PRICE) * 8 * (double)file.length;
+    *cost = job_look(k->j, &k->look, false).loss / (double)k->look.samples +
+            (lambda > LEAST_PRICE ? lambda : LEAST_PRICE) * 8 * (double)file.length;
     buf_free(&file);
     return status;
 }
 
 int job_compact(struct job *j, struct err *e)
 {
-    struct judge k = { .j = j, .batch = (int)job_settings(j).batch_size };
+    struct target target = { 0 };
+    struct judge k = { .j = j, .look = { .target = &target, .batch = (int)job_settings(j).batch_size } };
     const struct compact_judge judge = { &k, cost };
-    struct net_options o = job_net_options(j, false, k.batch);
-    int status = trainer_target(&k.target, j->loss, j->graph, k.batch, e);
+    struct net_options o = job_net_options(j, false, k.look.batch);
+    int status = trainer_target(&target, j->loss, j->graph, k.look.batch, e);
 
     o.precision = PRECISION_FP32;
     j->feed->augment = false;
     j->feed->type->shuffle(j->feed, 0);
     if (!status)
-        status = affordable(j, k.batch, &k.samples, e);
+        status = job_affordable(j, k.look.batch, SAMPLES, WORK, &k.look.samples, e);
     if (!status)
-        status = net_new(j->graph, &o, &k.net, e);
+        status = net_new(j->graph, &o, &k.look.net, e);
     if (!status)
         status = compact_graph(j->graph, &judge, e);
-    net_free(k.net);
-    trainer_target_free(&k.target);
+    net_free(k.look.net);
+    trainer_target_free(&target);
     return status;
 }

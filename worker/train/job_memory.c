@@ -59,6 +59,21 @@ static int quantized_clone(struct job *j, struct graph **g, struct err *e)
     return status;
 }
 
+/* What polishing holds in place of the net that was trained. */
+static int polish_bytes(struct job *j, struct graph *g, size_t *bytes, struct err *e)
+{
+    struct net_options o = job_net_options(j, true, LANES);
+    int status = 0;
+
+    *bytes = 0;
+    if (job_polish_allowance(j) < 0)
+        return 0;
+    o.precision = PRECISION_FP32;
+    status = net_bytes(g, &o, bytes, e);
+    *bytes += job_polish_bytes(j) + target_bytes(j, LANES);
+    return status;
+}
+
 /* Nets, moments, quantized weights; a checkpoint is put together in memory. */
 static int training_bytes(struct job *j, struct graph *quantized, size_t *bytes, struct err *e)
 {
@@ -69,17 +84,19 @@ static int training_bytes(struct job *j, struct graph *quantized, size_t *bytes,
     const size_t block = j->graph->param_count * sizeof(real);
     const size_t moments = s.optimizer ? (size_t)s.optimizer->moments : 0;
     struct graph *g = quantized ? quantized : j->graph;
-    size_t net = 0, teacher = 0, score = 0;
+    size_t net = 0, teacher = 0, score = 0, polish = 0;
     int status = net_bytes(g, &train, &net, e);
 
     if (!status && j->teacher)
         status = net_bytes(j->teacher, &eval, &teacher, e);
     if (!status)
         status = j->task->score_bytes(j->data, g, true, &score, e);
+    if (!status)
+        status = polish_bytes(j, g, &polish, e);
     const size_t checkpoint = (1 + moments) * block;
-    *bytes = net + teacher + moments * block + target_bytes(j, s.batch_size) +
-             (score > checkpoint ? score : checkpoint) + (quantized ? block + g->param_count : 0) +
-             (j->kind->prunes ? job_prune_bytes(j) : 0) +
+    const size_t trained = net + target_bytes(j, s.batch_size) + (score > checkpoint ? score : checkpoint);
+    *bytes = (trained > polish ? trained : polish) + teacher + moments * block +
+             (quantized ? block + g->param_count : 0) + (j->kind->prunes ? job_prune_bytes(j) : 0) +
              (job_rate_lambda(j) > 0 ? rate_bytes(j->graph->param_count) : 0);
     return status;
 }

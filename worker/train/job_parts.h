@@ -13,6 +13,7 @@ int job_memory(struct job *j, struct err *e);  /* what all of it will take: ERR_
 int job_prepare(struct job *j, struct err *e); /* quantization plan, calibration, quantizers */
 int job_prune(struct job *j, struct err *e);   /* a trainer of its own; then the mask is fixed */
 int job_train(struct job *j, struct err *e);   /* the trainer with its checkpoint; snap */
+int job_polish(struct job *j, struct err *e);  /* codes nearer to zero where that pays */
 int job_compact(struct job *j, struct err *e); /* biases and other vectors in few bits */
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
 int job_score(struct job *j, struct err *e);   /* value: re-scored from out/model.onnx */
@@ -56,6 +57,22 @@ struct job_stage {
     int (*after)(struct job *j, struct trainer *t, struct err *e); /* while the net is there; NULL */
 };
 int job_stage(struct job *j, const struct job_stage *s, struct err *e);
+
+/* Training samples that a net sees, as the feed now has them. */
+struct job_look {
+    struct net *net;
+    struct target *target;
+    int batch; /* of the net */
+    int64_t from, samples;
+};
+/* Sums over the samples; gradient: of the last batch, for net_backward. */
+struct loss_result job_look(const struct job *j, const struct job_look *l, bool gradient);
+/* How many samples one figure may look at: at most so many, with so many multiplications, but a batch. */
+int job_affordable(const struct job *j, int batch, int64_t most, double most_work, int64_t *samples,
+                   struct err *e);
+
+double job_polish_allowance(const struct job *j); /* of the metric; negative: codes stay where they are */
+size_t job_polish_bytes(const struct job *j);     /* beside its net */
 
 /* Kind sensitivity: rows of the result, and curves over the widths. */
 int job_sensitivity(struct job *j, struct err *e);

@@ -195,6 +195,8 @@ static int snap_small(struct job *j, struct trainer *t, struct err *e)
     int status = measure_statistics(j, t, e);
     drop_net(j, t);
     if (!status)
+        status = job_polish(j, e);
+    if (!status)
         status = dead_remove(j->graph, &removed, e);
     if (!status)
         status = dead_fold_biases(j->graph, e);
