@@ -9,6 +9,7 @@
 struct noise {
     struct feed feed;
     size_t features;
+    bool augmented; /* was it asked for samples that are changed? */
 };
 
 static inline void noise_shuffle(struct feed *f, uint64_t epoch)
@@ -19,11 +20,12 @@ static inline void noise_shuffle(struct feed *f, uint64_t epoch)
 static inline void noise_fill(struct feed *f, struct pool *p, int64_t start, int samples, int blocks, real *x,
                               const struct target *t)
 {
-    const struct noise *n = (const struct noise *)f;
+    struct noise *n = (struct noise *)f;
     struct rng r = rng_at(1, 2, (uint64_t)start << 32);
     (void)p;
     (void)t;
 
+    n->augmented |= f->augment;
     for (size_t i = 0; i < n->features * (size_t)blocks * LANES; i++) {
         const size_t sample = i / LANES / n->features * LANES + i % LANES;
         const real v = (real)rng_uniform(&r);
@@ -35,8 +37,8 @@ static const struct feed_type noise_type = { .shuffle = noise_shuffle, .fill = n
 
 static inline struct noise noise_for(const struct graph *g, int64_t count)
 {
-    return (struct noise){ { .type = &noise_type, .count = count },
-                           (size_t)shape_count(&g->value[g->input].shape) };
+    return (struct noise){ .feed = { .type = &noise_type, .count = count },
+                           .features = (size_t)shape_count(&g->value[g->input].shape) };
 }
 
 #endif

@@ -104,7 +104,7 @@ static void test_noise_falls_with_bits_and_knows_dead_layers(void **state)
     (void)state;
 
     const struct sensitivity s = {
-        .look = { .graph = g, .method = &method_ptq, .batches = { &n.feed, pool, NULL, 16, 2 } },
+        .look = { .graph = g, .method = &method_ptq, .batches = { &n.feed, pool, NULL, 16, 2, false } },
         .net = { .batch = 16, .pool = pool },
         .quant = { .method = &method_ptq, .grid = grid_find("sym") },
     };

@@ -94,7 +94,7 @@ static void correct(const char *name, const char *sink, int expected)
                                   .graph = g,
                                   .quant = q,
                                   .net = { .batch = BATCH, .pool = pool },
-                                  .batches = { &n.feed, pool, NULL, BATCH, BATCHES } };
+                                  .batches = { &n.feed, pool, NULL, BATCH, BATCHES, false } };
     const int value = graph_find_value(g, sink);
     assert_true(value >= 0);
     const double first = moved(&c, g, value), second = moved(&c, g, value);
@@ -102,6 +102,7 @@ static void correct(const char *name, const char *sink, int expected)
     assert_true(second < 1e-2 * first); /* but for codes that rounding has flipped */
     assert_int_equal(correct_biases(&c, &corrected, &e), 0);
     assert_int_equal(corrected, expected);
+    assert_false(n.augmented);
     assert_true(correct_bytes(plain, BATCH) > 0);
     quant_free(q);
     pool_free(pool);

@@ -48,8 +48,8 @@ static int equalized(struct graph *g)
     int layers = -1;
     size_t bytes = 0;
 
-    if (equalize(&(struct equalization){ g, { .batch = LANES }, { &n.feed, NULL, NULL, LANES, 2 } }, &layers,
-                 &e))
+    if (equalize(&(struct equalization){ g, { .batch = LANES }, { &n.feed, NULL, NULL, LANES, 2, false } },
+                 &layers, &e))
         fail_msg("%s", e.text);
     assert_int_equal(equalize_bytes(g, LANES, &bytes, &e), 0);
     assert_true(bytes > 0);

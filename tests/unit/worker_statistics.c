@@ -32,6 +32,7 @@ static void measure(struct graph *g, int batch, int batches, int threads)
     if (net_new(g, &(struct net_options){ .batch = batch, .train = true, .pool = pool }, &m.net, &e))
         fail_msg("%s", e.text);
     assert_int_equal(statistics_measure(&m, &e), 0);
+    assert_true(n.augmented == (batches > 0 && statistics_count(g) > 0)); /* as the network was trained */
     net_free(m.net);
     pool_free(pool);
 }

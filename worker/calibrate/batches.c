@@ -12,7 +12,7 @@ void batches_run(const struct batches *b, struct net *net, void (*look)(void *ar
     struct feed *f = b->feed;
     int64_t seen = 0;
 
-    f->augment = false;
+    f->augment = b->training;
     f->type->shuffle(f, UINT32_MAX);
     for (int i = 0; i < b->count && seen < f->count; i++) {
         const int samples = f->count - seen < b->size ? (int)(f->count - seen) : b->size;

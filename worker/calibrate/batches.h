@@ -1,4 +1,4 @@
-/* batches.h - the training samples that are looked at: always the same, as they are. */
+/* batches.h - the training samples that are looked at: always the same. */
 #ifndef WORKER_CALIBRATE_BATCHES_H
 #define WORKER_CALIBRATE_BATCHES_H
 
@@ -10,7 +10,7 @@ struct batches {
     struct pool *pool;
     const struct target *target; /* room for a batch's answers; nobody looks at them */
     int size, count;             /* samples of a batch; batches at most */
-    bool training;               /* normalizations take the batch's statistics, and note them */
+    bool training; /* as in training: samples are augmented, normalizations take the batch's statistics */
 };
 
 /* Bytes of an activation of that shape, in whole blocks. */
