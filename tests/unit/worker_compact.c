@@ -87,9 +87,123 @@ static void test_the_width_that_costs_least(void **state)
         memcpy(c.of, cases[i].of, sizeof c.of);
         assert_int_equal(compact_graph(c.g, &(struct compact_judge){ &c, cost }, NULL), 0);
         assert_int_equal(width_of(c.g), cases[i].best);
-        assert_int_equal(c.asked, 6);
+        assert_int_equal(c.asked, 12);
         graph_free(c.g);
     }
+}
+
+static bool is_power_of_two(double x)
+{
+    int exponent;
+
+    return frexp(x, &exponent) == 0.5;
+}
+
+/* Every step that is no power of two costs. */
+static int cost_of_steps(void *arg, double *cost, struct err *e)
+{
+    const struct graph *g = arg;
+    (void)e;
+
+    *cost = 0;
+    for (int v = 0; v < g->values; v++)
+        if (g->value[v].codes)
+            *cost += is_power_of_two((double)g->value[v].codes->scale[0]) ? 0 : 1;
+    return 0;
+}
+
+static void test_steps_that_cost_nothing(void **state)
+{
+    struct graph *g = lenet();
+    double left;
+    (void)state;
+
+    assert_int_equal(compact_graph(g, NULL, NULL), 0);
+    cost_of_steps(g, &left, NULL);
+    assert_true(left > 0);
+    graph_free(g);
+    g = lenet();
+    assert_int_equal(compact_graph(g, &(struct compact_judge){ g, cost_of_steps }, NULL), 0);
+    assert_int_equal(width_of(g), COMPACT_BIAS_MOST);
+    cost_of_steps(g, &left, NULL);
+    assert_true(left == 0);
+    graph_free(g);
+}
+
+/* Codes of -3..3 with a step of its own for the weights of every layer. */
+static void code_weights(struct graph *g, struct layer *layers, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct value *v = &g->value[layers[i].weight];
+        const size_t n = (size_t)shape_count(&v->shape);
+        v->codes = value_codes_new(&(struct value_codes){ .bits = 3, .axis = -1, .channels = 1 }, n);
+        assert_non_null(v->codes);
+        v->codes->scale[0] = 0.031F + 0.011F * (float)i;
+        for (size_t k = 0; k < n; k++)
+            v->codes->code[k] = (int32_t)((k * 7919 + k / 13) % 7) - 3;
+        value_codes_numbers(v->codes, &v->shape, g->param + v->offset);
+    }
+}
+
+static void outputs(struct graph *g, double y[10])
+{
+    struct net *n;
+    const int64_t inputs = shape_count(&g->value[g->input].shape);
+
+    assert_int_equal(net_new(g, &(struct net_options){ .batch = 1 }, &n, NULL), 0);
+    for (int64_t i = 0; i < inputs; i++)
+        net_input(n)[i * LANES] = (real)(0.5 + 0.5 * sin(0.37 * (double)i));
+    net_forward(n, 1, false, 0);
+    for (int i = 0; i < 10; i++)
+        y[i] = (double)net_output(n, 0)[i * LANES];
+    net_free(n);
+}
+
+/* The network computes the same, but for a factor of all that comes from the rounding of the last scale. */
+static void test_scales_move_through_what_is_linear(void **state)
+{
+    struct graph *g = lenet();
+    struct layer *layers;
+    double before[10], after[10];
+    int count;
+    (void)state;
+
+    assert_int_equal(graph_layers(g, &layers, &count, NULL), 0);
+    code_weights(g, layers, count);
+    const struct value *last = &g->value[layers[count - 1].bias];
+    memset(g->param + last->offset, 0, 10 * sizeof(real));
+    outputs(g, before);
+    assert_int_equal(compact_move_scales(g, NULL), count - 1);
+    outputs(g, after);
+    for (int i = 0; i < count - 1; i++) {
+        const float scale = g->value[layers[i].weight].codes->scale[0];
+        assert_true(is_power_of_two((double)scale) && !(scale < g->value[layers[0].weight].codes->scale[0]) &&
+                    !(scale > g->value[layers[0].weight].codes->scale[0]));
+    }
+    const double factor = after[0] / before[0];
+    assert_true(fabs(factor - 1) < 1.0 / 64);
+    for (int i = 0; i < 10; i++)
+        assert_true(fabs(after[i] - factor * before[i]) < 1e-4 * fabs(before[0]) + 1e-5);
+    free(layers);
+    graph_free(g);
+}
+
+/* Behind a quantizer or a sum nobody can take a scale over; nor can whoever shares its weights. */
+static void test_scales_stay_where_they_can_not_move(void **state)
+{
+    struct graph *g;
+    struct layer *layers;
+    int count;
+    (void)state;
+
+    assert_int_equal(zoo_graph("resnet20", 1, &g, NULL), 0);
+    assert_int_equal(graph_layers(g, &layers, &count, NULL), 0);
+    code_weights(g, layers, count);
+    assert_int_equal(compact_move_scales(g, NULL), 0); /* normalizations everywhere */
+    for (int i = 0; i < count; i++)
+        assert_true(fabs((double)g->value[layers[i].weight].codes->scale[0] - 0.031 - 0.011 * i) < 1e-6);
+    free(layers);
+    graph_free(g);
 }
 
 static void test_without_a_judge_and_with_a_failing_one(void **state)
@@ -110,6 +224,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_width_that_costs_least),
+        cmocka_unit_test(test_steps_that_cost_nothing),
+        cmocka_unit_test(test_scales_move_through_what_is_linear),
+        cmocka_unit_test(test_scales_stay_where_they_can_not_move),
         cmocka_unit_test(test_without_a_judge_and_with_a_failing_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,12 @@ real compact_round(real x, int mantissa);
 /* Before the snap: the scale of every quantized weight gets a mantissa of COMPACT_STEP bits. */
 void compact_scales(struct quant *q);
 
+/* After quant_codes: where nothing but what is linear for positive factors (ReLU, pools) lies between a layer
+ * and those that read it, their weights take over its scale: layers get one and the same power of two, which
+ * costs next to nothing in the file, and the last of each row what is left, with a mantissa of COMPACT_STEP
+ * bits. Outputs change by that rounding only. Returns how many scales moved, or an error. */
+int compact_move_scales(struct graph *g, struct err *e);
+
 /* What a graph as it now is costs: the less the better. 0 or an error. */
 struct compact_judge {
     void *arg;
@@ -21,8 +27,9 @@ struct compact_judge {
 
 /* After quant_codes: biases that are still floats become codes with one step each; other float vectors
  * (normalization, activation steps) get mantissas of COMPACT_MANTISSA bits. Float weights stay. The codes of
- * all biases have the width from COMPACT_BIAS_MOST down to COMPACT_BIAS_LEAST bits that costs least, the
- * wider of equal ones; without a judge (NULL) COMPACT_BIAS_MOST. */
+ * all biases have the width from COMPACT_BIAS_MOST down to COMPACT_BIAS_LEAST bits, and steps with a
+ * mantissa or that are powers of two, whichever costs least, of equal ones the wider and finer; without a
+ * judge (NULL) COMPACT_BIAS_MOST, with a mantissa. */
 int compact_graph(struct graph *g, const struct compact_judge *judge, struct err *e);
 
 #endif

@@ -206,6 +206,12 @@ static int snap_small(struct job *j, struct trainer *t, struct err *e)
         status = prune_adopt(j->prune, j->graph, e);
     if (!status)
         status = quant_codes(j->quant, j->graph, e);
+    if (!status) {
+        const int moved = compact_move_scales(j->graph, e);
+        status = moved < 0 ? moved : 0;
+        if (moved > 0)
+            events_log(j->events, "info", "the scales of %d layers moved into the layers behind them", moved);
+    }
     j->units_removed += removed;
     return status ? status : job_compact(j, e);
 }
