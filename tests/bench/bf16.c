@@ -1,10 +1,12 @@
 /* bf16.c - time of the backward pass on bf16 pairs against the float kernels, per layer: data gradient,
- * weight gradient, and what packing costs, as shares of the float peak. CPU time, best of several,
- * interleaved. */
+ * weight gradient (where these are Winograd's tiles also from codes), and what packing costs, as shares of
+ * the float peak; and which of both a net of mixed precision takes. CPU time, best of several, interleaved.
+ */
 #include "worker/kernels/bf16.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "worker/kernels/kernels.h"
+#include "worker/kernels/tiles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,8 @@ static const struct {
     { "3x3 64 8x8", 64, 8, 64, 3, 1, 8 },       { "3x3 64 41x41", 64, 41, 64, 3, 1, 1 },
     { "1x1 128 16x16", 128, 16, 128, 1, 0, 4 }, { "1x1 256 8x8", 256, 8, 256, 1, 0, 4 },
     { "1x1 512 4x4", 512, 4, 512, 1, 0, 4 },    { "1x1 1024 2x2", 1024, 2, 1024, 1, 0, 4 },
+    { "3x3 128 16x16", 128, 16, 128, 3, 1, 4 }, { "3x3 256 4x4", 256, 4, 256, 3, 1, 4 },
+    { "5x5 64-32 33x33", 64, 33, 32, 5, 2, 2 }, { "1x1 256 4x4", 256, 4, 256, 1, 0, 4 },
 };
 
 static double now_s(void)
@@ -31,7 +35,7 @@ static double now_s(void)
 }
 
 struct times {
-    double data, weight, pack, float_data, float_weight;
+    double data, weight, pack, float_data, float_weight, coded_weight;
 };
 
 static void shorter(double *best, double begin)
@@ -75,6 +79,10 @@ static void measure(const struct kernels *k, const struct conv *c, int blocks, s
         begin = now_s();
         k->conv_backward_weight(c, blocks, x, dy, dw, NULL, 0, c->O, scratch);
         shorter(&t->float_weight, begin);
+        begin = now_s();
+        if (tiles_pay(c))
+            k->tiles->coded_weight(c, blocks, &(struct coded){ code, 0 }, 1, dy, dw, 0, c->O, scratch);
+        shorter(&t->coded_weight, begin);
     }
     void *owned[] = { x, dy, w, dw, dx, code, weight, room, scratch };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -85,8 +93,8 @@ int main(void)
 {
     const struct kernels *k = kernels_best();
     const double peak = kernels_peak(k, 0.3) * 1e9;
-    printf("%s, float peak %.0f GFLOP/s; shares of it\n%-16s %8s %8s %8s %8s %8s\n", k->name, peak * 1e-9,
-           "layer", "data", "weight", "float d", "float w", "packing");
+    printf("%s, float peak %.0f GFLOP/s; shares of it\n%-16s %8s %8s %8s %8s %8s %8s  %s\n", k->name,
+           peak * 1e-9, "layer", "data", "weight", "float d", "float w", "codes w", "packing", "mixed");
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         struct conv c = { .C = layers[i].C,
                           .H = layers[i].size,
@@ -107,8 +115,10 @@ int main(void)
         c.OH = c.OW = c.H + 2 * layers[i].pad - c.KH + 1;
         measure(k, &c, layers[i].blocks, &t);
         double ideal = 2 * (double)conv_macs(&c) * layers[i].blocks * LANES / peak;
-        printf("%-16s %8.2f %8.2f %8.2f %8.2f %7.0f%%\n", layers[i].name, ideal / t.data, ideal / t.weight,
-               ideal / t.float_data, ideal / t.float_weight, 100 * t.pack / (t.data + t.weight));
+        printf("%-16s %8.2f %8.2f %8.2f %8.2f %8.2f %7.0f%%  %s\n", layers[i].name, ideal / t.data,
+               ideal / t.weight, ideal / t.float_data, ideal / t.float_weight,
+               tiles_pay(&c) ? ideal / t.coded_weight : 0, 100 * t.pack / (t.data + t.weight),
+               tiles_beat_pairs(&c) ? "tiles" : "bf16");
     }
     return 0;
 }

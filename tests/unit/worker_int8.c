@@ -276,6 +276,7 @@ static void test_codes_of_reals(void **state)
     enum { PIXELS = 3 };
     struct rng r = rng_at(9, 1, 0);
     real *x = room(QUAD * PIXELS * LANES * sizeof *x);
+    real *back = room(QUAD * PIXELS * LANES * sizeof *back);
     uint8_t *code = room(PIXELS * PIXEL);
     struct quant_range range = { (real)0.037, 128, 1, 255 };
     (void)state;
@@ -290,8 +291,15 @@ static void test_codes_of_reals(void **state)
                 q = q < 1 ? 1 : q > 255 ? 255 : q;
                 assert_int_equal(code[i], c < channels ? (int)q : 0);
             }
+            kernels_list[k]->int8->numbers(back, code, PIXELS * LANES, channels, PIXELS, 128, range.scale);
+            for (int i = 0; i < channels * PIXELS * LANES; i++) {
+                real q = real_rint(x[i] / range.scale);
+                q = q < -127 ? -127 : q > 127 ? 127 : q;
+                assert_true(back[i] == q * range.scale);
+            }
         }
     free(x);
+    free(back);
     free(code);
 }
 

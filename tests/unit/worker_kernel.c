@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/kernels/kernels.h"
+#include "worker/kernels/tiles.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -334,6 +335,73 @@ static void codes_are_exact(void **state)
     }
 }
 
+/* The weight gradient of an input that is codes: that of its numbers. */
+static void codes_in_tiles(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (strncmp(cases[i].name, "tiles, ", 7) != 0)
+            continue;
+        struct bench b = bench_new(&cases[i]);
+        const size_t pixels = (size_t)b.c.H * b.c.W, quads = (size_t)(b.c.C + 3) / 4;
+        uint8_t *code = mem_aligned(64, (size_t)b.blocks * quads * pixels * LANES * 4);
+        const int zero = i % 2 ? 128 : 0;
+        const real step = (real)0.0125;
+        assert_non_null(code);
+        for (size_t at = 0; at < b.in; at++) {
+            size_t lane = at % LANES, pixel = at / LANES % pixels, channel = at / LANES / pixels % b.c.C;
+            size_t block = at / LANES / pixels / b.c.C;
+            uint8_t *c =
+                &code[((block * quads + channel / 4) * pixels + pixel) * LANES * 4 + lane * 4 + channel % 4];
+            *c = (uint8_t)(127.5 + 127 * (double)b.x[at]);
+            b.x[at] = (real)(*c - zero) * step;
+        }
+        for (int k = 0; kernels_list[k]; k++) {
+            if (!kernels_list[k]->usable())
+                continue;
+            void *own = mem_aligned(64, kernels_list[k]->tiles->scratch(&b.c));
+            real *dw = mem_aligned(64, b.weights * sizeof *dw);
+            assert_true(own && dw);
+            clear(&b, b.weights);
+            for (size_t j = 0; j < b.weights; j++)
+                add(&b, j, dw[j] = (real)0.25);
+            meet_all(&b, meet_weight);
+            /* in two parts, as two threads would */
+            const int half = b.c.O / 2 / KERNELS_OUTPUTS * KERNELS_OUTPUTS;
+            const struct coded x = { code, zero };
+            kernels_list[k]->tiles->coded_weight(&b.c, b.blocks, &x, step, b.y, dw, 0, half, own);
+            kernels_list[k]->tiles->coded_weight(&b.c, b.blocks, &x, step, b.y, dw, half, b.c.O, own);
+            compare(&b, dw, b.weights, "weight gradient of codes", cases[i].name, kernels_list[k]->name);
+            free(own);
+            free(dw);
+        }
+        free(code);
+        bench_free(&b);
+    }
+}
+
+/* What was measured (tests/bench/RESULTS.md): tiles or pairs of bf16, both gradients together. */
+static void tiles_or_pairs(void **state)
+{
+    static const struct {
+        int C, size, O, kernel;
+        bool tiles;
+    } row[] = {
+        { 64, 41, 64, 3, true },   { 64, 8, 64, 3, true },   { 32, 16, 32, 3, true },
+        { 16, 32, 16, 3, false },  { 128, 8, 128, 3, true }, { 64, 33, 32, 5, false },
+        { 160, 4, 320, 3, false }, { 64, 8, 64, 1, false },  { 1, 41, 64, 3, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        const int pad = row[i].kernel / 2, size = row[i].size;
+        const struct conv c = { row[i].C,      size,          size, row[i].O, size, size,
+                                row[i].kernel, row[i].kernel, 1,    1,        1,    1,
+                                pad,           pad,           pad,  pad,      1,    false };
+        if (tiles_beat_pairs(&c) != row[i].tiles)
+            fail_msg("%d to %d channels of %dx%d", c.C, c.O, size, size);
+    }
+}
+
 static void found_by_name(void **state)
 {
     (void)state;
@@ -351,10 +419,9 @@ static void found_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_plain_loops),
-        cmocka_unit_test(any_cut_same_bits),
-        cmocka_unit_test(codes_are_exact),
-        cmocka_unit_test(found_by_name),
+        cmocka_unit_test(against_plain_loops), cmocka_unit_test(any_cut_same_bits),
+        cmocka_unit_test(codes_are_exact),     cmocka_unit_test(codes_in_tiles),
+        cmocka_unit_test(tiles_or_pairs),      cmocka_unit_test(found_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,7 @@ bool bf16_dense(const struct conv *c);
 struct bf16_room bf16_room(const struct conv *c, int blocks);
 
 struct bf16 {
+    bool fast;                               /* the machine has the instruction: others are faster in float */
     size_t (*scratch)(const struct conv *c); /* bytes per thread, for data() and weight() */
     /* Pairs of blocks [lo, hi) of dy: scale[o] * dy for data() (scale: one number or, with `scales` = O, one
      * per output), dy for weight(), and the sums of every output's dy for bias(). No data: only the latter.

@@ -7,6 +7,7 @@
 #include "worker/kernels/bf16.h"
 #include "worker/kernels/fixed.h"
 #include "worker/kernels/int8.h"
+#include "worker/kernels/tiles.h"
 
 #include <cblas.h>
 #include <pthread.h>
@@ -187,4 +188,5 @@ const struct kernels kernels_gemm = {
     .int8 = &int8_generic,
     .bf16 = &bf16_generic,
     .fixed = &fixed_generic,
+    .tiles = &tiles_generic,
 };

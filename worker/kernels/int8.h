@@ -81,6 +81,9 @@ struct int8_kernels {
     /* The same of normalized channels, x -> (x - mean) * factor + shift; nothing else of n is looked at. */
     void (*norm_codes)(uint8_t *code, const real *x, ptrdiff_t plane, int channels, size_t pixels,
                        const struct norm n[QUAD], const struct quant_range *r);
+    /* And back: (code - zero) * scale, the number that the quantizer itself would give. */
+    void (*numbers)(real *x, const uint8_t *code, ptrdiff_t plane, int channels, size_t pixels, int zero,
+                    real scale);
 };
 
 extern const struct int8_kernels int8_generic, int8_avx2, int8_avx512, int8_avx512_vnni;

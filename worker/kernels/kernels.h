@@ -56,6 +56,7 @@ struct kernels {
     const struct int8_kernels *int8;   /* worker/kernels/int8.h */
     const struct bf16 *bf16;           /* worker/kernels/bf16.h */
     const struct fixed_kernels *fixed; /* worker/kernels/fixed.h */
+    const struct tiles *tiles; /* worker/kernels/tiles.h; the functions above use them by themselves */
 };
 
 extern const struct kernels *const kernels_list[];    /* best first; NULL-terminated */

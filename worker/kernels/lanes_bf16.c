@@ -151,6 +151,9 @@ static void data(const struct conv *c, int blocks, const void *room, real *dx, b
 }
 
 const struct bf16 SYMBOL(bf16_, KERNEL_SET) = {
+#if defined(__AVX512BF16__)
+    .fast = true,
+#endif
     .scratch = scratch_bytes,
     .pack_dy = pack_dy,
     .pack_x = pack_x,

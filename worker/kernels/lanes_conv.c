@@ -164,4 +164,5 @@ const struct kernels SYMBOL(kernels_, KERNEL_SET) = {
     .bf16 = &SYMBOL(bf16_, KERNEL_SET),
 #endif
     .fixed = &SYMBOL(fixed_, KERNEL_SET),
+    .tiles = &SYMBOL(tiles_, KERNEL_SET),
 };

@@ -358,6 +358,16 @@ static void norm_codes(uint8_t *code, const real *x, ptrdiff_t plane, int channe
     }
 }
 
+static void numbers(real *x, const uint8_t *code, ptrdiff_t plane, int channels, size_t pixels, int zero,
+                    real scale)
+{
+    for (size_t i = 0; i < pixels * LANES; i += VEC) {
+        code_vec quad = *(const code_vec *)(code + i * QUAD);
+        for (int c = 0; c < channels; c++)
+            store(x + c * plane + i, __builtin_convertvector((quad >> 8 * c & 255) - zero, vec) * scale);
+    }
+}
+
 const struct int8_kernels SYMBOL(int8_, KERNEL_SET) = {
-    .scratch = scratch, .conv = conv, .codes = codes, .norm_codes = norm_codes
+    .scratch = scratch, .conv = conv, .codes = codes, .norm_codes = norm_codes, .numbers = numbers
 };

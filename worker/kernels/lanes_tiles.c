@@ -150,4 +150,12 @@ static size_t scratch_bytes(const struct conv *c)
     return larger(larger(tile_room_bytes(c->O, c->C), tile_room_bytes(c->C, c->O)), weight_bytes(c));
 }
 
-const struct tiles SYMBOL(tiles_, KERNEL_SET) = { scratch_bytes, forward, backward_data, weight_gradient };
+const struct tiles SYMBOL(tiles_, KERNEL_SET) = {
+    .scratch = scratch_bytes,
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_weight = weight_gradient,
+#ifndef QUANTD_DOUBLE
+    .coded_weight = coded_weight_gradient,
+#endif
+};

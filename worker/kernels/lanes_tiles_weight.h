@@ -72,6 +72,19 @@ INLINE void weight_pairs(const real *in, const real *out, int tiles, real *to)
         store(to + i * VEC, load(to + i * VEC) + turn_sums(sum + i * VEC));
 }
 
+static void strip_spread_any(const struct strip *s, const struct conv *c, const real *x,
+                             const struct coded *code, real *to)
+{
+#ifndef QUANTD_DOUBLE
+    if (code) {
+        strip_spread_codes(s, c, code, to);
+        return;
+    }
+#endif
+    (void)code;
+    strip_spread_input(s, c, x, to);
+}
+
 /* A strip's products for outputs [first, first + outs) of those that the sums are for. */
 static void weight_strip(const struct conv *c, const struct weight_room *r, int first, int outs, int tiles)
 {
@@ -86,7 +99,7 @@ static void weight_strip(const struct conv *c, const struct weight_room *r, int 
 
 /* VEC sums of every point, from the first on, to gradients; dw is that of the first output. */
 INLINE void weight_collect(const struct conv *c, const int taps, const struct weight_room *r, ptrdiff_t first,
-                           int outs, real *dw)
+                           int outs, real factor, real *dw)
 {
     real lane[LONGEST * LONGEST][VEC] __attribute__((aligned(VEC_BYTES)));
     vec tap[LONGEST][LONGEST], point[POINTS][POINTS];
@@ -97,7 +110,7 @@ INLINE void weight_collect(const struct conv *c, const int taps, const struct we
     from_points(LINE_VALUES_BACK, taps, point, tap);
     EACH (i, taps)
         EACH (j, taps)
-            store(lane[i * taps + j], tap[i][j]);
+            store(lane[i * taps + j], tap[i][j] * factor);
     for (int v = 0; v < VEC; v++) {
         ptrdiff_t at = first + v, pair = at / PAIRS;
         int o = (int)(pair / fours(c->C) * PAIR_OUTS + at % PAIRS / PAIR_INS);
@@ -107,8 +120,9 @@ INLINE void weight_collect(const struct conv *c, const int taps, const struct we
     }
 }
 
-static void weight_gradient(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
-                            int hi, void *scratch)
+/* x: the input as numbers, or NULL; then it is factor * code, and code says where. */
+static void weight_from(const struct conv *c, int blocks, const real *x, const struct coded *code,
+                        real factor, const real *dy, real *dw, int lo, int hi, void *scratch)
 {
     const ptrdiff_t pixels = (ptrdiff_t)c->OH * c->OW * LANES, tap = (ptrdiff_t)c->C * c->KH * c->KW;
     const struct tiling t = tiles_of(c);
@@ -119,7 +133,7 @@ static void weight_gradient(const struct conv *c, int blocks, const real *x, con
         memset(r.sum, 0, PLANES * (size_t)r.plane * sizeof *r.sum);
         for (ptrdiff_t at = 0, end = (ptrdiff_t)blocks * t.tiles; at < end; at += s.count) {
             strip_take(&s, c, &t, at, end);
-            strip_spread_input(&s, c, x, r.in);
+            strip_spread_any(&s, c, x, code, r.in);
             for (int first = 0; first < all_outs; first += STRIP_OUTS) {
                 int outs = all_outs - first < STRIP_OUTS ? all_outs - first : STRIP_OUTS;
                 strip_spread_output(&s, c, outs, dy + (o + first) * pixels, r.out);
@@ -128,10 +142,24 @@ static void weight_gradient(const struct conv *c, int blocks, const real *x, con
         }
         for (ptrdiff_t i = 0; i < (ptrdiff_t)fours(all_outs) * fours(c->C) * 16; i += VEC)
             if (c->KH == 3)
-                weight_collect(c, 3, &r, i, all_outs, dw + o * tap);
+                weight_collect(c, 3, &r, i, all_outs, factor, dw + o * tap);
             else
-                weight_collect(c, 5, &r, i, all_outs, dw + o * tap);
+                weight_collect(c, 5, &r, i, all_outs, factor, dw + o * tap);
     }
 }
+
+static void weight_gradient(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
+                            int hi, void *scratch)
+{
+    weight_from(c, blocks, x, NULL, 1, dy, dw, lo, hi, scratch);
+}
+
+#ifndef QUANTD_DOUBLE
+static void coded_weight_gradient(const struct conv *c, int blocks, const struct coded *x, real step,
+                                  const real *dy, real *dw, int lo, int hi, void *scratch)
+{
+    weight_from(c, blocks, NULL, x, step, dy, dw, lo, hi, scratch);
+}
+#endif
 
 #endif

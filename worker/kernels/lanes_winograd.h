@@ -152,46 +152,109 @@ struct square {
     int H, W, row, column; /* its first pixel, maybe outside */
 };
 
+/* Does all of it lie in the image? Then there is nothing to ask pixel by pixel. */
+INLINE bool square_inside(const struct square *s, int n)
+{
+    return s->row >= 0 && s->column >= 0 && s->row + n <= s->H && s->column + n <= s->W;
+}
+
+INLINE bool pixel_inside(const struct square *s, int i, int j)
+{
+    return (unsigned)(s->row + i) < (unsigned)s->H && (unsigned)(s->column + j) < (unsigned)s->W;
+}
+
+INLINE ptrdiff_t pixel_at(const struct square *s, int i, int j)
+{
+    return ((ptrdiff_t)(s->row + i) * s->W + s->column + j) * LANES;
+}
+
+INLINE void points_store(vec point[POINTS][POINTS], real *to)
+{
+    EACH (i, POINTS)
+        EACH (j, POINTS)
+            store(to + (i * POINTS + j) * LANES, point[i][j]);
+}
+
+INLINE void spread_part(const enum line kind, const int n, const struct square *s, const bool inside,
+                        const real *image, real *to)
+{
+    vec pixel[LONGEST][LONGEST], point[POINTS][POINTS];
+    EACH (j, n)
+        EACH (i, n)
+            pixel[i][j] = inside || pixel_inside(s, i, j) ? load(image + pixel_at(s, i, j)) : all(0);
+    to_points(kind, n, pixel, point);
+    points_store(point, to);
+}
+
 /* One channel's square of 16 samples to 36 points. */
 INLINE void square_spread(const enum line kind, const int n, const struct square *s, const real *image,
                           real *to)
 {
-    for (int part = 0; part < PARTS; part++) {
-        vec pixel[LONGEST][LONGEST], point[POINTS][POINTS];
-        EACH (j, n) {
-            bool inside = (unsigned)(s->column + j) < (unsigned)s->W;
-            EACH (i, n) {
-                ptrdiff_t at = (ptrdiff_t)(s->row + i) * s->W + s->column + j;
-                bool there = inside && (unsigned)(s->row + i) < (unsigned)s->H;
-                pixel[i][j] = there ? load(image + at * LANES + part * VEC) : all(0);
+    const bool inside = square_inside(s, n);
+    for (int part = 0; part < LANES; part += VEC)
+        if (inside)
+            spread_part(kind, n, s, true, image + part, to + part);
+        else
+            spread_part(kind, n, s, false, image + part, to + part);
+}
+
+#ifndef QUANTD_DOUBLE
+INLINE void spread_codes_part(const struct square *s, const bool inside, const uint8_t *quad, int j,
+                              vec shift, real *to)
+{
+    typedef uint32_t bits __attribute__((vector_size(VEC_BYTES), may_alias));
+    vec pixel[LONGEST][LONGEST], point[POINTS][POINTS];
+    EACH (k, POINTS)
+        EACH (i, POINTS) {
+            pixel[i][k] = all(0);
+            if (inside || pixel_inside(s, i, k)) {
+                bits code = *(const bits *)(quad + pixel_at(s, i, k) * 4) >> (8 * j);
+                pixel[i][k] = (vec)((code & 255) | 0x4b000000) - shift;
             }
         }
-        to_points(kind, n, pixel, point);
-        EACH (i, POINTS)
-            EACH (j, POINTS)
-                store(to + (i * POINTS + j) * LANES + part * VEC, point[i][j]);
-    }
+    to_points(LINE_INPUT, POINTS, pixel, point);
+    points_store(point, to);
+}
+
+/* The same of channel j of a quad of codes (bf16.h: struct coded); `quad` is its image of 16 samples. */
+INLINE void square_spread_codes(const struct square *s, const uint8_t *quad, int j, int zero, real *to)
+{
+    const vec shift = all((real)((1 << 23) + zero)); /* a float in whose last bits a code stands */
+    const bool inside = square_inside(s, POINTS);
+    for (int part = 0; part < LANES; part += VEC)
+        if (inside)
+            spread_codes_part(s, true, quad + part * 4, j, shift, to + part);
+        else
+            spread_codes_part(s, false, quad + part * 4, j, shift, to + part);
+}
+#endif
+
+INLINE void collect_part(const enum line kind, const int n, const struct square *s, const bool inside,
+                         const real *from, const bool add, real start, real *image)
+{
+    vec pixel[LONGEST][LONGEST], point[POINTS][POINTS];
+    EACH (i, POINTS)
+        EACH (j, POINTS)
+            point[i][j] = load(from + (i * POINTS + j) * LANES);
+    from_points(kind, n, point, pixel);
+    EACH (i, n)
+        EACH (j, n)
+            if (inside || pixel_inside(s, i, j)) {
+                real *to = image + pixel_at(s, i, j);
+                store(to, (add ? load(to) : all(start)) + pixel[i][j]);
+            }
 }
 
 /* 36 points back to a channel's square: added to what is there, or written plus `start`. */
 INLINE void square_collect(const enum line kind, const int n, const struct square *s, const real *from,
                            const bool add, real start, real *image)
 {
-    for (int part = 0; part < PARTS; part++) {
-        vec pixel[LONGEST][LONGEST], point[POINTS][POINTS];
-        EACH (i, POINTS)
-            EACH (j, POINTS)
-                point[i][j] = load(from + (i * POINTS + j) * LANES + part * VEC);
-        from_points(kind, n, point, pixel);
-        EACH (i, n)
-            EACH (j, n) {
-                bool inside =
-                    (unsigned)(s->row + i) < (unsigned)s->H && (unsigned)(s->column + j) < (unsigned)s->W;
-                real *to = image + ((ptrdiff_t)(s->row + i) * s->W + s->column + j) * LANES + part * VEC;
-                if (inside)
-                    store(to, (add ? load(to) : all(start)) + pixel[i][j]);
-            }
-    }
+    const bool inside = square_inside(s, n);
+    for (int part = 0; part < LANES; part += VEC)
+        if (inside)
+            collect_part(kind, n, s, true, from + part, add, start, image + part);
+        else
+            collect_part(kind, n, s, false, from + part, add, start, image + part);
 }
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef WORKER_KERNELS_TILES_H
 #define WORKER_KERNELS_TILES_H
 
+#include "worker/kernels/bf16.h"
 #include "worker/kernels/kernels.h"
 
 /* The tiles of a batch, block by block, in rows. */
@@ -20,6 +21,9 @@ struct tiling tiles_of(const struct conv *c);
 /* Is this layer better off so? Depends on nothing but the layer. */
 bool tiles_pay(const struct conv *c);
 
+/* Is its backward pass so faster than on pairs of bf16 (bf16.h), too? */
+bool tiles_beat_pairs(const struct conv *c);
+
 /* As in struct kernels, for layers where tiles pay. */
 struct tiles {
     size_t (*scratch)(const struct conv *c);
@@ -29,6 +33,9 @@ struct tiles {
                           int hi, void *scratch);
     void (*backward_weight)(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
                             int hi, void *scratch);
+    /* The same of an input that is (code - zero) * step. NULL for QUANTD_DOUBLE. */
+    void (*coded_weight)(const struct conv *c, int blocks, const struct coded *x, real step, const real *dy,
+                         real *dw, int lo, int hi, void *scratch);
 };
 
 extern const struct tiles tiles_generic, tiles_avx2, tiles_avx512, tiles_avx512_vnni;
