@@ -109,6 +109,7 @@ static int prepare(struct bench *b, struct err *e)
                              .seed = 1,
                              .pool = b->pool,
                              .precision = (enum precision)precision_find(o->precision),
+                             .codes = true,
                              .kernels = o->kernels ? kernels_find(o->kernels) : kernels_best() };
     if (!n.kernels)
         return err_set(e, ERR_UNSUPPORTED, "this CPU has no %s kernels", o->kernels);

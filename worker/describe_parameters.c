@@ -214,7 +214,8 @@ static const struct parameter parameters[] = {
       "Absent: as many as cover the area of the training images once.", "sample", 1, 100000000, "null", 0,
       false, NULL },
     { "/train/precision", "enum", "Precision",
-      "mixed: layers on codes of at most 8 bits go forward on exact integers and backward on bf16, faster.",
+      "Layers on codes of at most 8 bits go forward on exact integers; mixed: and backward on bf16 where "
+      "that is faster.",
       "", 0, 0, "\"fp32\"", 0, false, list_precisions },
     { "/train/seed", "integer", "Seed", "Same specification, same inputs, same seed: the same bits.", "", 0,
       9007199254740991.0, "1", 0, false, NULL },

@@ -1,8 +1,9 @@
-/* Nets of mixed precision: the forward pass says what float says, the gradients differ by bf16's rounding,
- * and neither depends on the number of threads. */
+/* Nets on codes: the forward pass says what float says, gradients say it, too, and differ by bf16's rounding
+ * in mixed precision; and none of it depends on the number of threads. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/graph/precision.h"
+#include "worker/kernels/bf16.h"
 #include "worker/kernels/kernels.h"
 #include "worker/op/op.h"
 #include "worker/quant/method.h"
@@ -23,9 +24,9 @@ enum { BATCH = 40, CLASSES = 6, LAYERS = 8 };
 static int add_param(struct graph *g, const char *name, struct shape s, uint64_t stream)
 {
     struct rng r = rng_at(17, stream, 0);
-    float init[4096];
+    static float init[64 * 64 * 9];
 
-    assert_true(shape_count(&s) <= 4096);
+    assert_true(shape_count(&s) <= 64 * 64 * 9);
     for (int64_t i = 0; i < shape_count(&s); i++)
         init[i] = (float)rng_normal(&r) * 0.2f;
     return graph_add_param(g, name, &s, true, init, NULL);
@@ -125,6 +126,24 @@ static struct graph *small_graph(void)
     return g;
 }
 
+/* Two layers of which Winograd's tiles make both gradients faster than bf16. */
+static struct graph *wide_graph(void)
+{
+    struct graph *g = graph_new("wide");
+    struct err e = { 0 };
+    int x = graph_add_input(g, "x", &(struct shape){ 3, { 64, 8, 8 } }, NULL);
+
+    x = add_plain(g, "Relu", "relu",
+                  add_layer(g, "Conv", "one", x, (struct shape){ 4, { 64, 64, 3, 3 } }, 1, 1));
+    g->output[g->outputs++] = add_layer(g, "Conv", "two", x, (struct shape){ 4, { 64, 64, 3, 3 } }, 1, 1);
+    if (graph_finish(g, &e))
+        fail_msg("%s %s", e.text, e.place);
+    return g;
+}
+
+/* All in float; on codes, backward in float; on codes, backward on bf16. */
+enum way { FLOATS, CODES, MIXED, WAYS };
+
 struct made {
     struct graph *g;
     struct quant *q;
@@ -132,8 +151,30 @@ struct made {
     struct pool *pool;
 };
 
-static struct made make_net(enum precision precision, bool per_channel, int threads, const char *kernels,
-                            bool apart)
+static struct made bind(struct graph *g, const struct quant_layer_plan *plan, int layers, enum way way,
+                        bool per_channel, int threads, const char *kernels, bool apart)
+{
+    struct made m = { .g = g, .pool = pool_new(threads) };
+    struct err e = { 0 };
+
+    const struct quant_options quantize = { &method_msqe, grid_find("twos"), per_channel };
+    assert_int_equal(quant_new(m.g, plan, layers, &quantize, &m.q, &e), 0);
+    quant_start(m.q, m.g);
+    struct net_options o = { .batch = BATCH,
+                             .train = true,
+                             .precision = way == MIXED ? PRECISION_MIXED : PRECISION_FP32,
+                             .codes = way != FLOATS,
+                             .kernels = kernels ? kernels_find(kernels) : NULL,
+                             .apart = apart,
+                             .pool = m.pool };
+    if (net_new(m.g, &o, &m.net, &e))
+        fail_msg("%s", e.text);
+    quant_bind(m.q, m.net);
+    quant_apply(m.q, m.g, m.pool);
+    return m;
+}
+
+static struct made make_net(enum way way, bool per_channel, int threads, const char *kernels, bool apart)
 {
     struct quant_layer_plan plan[LAYERS] = {
         { 8, { .bits = 8, .low = -128, .high = 127, .step = (real)0.02, .fixed = false } },
@@ -145,28 +186,12 @@ static struct made make_net(enum precision precision, bool per_channel, int thre
         { 5, { .bits = 5, .low = -16, .high = 15, .step = (real)0.2, .fixed = false } },
         { 1, { .bits = 6, .low = 0, .high = 63, .step = (real)0.05, .fixed = false } }
     };
-    struct made m = { .g = small_graph(), .pool = pool_new(threads) };
-    struct err e = { 0 };
-
-    const struct quant_options quantize = { &method_msqe, grid_find("twos"), per_channel };
-    assert_int_equal(quant_new(m.g, plan, LAYERS, &quantize, &m.q, &e), 0);
-    quant_start(m.q, m.g);
-    struct net_options o = { .batch = BATCH,
-                             .train = true,
-                             .precision = precision,
-                             .kernels = kernels ? kernels_find(kernels) : NULL,
-                             .apart = apart,
-                             .pool = m.pool };
-    if (net_new(m.g, &o, &m.net, &e))
-        fail_msg("%s", e.text);
-    quant_bind(m.q, m.net);
-    quant_apply(m.q, m.g, m.pool);
-    return m;
+    return bind(small_graph(), plan, LAYERS, way, per_channel, threads, kernels, apart);
 }
 
-static struct made make(enum precision precision, bool per_channel, int threads, const char *kernels)
+static struct made make(enum way way, bool per_channel, int threads, const char *kernels)
 {
-    return make_net(precision, per_channel, threads, kernels, false);
+    return make_net(way, per_channel, threads, kernels, false);
 }
 
 static void made_free(struct made *m)
@@ -177,27 +202,32 @@ static void made_free(struct made *m)
     pool_free(m->pool);
 }
 
+static int features_of(const struct made *m, int value)
+{
+    return (int)shape_count(&m->g->value[value].shape);
+}
+
+/* Noise for every sample, zeros in the lanes beyond. */
+static void fill_noise(const struct made *m, real *x, int features, uint64_t stream)
+{
+    struct rng r = rng_at(stream, 1, 0);
+
+    memset(x, 0, (size_t)net_blocks(m->net) * (size_t)features * LANES * sizeof *x);
+    for (int i = 0; i < BATCH * features; i++)
+        x[((ptrdiff_t)(i / features / LANES) * features + i % features) * LANES + i / features % LANES] =
+            (real)rng_normal(&r);
+}
+
 /* A step on noise: pixels with a sign, gradients that say nothing. */
 static void go_forward(struct made *m)
 {
-    struct rng r = rng_at(23, 1, 0);
-    real *x = net_input(m->net);
-
-    memset(x, 0, (size_t)net_blocks(m->net) * 243 * LANES * sizeof *x);
-    for (int i = 0; i < BATCH * 243; i++)
-        x[((ptrdiff_t)(i / 243 / LANES) * 243 + i % 243) * LANES + i / 243 % LANES] = (real)rng_normal(&r);
+    fill_noise(m, net_input(m->net), features_of(m, m->g->input), 23);
     net_forward(m->net, BATCH, true, 0);
 }
 
 static void go_backward(struct made *m)
 {
-    struct rng r = rng_at(29, 1, 0);
-    real *g = net_output_gradient(m->net, 0);
-
-    memset(g, 0, (size_t)net_blocks(m->net) * CLASSES * LANES * sizeof *g);
-    for (int i = 0; i < BATCH * CLASSES; i++)
-        g[((ptrdiff_t)(i / CLASSES / LANES) * CLASSES + i % CLASSES) * LANES + i / CLASSES % LANES] =
-            (real)rng_normal(&r);
+    fill_noise(m, net_output_gradient(m->net, 0), features_of(m, m->g->output[0]), 29);
     net_backward(m->net);
 }
 
@@ -219,56 +249,104 @@ static bool is_judged(const struct value *v)
     return v->kind == VALUE_PARAM && v->trainable;
 }
 
-static void compare_with_float(bool per_channel)
+/* How far the gradients of the layers' weights are from each other: the largest, and the least of coded ones.
+ */
+static void compare_gradients(const struct made *a, const struct made *b, double *most, double *least)
 {
-    struct made plain = make(PRECISION_FP32, per_channel, 1, NULL);
+    *most = 0;
+    *least = 1;
+    for (int v = 0; v < a->g->values; v++) {
+        const struct value *value = &a->g->value[v];
+        if (!is_judged(value) || shape_count(&value->shape) == 1)
+            continue;
+        double far = distance(net_gradients(b->net) + value->offset, net_gradients(a->net) + value->offset,
+                              (size_t)shape_count(&value->shape));
+        *most = far > *most ? far : *most;
+        *least = value->coded && far < *least ? far : *least;
+    }
+}
+
+/* A code next to a boundary may fall to the other side than in float: an 8-bit step for one number. */
+static void compare_ways(bool per_channel)
+{
+    struct made plain = make(FLOATS, per_channel, 1, NULL);
+    double most, least;
 
     step(&plain);
     for (const struct kernels *const *k = kernels_list; *k; k++) {
         if (!(*k)->usable())
             continue;
-        struct made mixed = make(PRECISION_MIXED, per_channel, 2, (*k)->name);
+        struct made codes = make(CODES, per_channel, 2, (*k)->name);
+        struct made mixed = make(MIXED, per_channel, 2, (*k)->name);
+        step(&codes);
         step(&mixed);
-        assert_true(distance(net_output(mixed.net, 0), net_output(plain.net, 0), outputs) < 1e-3);
-        for (int v = 0; v < plain.g->values; v++) {
-            const struct value *value = &plain.g->value[v];
-            if (!is_judged(value) || shape_count(&value->shape) == 1)
-                continue;
-            /* a code next to a boundary may fall to the other side: an 8-bit step for one number */
-            double far =
-                distance(net_gradients(mixed.net) + value->offset, net_gradients(plain.net) + value->offset,
-                         (size_t)shape_count(&value->shape));
-            assert_true(far < 0.01);
-            if (value->coded)
-                assert_true(far > 1e-5); /* it did round */
-        }
+        assert_memory_equal(net_output(mixed.net, 0), net_output(codes.net, 0), outputs * sizeof(real));
+        assert_true(distance(net_output(codes.net, 0), net_output(plain.net, 0), outputs) < 1e-3);
+        compare_gradients(&plain, &codes, &most, &least);
+        assert_true(most < 0.01);
+        compare_gradients(&codes, &mixed, &most, &least);
+        assert_true(most < 0.01 && ((*k)->bf16->fast ? least > 1e-5 : most <= 0)); /* it did round */
+        made_free(&codes);
         made_free(&mixed);
     }
     made_free(&plain);
 }
 
-static void test_mixed_is_float_but_for_rounding(void **state)
+static void test_codes_are_float_and_mixed_is_but_for_rounding(void **state)
 {
     (void)state;
-    compare_with_float(false);
-    compare_with_float(true);
+    compare_ways(false);
+    compare_ways(true);
+}
+
+static struct made make_wide(enum way way, int threads, const char *kernels)
+{
+    static const struct quant_layer_plan plan[2] = {
+        { 4, { .bits = 8, .low = -128, .high = 127, .step = (real)0.02, .fixed = false } },
+        { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.05, .fixed = false } },
+    };
+    return bind(wide_graph(), plan, 2, way, false, threads, kernels, false);
+}
+
+/* Where tiles are faster there is no bf16 in mixed precision: bits are those of float on codes. */
+static void test_tiles_take_the_place_of_bf16(void **state)
+{
+    (void)state;
+    for (const struct kernels *const *k = kernels_list; *k; k++) {
+        if (!(*k)->usable())
+            continue;
+        struct made plain = make_wide(FLOATS, 1, (*k)->name), codes = make_wide(CODES, 1, (*k)->name);
+        struct made mixed = make_wide(MIXED, 3, (*k)->name);
+        double most, least;
+        step(&plain);
+        step(&codes);
+        step(&mixed);
+        assert_memory_equal(net_gradients(mixed.net), net_gradients(codes.net),
+                            codes.g->param_count * sizeof(real));
+        compare_gradients(&plain, &codes, &most, &least);
+        assert_true(most < 1e-3 && least > 0);
+        made_free(&plain);
+        made_free(&codes);
+        made_free(&mixed);
+    }
 }
 
 static void test_threads_do_not_matter(void **state)
 {
-    struct made one = make(PRECISION_MIXED, false, 1, NULL);
     (void)state;
-
-    step(&one);
-    for (int threads = 2; threads <= 3; threads++) {
-        struct made many = make(PRECISION_MIXED, false, threads, NULL);
-        step(&many);
-        assert_memory_equal(net_output(many.net, 0), net_output(one.net, 0), outputs * sizeof(real));
-        assert_memory_equal(net_gradients(many.net), net_gradients(one.net),
-                            one.g->param_count * sizeof(real));
-        made_free(&many);
+    for (enum way way = FLOATS; way < WAYS; way++) {
+        struct made one = make(way, false, 1, NULL);
+        step(&one);
+        for (int threads = 2; threads <= 3; threads++) {
+            struct made many = make(way, false, threads, NULL);
+            step(&many);
+            assert_memory_equal(net_output(many.net, 0), net_output(one.net, 0), outputs * sizeof(real));
+            assert_memory_equal(net_gradients(many.net), net_gradients(one.net),
+                                one.g->param_count * sizeof(real));
+            made_free(&many);
+        }
+        made_free(&one);
     }
-    made_free(&one);
 }
 
 enum { NODES = 64 };
@@ -304,9 +382,9 @@ static void test_a_pass_is_what_its_nodes_are(void **state)
 {
     (void)state;
     for (const struct kernels *const *k = kernels_list; *k; k++)
-        for (int precision = PRECISION_FP32; precision <= PRECISION_MIXED && (*k)->usable(); precision++) {
-            struct made one = make((enum precision)precision, false, 2, (*k)->name);
-            struct made apart = make_net((enum precision)precision, false, 1, (*k)->name, true);
+        for (enum way way = FLOATS; way < WAYS && (*k)->usable(); way++) {
+            struct made one = make(way, false, 2, (*k)->name);
+            struct made apart = make_net(way, false, 1, (*k)->name, true);
             double one_took[NODES][NET_STAGES] = { 0 }, apart_took[NODES][NET_STAGES] = { 0 };
             int beside = quantizer_of(&one, "relu4"), alone = quantizer_of(&one, "relu5");
             net_profile(one.net, one_took);
@@ -343,7 +421,7 @@ static void test_a_pass_is_what_its_nodes_are(void **state)
 /* Quantized inputs exist as codes alone, a quarter of the size. */
 static void test_codes_take_the_place_of_numbers(void **state)
 {
-    struct made plain = make(PRECISION_FP32, false, 1, NULL), mixed = make(PRECISION_MIXED, false, 1, NULL);
+    struct made plain = make(FLOATS, false, 1, NULL), mixed = make(CODES, false, 1, NULL);
     int v = graph_find_value(mixed.g, "relu1"), quantized = -1;
     (void)state;
 
@@ -361,7 +439,8 @@ static void test_codes_take_the_place_of_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mixed_is_float_but_for_rounding),
+        cmocka_unit_test(test_codes_are_float_and_mixed_is_but_for_rounding),
+        cmocka_unit_test(test_tiles_take_the_place_of_bf16),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_a_pass_is_what_its_nodes_are),
         cmocka_unit_test(test_codes_take_the_place_of_numbers),

@@ -115,7 +115,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
         assert_int_equal(
             rate_new(s->graph, s->quant, s->prune, &(struct rate_rule){ 1e-4, 0.3, 0.3 }, &s->rate, &e), 0);
     struct net_options o = {
-        .batch = 32, .train = true, .seed = 9, .precision = s->precision, .pool = s->pool
+        .batch = 32, .train = true, .seed = 9, .precision = s->precision, .codes = true, .pool = s->pool
     };
     if (net_new(s->graph, &o, &s->net, &e))
         fail_msg("%s", e.text);

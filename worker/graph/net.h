@@ -24,10 +24,10 @@ enum net_stage {
     NET_STAGES
 };
 
-/* What layers with quantized input and weights compute in (precision.h). */
+/* What layers with quantized input and weights go backward in (precision.h). */
 enum precision {
     PRECISION_FP32,
-    PRECISION_MIXED /* forward exact integers, backward bf16 with float sums */
+    PRECISION_MIXED /* bf16 with float sums, where that is faster */
 };
 
 struct net_options {
@@ -38,6 +38,8 @@ struct net_options {
     uint64_t seed;       /* for dropout */
     size_t limit;        /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
     enum precision precision;
+    bool codes; /* the codes of quantized weights will be there (net_set_codes): these layers go forward on
+                   exact integers. Else all is floating point, whatever the precision */
     const struct kernels *kernels; /* NULL: the best of this CPU */
     struct pool *pool;             /* borrowed; NULL: the caller's thread alone */
 };
@@ -52,7 +54,7 @@ void net_free(struct net *n);
 /* Use other weights for a PARAM value (a quantizer's output, natural layout); NULL: back to graph->param. */
 void net_set_weight(struct net *n, int value, const real *weight);
 
-/* The codes of those weights, for a net of mixed precision: q = code * scale, with one scale or one for each
+/* The codes of those weights, for a net with options.codes: q = code * scale, with one scale or one for each
  * output. All are borrowed and read at each step. A `coded` PARAM of such a net needs them before it runs. */
 void net_set_codes(struct net *n, int value, const int8_t *code, const real *scale, int scales);
 

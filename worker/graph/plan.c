@@ -203,7 +203,7 @@ static void find_lives(struct planner *w)
             read_at(w, n->output[k], w->o->train ? g->nodes + 1 : forward_time(turn));
         for (int k = 0; k < n->inputs; k++)
             read_at(w, n->input[k], forward_time(turn));
-        if (w->p->op[i] == &op_coded)
+        if (w->p->op[i]->reads_codes)
             read_codes(w, n, turn);
         if (!w->p->wanted[n->output[0]] || plan_is_alias(w->p, n))
             continue;

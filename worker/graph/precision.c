@@ -1,6 +1,7 @@
 #include "worker/graph/precision.h"
 
 #include "worker/kernels/int8.h"
+#include "worker/kernels/tiles.h"
 #include "worker/op/op.h"
 
 const char *const precision_list[] = { [PRECISION_FP32] = "fp32", [PRECISION_MIXED] = "mixed", NULL };
@@ -44,13 +45,16 @@ void precision_choose(const struct graph *g, const struct net_options *o, const 
                       bool *plain)
 {
     const struct kernels *k = o->kernels ? o->kernels : kernels_best();
-    bool mixed = o->precision == PRECISION_MIXED && k->int8 && k->bf16;
+    bool codes = o->codes && k->int8 && k->bf16;
+    bool pairs = codes && o->precision == PRECISION_MIXED && k->bf16->fast;
     for (int v = 0; v < g->values; v++)
         code[v] = plain[v] = false;
     for (int i = 0; i < g->nodes; i++) {
         const struct node *n = &g->node[i];
-        bool coded = mixed && runs_on_codes(g, n);
-        op[i] = coded ? &op_coded : n->op;
+        bool coded = codes && runs_on_codes(g, n);
+        op[i] = !coded                                       ? n->op
+                : pairs && !tiles_beat_pairs(n->op->conv(n)) ? &op_coded_pairs
+                                                             : &op_coded_float;
         for (int j = 0; j < n->inputs; j++)
             if (n->input[j] >= 0)
                 *(coded && j == 0 ? &code[n->input[j]] : &plain[n->input[j]]) = true;

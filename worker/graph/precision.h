@@ -1,8 +1,9 @@
-/* precision.h - which nodes of a net run on codes.
+/* precision.h - which nodes of a net run on codes, when codes of weights will be there (options.codes).
  *
  * A layer does when it is a plain convolution or matrix of one group, its weight is quantized to at most
- * eight bits (value.coded), and its input comes from a QuantdFakeQuant whose codes are bytes: op_coded takes
- * its place, and op_fakequant_coded the quantizer's. All others compute in floating point. */
+ * eight bits (value.coded), and its input comes from a QuantdFakeQuant whose codes are bytes: op_coded_float
+ * takes its place, or in mixed precision op_coded_pairs where bf16 is faster than float on this machine and
+ * in this layer; and op_fakequant_coded the quantizer's. All others compute in floating point. */
 #ifndef WORKER_GRAPH_PRECISION_H
 #define WORKER_GRAPH_PRECISION_H
 

@@ -78,6 +78,7 @@ struct op {
     bool pass_shape_only; /* the output is the input under another shape (Flatten, Reshape, Identity): the
                              executor shares the memory where it can, else runs forward (a copy) */
     bool codes;           /* its output is integers times a scale, whose sums of products can be exact */
+    bool reads_codes;     /* of input 0, instead of numbers, forward and backward */
     bool all_outputs; /* the last outputs are made too when nobody reads them: their number means something */
 
     /* Check inputs and attributes, set output shapes, build node->state. Unknown attributes are errors.
@@ -124,9 +125,9 @@ static inline const struct tail *step_tail(const struct step *s, const struct no
     return &s->tail[n - s->graph->node];
 }
 
-/* Instead of what the graph says, where the net chooses so (worker/graph/precision.h): a layer on codes, and
+/* Instead of what the graph says, where the net chooses so (worker/graph/precision.h): layers on codes, and
  * the quantizer that makes them. They have no setup of their own. */
-extern const struct op op_coded, op_fakequant_coded;
+extern const struct op op_coded_pairs, op_coded_float, op_fakequant_coded;
 
 extern const struct op *const op_list[];    /* NULL-terminated */
 const struct op *op_find(const char *name); /* NULL when unknown */

@@ -77,6 +77,7 @@ struct net_options job_net_options(const struct job *j, bool train, int batch)
                                  .seed = (uint64_t)spec_int(j->spec, "/train/seed", 1),
                                  .limit = job_limit(j),
                                  .precision = job_precision(j),
+                                 .codes = j->kind->quantizes,
                                  .kernels = j->kernels,
                                  .pool = j->pool };
 }

@@ -106,7 +106,7 @@ int job_correct(struct job *j, struct graph *plain, struct err *e)
                             .batches = job_batches(j, &target, BATCHES) };
     int corrected = 0, status = trainer_target(&target, j->loss, j->graph, j->task->batch, e);
 
-    c.net.precision = PRECISION_FP32;
+    c.net.codes = false;
     if (!status)
         status = correct_biases(&c, &corrected, e);
     if (!status)
@@ -163,7 +163,7 @@ static int correction_bytes(struct job *j, struct graph *quantized, size_t *byte
     struct net_options o = job_net_options(j, false, j->task->batch);
 
     o.apart = true;
-    o.precision = PRECISION_FP32;
+    o.codes = false;
     const int status = net_bytes(quantized, &o, bytes, e);
     *bytes += correct_bytes(j->graph, o.batch) + j->graph->param_count * sizeof(real) +
               quantized->param_count * (sizeof(real) + 1);

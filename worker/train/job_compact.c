@@ -77,7 +77,7 @@ int job_compact(struct job *j, struct err *e)
     struct net_options o = job_net_options(j, false, k.look.batch);
     int status = trainer_target(&target, j->loss, j->graph, k.look.batch, e);
 
-    o.precision = PRECISION_FP32;
+    o.codes = false;
     j->feed->augment = false;
     j->feed->type->shuffle(j->feed, 0);
     if (!status)

@@ -68,7 +68,7 @@ static int polish_bytes(struct job *j, struct graph *g, size_t *bytes, struct er
     *bytes = 0;
     if (job_polish_allowance(j) < 0)
         return 0;
-    o.precision = PRECISION_FP32;
+    o.codes = false;
     status = net_bytes(g, &o, bytes, e);
     *bytes += job_polish_bytes(j) + target_bytes(j, LANES);
     return status;

@@ -102,7 +102,7 @@ static int polisher_init(struct polisher *p, struct job *j, struct err *e)
                                  .tensor = p->polish.tensor,
                                  .slope = p->slope,
                                  .odds = p->odds };
-    o.precision = PRECISION_FP32;
+    o.codes = false;
     if ((status = trainer_target(&p->target, j->loss, j->graph, LANES, e)) ||
         (status = net_new(j->graph, &o, &p->look.net, e)))
         return status;

@@ -18,7 +18,7 @@ static int measure(struct job *j, struct sensitivity_row *row, int count, struct
     struct target target = { 0 };
     int status = job_quant_options(j, &s.quant, e);
 
-    s.net.precision = PRECISION_FP32;
+    s.net.codes = false;
     s.look = job_calibration(j, s.quant.method, &target);
     s.look.batches = job_batches(j, &target, BATCHES);
     if (!status)
@@ -177,7 +177,7 @@ int job_sensitivity_bytes(struct job *j, struct graph *quantized, size_t *bytes,
 {
     struct net_options o = job_net_options(j, false, j->task->batch);
 
-    o.precision = PRECISION_FP32;
+    o.codes = false;
     const int status = net_bytes(quantized, &o, bytes, e);
     *bytes += sensitivity_bytes(j->graph, o.batch, job_batches(j, NULL, BATCHES).count) +
               quantized->param_count * (2 * sizeof(real) + 1);

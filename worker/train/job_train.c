@@ -184,12 +184,11 @@ int64_t job_steps(const struct job *j)
 }
 
 /* The same for a small file: short steps, no units that rounding has killed, biases where they cost least and
- * in few bits. The graph is edited, so its net goes first. */
+ * in few bits. */
 static int snap_small(struct job *j, struct trainer *t, struct err *e)
 {
     int64_t removed;
 
-    drop_net(j, t);
     compact_scales(j->quant);
     quant_snap(j->quant, j->graph, j->pool);
     int status = measure_statistics(j, t, e);
@@ -221,12 +220,9 @@ static int snap_small(struct job *j, struct trainer *t, struct err *e)
 static int snap(struct job *j, struct trainer *t, struct err *e)
 {
     events_phase(j->events, "snap");
-    const bool on_codes = job_precision(j) != PRECISION_FP32; /* such a net can't read latent weights */
-    if (on_codes)
-        drop_net(j, t);
-    for (int i = 0; j->net && i < j->quant->weights; i++)
-        net_set_weight(j->net, j->quant->weight[i].value, NULL);
-    const struct task_subject latent = { .graph = j->graph, .net = j->net, .batch = t->settings.batch_size };
+    /* a net on codes can't read latent weights: from here on nets are made for the figures alone */
+    drop_net(j, t);
+    const struct task_subject latent = { .graph = j->graph, .batch = t->settings.batch_size };
     int status = job_judge(j, &latent, false, &j->latent_value, e);
     if (status)
         return status;
@@ -243,8 +239,7 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
         return snap_small(j, t, e);
     quant_snap(j->quant, j->graph, j->pool);
     status = measure_statistics(j, t, e);
-    if (on_codes)
-        drop_net(j, t);
+    drop_net(j, t);
     return status ? status : quant_codes(j->quant, j->graph, e);
 }
 
