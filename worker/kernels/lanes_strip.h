@@ -51,7 +51,10 @@ INLINE void strip_fetch(const struct strip *s, const struct square *square, int 
     x += (s->block[i] * channels + c) * (ptrdiff_t)q->H * q->W * LANES;
     for (int h = q->row < 0 ? 0 : q->row; h < q->row + n && h < q->H; h++)
         for (int w = left; w < right; w++)
-            __builtin_prefetch(x + ((ptrdiff_t)h * q->W + w) * LANES, write);
+            if (write)
+                __builtin_prefetch(x + ((ptrdiff_t)h * q->W + w) * LANES, 1);
+            else
+                __builtin_prefetch(x + ((ptrdiff_t)h * q->W + w) * LANES, 0);
 }
 
 /* Points of `count` channels of the strip; x is the first of them in block 0, of `channels`. Tiles of one
