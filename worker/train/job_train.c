@@ -187,7 +187,7 @@ int64_t job_steps(const struct job *j)
  * in few bits. */
 static int snap_small(struct job *j, struct trainer *t, struct err *e)
 {
-    int64_t removed;
+    int64_t removed = 0;
 
     compact_scales(j->quant);
     quant_snap(j->quant, j->graph, j->pool);
