@@ -153,23 +153,19 @@ static void test_lloyd_step_never_increases_the_error(void **state)
 }
 
 /* With the error held at R0 the coefficient settles at lambda / R0 (stationary point of alpha R - lambda log
- * alpha); late in the run it rises all the same. */
+ * alpha). */
 static void test_coefficient_settles_at_lambda_over_error(void **state)
 {
     double s[REGULARIZER_STATE] = { 0 };
     struct quant q = { .total = 1000, .error = 1e-3 };
     (void)state;
 
-    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .lambda = 2, .steps = 120000 });
+    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .lambda = 2, .steps = 20000 });
     for (int i = 0; i < 60000; i++)
         regularizer_msqe.update(s, &q);
     double alpha = regularizer_msqe.coefficient(s);
     if (fabs(alpha / 2000 - 1) > 0.02)
         fail_msg("alpha is %g instead of 2000", alpha);
-    for (int i = 60000; i < 120000; i++)
-        regularizer_msqe.update(s, &q);
-    alpha = regularizer_msqe.coefficient(s);
-    assert_true(alpha > 2000 * 1e3);
 }
 
 static void test_coefficient_rises_while_the_error_falls_and_is_capped(void **state)

@@ -8,7 +8,6 @@
 #include "worker/quant/coefficient.h"
 
 enum { REACH = COEFFICIENT_STATE };
-_Static_assert((int)REACH < (int)PRUNE_STATE, "no room for the reach");
 
 static void partial_begin(double *s, const struct prune *p, int64_t steps)
 {

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-enum { PRUNE_STATE = 16, PRUNE_PERIOD = 100 }; /* optimizer steps from one ranking to the next */
+enum { PRUNE_STATE = 8, PRUNE_PERIOD = 100 }; /* optimizer steps from one ranking to the next */
 
 struct pruner;
 

@@ -2,28 +2,18 @@
 
 #include <math.h>
 
-enum { OMEGA, FIRST, SECOND, STEP, LAMBDA, RATE, OMEGA_MAX, STEPS };
+enum { OMEGA, FIRST, SECOND, STEP, LAMBDA, RATE, OMEGA_MAX };
 
 #define BETA1     0.9
 #define BETA2     0.999
 #define RAMP_PART 0.75 /* of the run: when the coefficient may reach its cap at the earliest */
-#define LIFT_FROM 0.55 /* of the run: from here on lambda grows, */
-#define LIFT      25.0 /* by e to that times what is left: 1e4 times until 0.92 of the run */
 
 void coefficient_begin(double s[COEFFICIENT_STATE], double lambda, int64_t steps)
 {
     s[OMEGA] = s[FIRST] = s[SECOND] = s[STEP] = 0;
     s[LAMBDA] = lambda;
     s[OMEGA_MAX] = log(lambda / 1e-8);
-    s[STEPS] = (double)(steps > 0 ? steps : 1);
-    s[RATE] = s[OMEGA_MAX] / (RAMP_PART * s[STEPS]);
-}
-
-static double lambda_now(const double s[COEFFICIENT_STATE])
-{
-    const double late = s[STEP] / s[STEPS] - LIFT_FROM;
-
-    return late > 0 ? s[LAMBDA] * exp(LIFT * late) : s[LAMBDA];
+    s[RATE] = s[OMEGA_MAX] / (RAMP_PART * (double)(steps > 0 ? steps : 1));
 }
 
 double coefficient_value(const double s[COEFFICIENT_STATE])
@@ -33,7 +23,7 @@ double coefficient_value(const double s[COEFFICIENT_STATE])
 
 void coefficient_update(double s[COEFFICIENT_STATE], double penalty)
 {
-    const double gradient = exp(s[OMEGA]) * penalty - lambda_now(s);
+    const double gradient = exp(s[OMEGA]) * penalty - s[LAMBDA];
 
     s[STEP] += 1;
     s[FIRST] = BETA1 * s[FIRST] + (1 - BETA1) * gradient;

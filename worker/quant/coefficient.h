@@ -10,12 +10,7 @@
  * COEFFICIENT_PULLS alpha R0 / steps, R0 the penalty at the start, lambda means the same for any network and
  * any length of the run: at alpha = lambda / R0 distances would shrink by e^(-COEFFICIENT_PULLS lambda) in
  * the whole run, and ever faster as R falls. Measured on LeNet-5: with the task's learning rate instead, runs
- * of less than 7 epochs never reached the grid.
- *
- * [RULE] Where the noise of the gradients holds R up, alpha stays at lambda / R and so does the pull: a
- * LeNet-5 of 60 epochs at a learning rate of 0.02 ended 0.2 of a step from the grid. From 0.55 of the run on
- * lambda grows, so that the coefficient rises until the weights are quantized, as the authors' patent
- * (US11270187) says. */
+ * of less than 7 epochs never reached the grid. */
 #ifndef WORKER_QUANT_COEFFICIENT_H
 #define WORKER_QUANT_COEFFICIENT_H
 
@@ -23,7 +18,7 @@
 
 #define COEFFICIENT_PULLS 8.0
 
-enum { COEFFICIENT_STATE = 8 }; /* numbers of its state, for a checkpoint */
+enum { COEFFICIENT_STATE = 7 }; /* numbers of its state, for a checkpoint */
 
 void coefficient_begin(double state[COEFFICIENT_STATE], double lambda, int64_t steps); /* alpha = 1 */
 double coefficient_value(const double state[COEFFICIENT_STATE]);                       /* alpha */

@@ -7,7 +7,6 @@
 #include "worker/quant/method.h"
 
 enum { ETA = COEFFICIENT_STATE };
-_Static_assert((int)ETA < (int)REGULARIZER_STATE, "no room for the step size");
 
 static void msqe_begin(double *s, const struct quant *q, const struct regularizer_settings *settings)
 {
