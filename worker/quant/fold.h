@@ -12,8 +12,7 @@
  *
  * Left as they are: normalizations that read something else than one convolution or matrix of their own,
  * whose numbers are not all parameters, that are the graph's output, and those with a channel that can't turn
- * over
- * (-2^(bits - 1) has no opposite). *folded: how many are gone; the graph is finished again. Errors:
+ * over (-2^(bits - 1) has no opposite). *folded: how many are gone; the graph is finished again. Errors:
  * ERR_NOMEM, those of graph_finish. */
 int fold_normalizations(struct graph *g, int *folded, struct err *e);
 

@@ -136,40 +136,28 @@ struct trainer_settings job_settings(const struct job *j)
     };
 }
 
-/* A net that reads codes, or whose graph is going to change, is of no more use. */
-static void drop_net(struct job *j, struct trainer *t)
-{
-    net_free(j->net);
-    j->net = t->net = NULL;
-}
-
-/* Normalizations see the final weights. A net on codes is made anew: the one that was trained has gone. */
-static int measure_statistics(struct job *j, struct trainer *t, struct err *e)
+/* Normalizations see the final weights, by a net of their own: the one that was trained has gone. */
+static int measure_statistics(struct job *j, const struct trainer *t, struct err *e)
 {
     const int64_t samples = job_statistics_samples(j);
     const int size = t->settings.batch_size, layers = statistics_count(j->graph);
-    struct statistics_measure m = { .graph = j->graph };
-    int status = 0;
+    const struct net_options o = job_net_options(j, true, size);
+    struct statistics_measure m = { .graph = j->graph,
+                                    .batches = { .feed = t->feed,
+                                                 .pool = j->pool,
+                                                 .target = &t->target,
+                                                 .size = size,
+                                                 .count = (int)((samples + size - 1) / size) } };
 
     if (!samples)
         return 0;
-    if (!t->settings.epochs)
-        drop_net(j, t); /* it was not made to train */
-    if (!j->net) {
-        const struct net_options o = job_net_options(j, true, size);
-        if ((status = net_new(j->graph, &o, &j->net, e)))
-            return status;
-        quant_bind(j->quant, j->net);
-        quant_apply(j->quant, j->graph, j->pool);
-        t->net = j->net;
-    }
-    m.net = j->net;
-    m.batches = (struct batches){ .feed = t->feed,
-                                  .pool = j->pool,
-                                  .target = &t->target,
-                                  .size = size,
-                                  .count = (int)((samples + size - 1) / size) };
+    int status = net_new(j->graph, &o, &m.net, e);
+    if (status)
+        return status;
+    quant_bind(j->quant, m.net);
+    quant_apply(j->quant, j->graph, j->pool);
     status = statistics_measure(&m, e);
+    net_free(m.net);
     if (!status)
         events_log(j->events, "info", "the statistics of %d normalizations were measured again", layers);
     return status;
@@ -185,14 +173,13 @@ int64_t job_steps(const struct job *j)
 
 /* The same for a small file: short steps, no units that rounding has killed, biases where they cost least and
  * in few bits. */
-static int snap_small(struct job *j, struct trainer *t, struct err *e)
+static int snap_small(struct job *j, const struct trainer *t, struct err *e)
 {
     int64_t removed = 0;
 
     compact_scales(j->quant);
     quant_snap(j->quant, j->graph, j->pool);
     int status = measure_statistics(j, t, e);
-    drop_net(j, t);
     if (!status)
         status = job_polish(j, e);
     if (!status)
@@ -221,7 +208,8 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
 {
     events_phase(j->events, "snap");
     /* a net on codes can't read latent weights: from here on nets are made for the figures alone */
-    drop_net(j, t);
+    net_free(j->net);
+    j->net = t->net = NULL;
     const struct task_subject latent = { .graph = j->graph, .batch = t->settings.batch_size };
     int status = job_judge(j, &latent, false, &j->latent_value, e);
     if (status)
@@ -239,7 +227,6 @@ static int snap(struct job *j, struct trainer *t, struct err *e)
         return snap_small(j, t, e);
     quant_snap(j->quant, j->graph, j->pool);
     status = measure_statistics(j, t, e);
-    drop_net(j, t);
     return status ? status : quant_codes(j->quant, j->graph, e);
 }
 
