@@ -2,10 +2,12 @@
 //   node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3] [--precision fp32|mixed] [--hold-out N] [--model FILE]
 // ROW is a file of this directory without .json. Prints a line per seed, the mean and standard deviation, and whether the
 // bar is reached (exit code 1 where it is not). A bar may ask for any of: mean, min (of all seeds) of the metric; gap, the
-// most that any seed may lose against the model as it came; file_bytes, the largest file of any seed; wall_s of any seed. With --hold-out the last N training images stand for the test images (of MNIST's form):
-// settings are chosen so, from a --model that has not seen them.
+// most that any seed may lose against the model as it came; file_bytes, the largest file of any seed; wall_s of any seed.
+// A model "row:NAME" is what the first seed of that row has left here, so that row runs before. With --hold-out the last N
+// training images stand for the test images (of MNIST's form): settings are chosen so, from a --model that has not seen them
+// (row:NAME is then that row's model from a run with --hold-out).
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir, availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +35,8 @@ const precision = option('--precision'), heldOut = Number(option('--hold-out', 0
 const seeds = option('--seeds', spec.seeds.join(',')).split(',').map(Number);
 const scratch = mkdtempSync(join(tmpdir(), 'quantd-reproduce-'));
 const daemon = await startQuantd({ args: ['--slots', String(availableParallelism())] });
-const out = join(here, '../../build/reproduce', [row, precision, heldOut && 'held-out'].filter(Boolean).join('-'));
+const left = (name) => join(here, '../../build/reproduce', [name, heldOut && 'held-out'].filter(Boolean).join('-'));
+const out = left([row, precision].filter(Boolean).join('-'));
 mkdirSync(out, { recursive: true });
 
 async function ask(method, path, body, headers = { 'content-type': 'application/octet-stream' }) {
@@ -51,12 +54,20 @@ function archive(dataset) {
   execFileSync('tar', ['chf', file, '-C', scratch, ...Object.keys(folders)]);
   return readFileSync(file);
 }
+// The file that a row begins from.
+function modelPath() {
+  const name = modelFile ?? spec.model;
+  if (!name.startsWith('row:')) return modelFile ?? join(data, name);
+  const path = join(left(name.slice(4)), 'seed1.onnx');
+  if (!existsSync(path)) throw new Error(`${row} begins from what row ${name.slice(4)} leaves: run that one first`);
+  return path;
+}
 // top-1 is a share, everything else is printed as it is
 const show = (value, metric) => (value === undefined ? '-' : metric === 'top1' ? `${(100 * value).toFixed(2)} %` : value.toFixed(2));
 
 try {
   const model = !modelFile && spec.model.startsWith('zoo:') ? spec.model
-    : (await ask('POST', '/v1/models?name=model', readFileSync(modelFile ?? join(data, spec.model)))).name;
+    : (await ask('POST', '/v1/models?name=model', readFileSync(modelPath()))).name;
   const format = spec.dataset.format ? `&format=${spec.dataset.format}` : '';
   await ask('POST', `/v1/datasets?name=data${format}`, archive(spec.dataset));
   const values = [], bytes = [], gaps = [], walls = [];

@@ -59,29 +59,34 @@ INLINE void put_codes(const struct finish *f, const ivec sum[QUAD], int out, ptr
     *(ivec *)to = quad;
 }
 
-INLINE void put_numbers(const struct finish *f, const ivec sum[QUAD], int out, int rows, ptrdiff_t y,
-                        ptrdiff_t z)
+/* One output: the number where it is wanted, its code where that is. */
+INLINE ivec put_number(const struct finish *f, ivec sum, int out, ptrdiff_t y)
 {
     const struct int8_out *o = f->out;
     const struct int8_codes *c = &o->codes;
+    const ptrdiff_t at = (f->first + out) * o->plane * LANES + y * INTS;
+    struct doubles v = scale_doubles(sum, f->factor[out], f->shift[out]);
+    if (o->more) {
+        struct doubles more = load_doubles(o->more + at);
+        v.low += more.low;
+        v.high += more.high;
+    }
+    v = clip_doubles(v, o->least, o->most);
+    if (o->at)
+        store_doubles((double *)o->at + at, v);
+    if (!c->at)
+        return (ivec){ 0 };
+    return clip_ints(round_doubles(times_doubles(v, c->factor)) + c->zero, c->low, c->high);
+}
+
+INLINE void put_numbers(const struct finish *f, const ivec sum[QUAD], int out, int rows, ptrdiff_t y,
+                        ptrdiff_t z)
+{
+    const struct int8_codes *c = &f->out->codes;
     ivec quad = { 0 };
     EACH (i, QUAD) {
-        if (i >= rows)
-            break;
-        ptrdiff_t at = (f->first + out + i) * o->plane * LANES + y * INTS;
-        struct doubles v = scale_doubles(sum[i], f->factor[out + i], f->shift[out + i]);
-        if (o->more) {
-            struct doubles more = load_doubles(o->more + at);
-            v.low += more.low;
-            v.high += more.high;
-        }
-        v = clip_doubles(v, o->least, o->most);
-        if (o->at)
-            store_doubles((double *)o->at + at, v);
-        if (c->at) {
-            ivec code = round_doubles(times_doubles(v, c->factor)) + c->zero;
-            quad |= clip_ints(code, c->low, c->high) << 8 * i;
-        }
+        if (i < rows)
+            quad |= put_number(f, sum[i], out + i, y) << 8 * i;
     }
     if (c->at)
         *(ivec *)(c->at + (f->first + out) / QUAD * c->plane * PIXEL + z * VEC_BYTES) = quad;
