@@ -45,7 +45,8 @@ static json_t *describe_methods(void)
                                    m->weight_bits[0], m->weight_bits[1], "/quantize/activations/bits",
                                    m->activation_bits[0], m->activation_bits[1], "/quantize/weights/grid",
                                    names(m->grids), "/quantize/weights/granularity", names(m->granularities));
-        if (m->post_training) /* pruning before would have to train */
+        /* pruning before would have to train, and needs a level at zero */
+        if (m->post_training || m->quantizer(m->weight_bits[0])->settle)
             json_object_set_new(limits, "/kind", json_pack("[s,s]", "quantize", "sensitivity"));
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", m->name, "title", m->title,
                                               "source", m->source, "limits", limits));

@@ -194,11 +194,11 @@ test('compress: polish makes the file smaller, and the metric on training sample
   assert.ok(bytes[1] < 0.98 * bytes[0], `${bytes}`);
 });
 
-test('what is pruned needs a level at zero: a method of learned bases fails with its place', async () => {
-  const { body } = await submit({ kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', quantize: { method: 'lq-nets' } });
-  const job = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 60000);
-  assert.equal(job.state, 'failed');
-  assert.match(job.reason, /lq-nets.*\/quantize\/method/);
+test('what is pruned needs a level at zero: a method of learned bases is refused with its place', async () => {
+  const { status, body } = await submit({ kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', quantize: { method: 'lq-nets' } });
+  assert.equal(status, 422);
+  assert.deepEqual(body.errors.map((e) => e.pointer), ['/kind']);
+  assert.match(body.errors[0].detail, /"lq-nets" can do quantize or sensitivity, not "compress"/);
 });
 
 test('model.qdz decodes to the network of model.onnx', async () => {

@@ -50,13 +50,6 @@ static int check_zero(const struct quant_options *o, const struct layer *layers,
 {
     const struct grid *grid = o->grid;
 
-    for (int i = 0; i < count; i++)
-        if (plan[i].weight_bits != 32 && o->method->quantizer(plan[i].weight_bits)->settle) {
-            err_set(e, ERR_INVALID,
-                    "pruned weights need a grid with a zero level: the bases of %s have none (layer %s)",
-                    o->method->name, layers[i].name);
-            return err_at(e, "/quantize/method");
-        }
     if (o->per_channel) {
         err_set(e, ERR_INVALID, "pruned weights are quantized with a scale per layer");
         return err_at(e, "/quantize/weights/granularity");
