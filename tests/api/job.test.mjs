@@ -179,6 +179,16 @@ test('compress: where bits cost, coarser steps leave fewer codes from the start'
   assert.ok(bytes[1] < 0.8 * bytes[0], `${bytes}`);
 });
 
+test('compress: while it trains, weights whose code is zero count as gone', async () => {
+  const job = await finish((await submit({
+    kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { sparsity: 0, epochs: 0 }, resources: { cpus: 2 },
+    quantize: { method: 'lsq', weights: { bits: 2 }, activations: { bits: 32 } }, train: { epochs: 1 },
+  })).body.id);
+  const { series } = (await get(`/v1/jobs/${job.id}/metrics`)).body, fc1 = job.result.layers.find((l) => l.name === 'fc1');
+  assert.ok(fc1.sparsity > 0.1, `${fc1.sparsity}`);
+  assert.ok(Math.abs(series['sparsity.fc1'].values.at(-1) - fc1.sparsity) < 0.01, `${series['sparsity.fc1'].values.at(-1)}, ${fc1.sparsity}`);
+});
+
 test('compress: polish makes the file smaller, and the metric on training samples falls by no more than is allowed', async () => {
   const bytes = [], spec = (polish) => ({
     kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { sparsity: 0.9, epochs: 0 }, resources: { cpus: 2 },

@@ -34,17 +34,35 @@ static int sink_save(void *arg, struct err *e)
     return checkpoint_save(s->path, s->job->spec_hash, s->trainer, e);
 }
 
+/* Share of the weights of j->prune->weight[i] that are gone: where they are quantized their codes count, for
+ * a latent weight may be anything that rounds to zero. */
+static double sparsity_of(const struct job *j, int i)
+{
+    for (int k = 0; j->quant && k < j->quant->weights; k++) {
+        const struct quant_weight *w = &j->quant->weight[k];
+        if (w->value == j->prune->weight[i].value)
+            return (double)w->sums.zeros / (double)w->count;
+    }
+    return prune_sparsity(j->prune, j->graph, i);
+}
+
 /* How many weights are gone, of the network and of each layer. */
 static void tell_sparsity(struct sink *s, int64_t step)
 {
     const struct job *j = s->job;
+    double gone = 0, count = 0;
     char series[96];
 
-    sink_metric(s, "sparsity", step, prune_sparsity(j->prune, j->graph, -1));
-    for (int i = 0; i < j->prune->weights && j->prune->weights <= SPARSITY_SERIES; i++) {
-        snprintf(series, sizeof series, "sparsity.%s", j->prune->weight[i].layer);
-        sink_metric(s, series, step, prune_sparsity(j->prune, j->graph, i));
+    for (int i = 0; i < j->prune->weights; i++) {
+        const struct prune_weight *w = &j->prune->weight[i];
+        const double share = sparsity_of(j, i);
+        gone += share * (double)w->count;
+        count += (double)w->count;
+        snprintf(series, sizeof series, "sparsity.%s", w->layer);
+        if (j->prune->weights <= SPARSITY_SERIES)
+            sink_metric(s, series, step, share);
     }
+    sink_metric(s, "sparsity", step, count > 0 ? gone / count : 0);
 }
 
 /* A layer all of whose codes are 0 gives the same answer to everything. */
