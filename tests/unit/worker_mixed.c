@@ -126,16 +126,17 @@ static struct graph *small_graph(void)
     return g;
 }
 
-/* Two layers of which Winograd's tiles make both gradients faster than bf16. */
-static struct graph *wide_graph(void)
+/* Two layers of which Winograd's tiles make the weight gradients; of 64 channels they make both gradients
+ * faster than bf16, of 16 they sum pairs of blocks apart. */
+static struct graph *wide_graph(int channels)
 {
     struct graph *g = graph_new("wide");
     struct err e = { 0 };
-    int x = graph_add_input(g, "x", &(struct shape){ 3, { 64, 8, 8 } }, NULL);
+    const struct shape weight = { 4, { channels, channels, 3, 3 } };
+    int x = graph_add_input(g, "x", &(struct shape){ 3, { channels, 8, 8 } }, NULL);
 
-    x = add_plain(g, "Relu", "relu",
-                  add_layer(g, "Conv", "one", x, (struct shape){ 4, { 64, 64, 3, 3 } }, 1, 1));
-    g->output[g->outputs++] = add_layer(g, "Conv", "two", x, (struct shape){ 4, { 64, 64, 3, 3 } }, 1, 1);
+    x = add_plain(g, "Relu", "relu", add_layer(g, "Conv", "one", x, weight, 1, 1));
+    g->output[g->outputs++] = add_layer(g, "Conv", "two", x, weight, 1, 1);
     if (graph_finish(g, &e))
         fail_msg("%s %s", e.text, e.place);
     return g;
@@ -299,13 +300,13 @@ static void test_codes_are_float_and_mixed_is_but_for_rounding(void **state)
     compare_ways(true);
 }
 
-static struct made make_wide(enum way way, int threads, const char *kernels)
+static struct made make_wide(int channels, enum way way, int threads, const char *kernels)
 {
     static const struct quant_layer_plan plan[2] = {
         { 4, { .bits = 8, .low = -128, .high = 127, .step = (real)0.02, .fixed = false } },
         { 4, { .bits = 8, .low = 0, .high = 255, .step = (real)0.05, .fixed = false } },
     };
-    return bind(wide_graph(), plan, 2, way, false, threads, kernels, false);
+    return bind(wide_graph(channels), plan, 2, way, false, threads, kernels, false);
 }
 
 /* Where tiles are faster there is no bf16 in mixed precision: bits are those of float on codes. */
@@ -315,8 +316,8 @@ static void test_tiles_take_the_place_of_bf16(void **state)
     for (const struct kernels *const *k = kernels_list; *k; k++) {
         if (!(*k)->usable())
             continue;
-        struct made plain = make_wide(FLOATS, 1, (*k)->name), codes = make_wide(CODES, 1, (*k)->name);
-        struct made mixed = make_wide(MIXED, 3, (*k)->name);
+        struct made plain = make_wide(64, FLOATS, 1, (*k)->name), codes = make_wide(64, CODES, 1, (*k)->name);
+        struct made mixed = make_wide(64, MIXED, 3, (*k)->name);
         double most, least;
         step(&plain);
         step(&codes);
@@ -346,6 +347,28 @@ static void test_threads_do_not_matter(void **state)
             made_free(&many);
         }
         made_free(&one);
+    }
+}
+
+static void test_pairs_of_blocks_do_not_matter(void **state)
+{
+    (void)state;
+    for (const struct kernels *const *k = kernels_list; *k; k++) {
+        if (!(*k)->usable())
+            continue;
+        struct made plain = make_wide(16, FLOATS, 1, (*k)->name), one = make_wide(16, CODES, 1, (*k)->name);
+        struct made many = make_wide(16, CODES, 3, (*k)->name);
+        double most, least;
+        step(&plain);
+        step(&one);
+        step(&many);
+        assert_memory_equal(net_gradients(many.net), net_gradients(one.net),
+                            one.g->param_count * sizeof(real));
+        compare_gradients(&plain, &one, &most, &least);
+        assert_true(most < 1e-3 && least > 0);
+        made_free(&plain);
+        made_free(&one);
+        made_free(&many);
     }
 }
 
@@ -442,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_codes_are_float_and_mixed_is_but_for_rounding),
         cmocka_unit_test(test_tiles_take_the_place_of_bf16),
         cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_pairs_of_blocks_do_not_matter),
         cmocka_unit_test(test_a_pass_is_what_its_nodes_are),
         cmocka_unit_test(test_codes_take_the_place_of_numbers),
     };

@@ -33,6 +33,14 @@ bool tiles_pay(const struct conv *c)
     return tile_cost(c) < conv_macs(c);
 }
 
+/* Threads that share out the outputs all transform the whole input. That is too much where it is more than a
+ * fifth of the work of one. */
+bool tiles_part(const struct conv *c, int blocks)
+{
+    return blocks > 2 && tiles_pay(c) &&
+           5 * (uint64_t)tiles_of(c).tiles * TILE_TRANSFORM * (uint64_t)c->C > tile_cost(c);
+}
+
 /* Pairs of output and tap along an axis of stride 1 that don't lie in the padding. */
 static uint64_t met(int in, int out, int taps, int pad)
 {

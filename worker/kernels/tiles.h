@@ -21,6 +21,10 @@ struct tiling tiles_of(const struct conv *c);
 /* Is this layer better off so? Depends on nothing but the layer. */
 bool tiles_pay(const struct conv *c);
 
+/* Is the weight gradient of so many blocks better summed up for each pair of blocks apart, all outputs at
+ * once? Depends on these two alone. */
+bool tiles_part(const struct conv *c, int blocks);
+
 /* Is its backward pass so faster than on pairs of bf16 (bf16.h), too? */
 bool tiles_beat_pairs(const struct conv *c);
 

@@ -1,6 +1,6 @@
 /* conv.c - Conv: y[o] = bias[o] + sum over channels and taps of w[o] * x. Grouped and depthwise included. */
-#include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
+#include "worker/op/weight_pairs.h"
 #include "worker/op/window.h"
 
 static int check_weight(const struct shape *w, const struct window *win, int64_t groups, struct err *e)
@@ -93,11 +93,34 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
                              s->scratch[thread]);
 }
 
+static size_t room(const struct graph *g, const struct node *n, int blocks, bool backward)
+{
+    (void)g;
+    return backward ? weight_pairs_bytes(n->state, blocks) : 0;
+}
+
+static void backward_prepare(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const struct conv *c = n->state;
+    const ptrdiff_t in = (ptrdiff_t)c->C * c->H * c->W * LANES, out = (ptrdiff_t)c->O * c->OH * c->OW * LANES;
+    if (!s->g[n->input[1]] || !tiles_part(c, s->blocks))
+        return;
+    for (int b = 2 * lo; b < 2 * hi && b < s->blocks; b += 2) {
+        real *dw = weight_pairs_clear(c, s->room[1][n - s->graph->node], b / 2);
+        s->kernels->conv_backward_weight(c, s->blocks - b < 2 ? 1 : 2, s->x[n->input[0]] + b * in,
+                                         s->g[n->output[0]] + b * out, dw, NULL, 0, c->O, s->scratch[thread]);
+    }
+}
+
 static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const struct conv *c = n->state;
     real *dw = s->g[n->input[1]], *dbias = setup_has(n, 2) ? s->g[n->input[2]] : NULL;
     int end = hi * KERNELS_OUTPUTS < c->O ? hi * KERNELS_OUTPUTS : c->O;
+    if (dw && tiles_part(c, s->blocks)) {
+        weight_pairs_add(c, s->room[1][n - s->graph->node], s->blocks, dw, lo * KERNELS_OUTPUTS, end);
+        dw = NULL;
+    }
     if (dw || dbias)
         s->kernels->conv_backward_weight(c, s->blocks, s->x[n->input[0]], s->g[n->output[0]], dw, dbias,
                                          lo * KERNELS_OUTPUTS, end, s->scratch[thread]);
@@ -130,7 +153,9 @@ const struct op op_conv = {
     .teardown = setup_teardown,
     .scratch = scratch,
     .items = items,
+    .room = room,
     .forward = forward,
+    .backward_prepare = backward_prepare,
     .backward_reduce = backward_reduce,
     .backward = backward,
     .backward_needs_inputs = 1,
