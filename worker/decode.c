@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "worker/coder/qdz.h"
 #include "worker/onnx/onnx.h"
+#include "worker/op/op.h"
+#include "worker/quant/exact.h"
 #include "worker/quant/fold.h"
 #include "worker/sandbox.h"
 
@@ -13,8 +15,14 @@
 
 #define INPUT_MAX ((size_t)2 << 30)
 
-int decode_file(const char *input, const char *output, bool fold)
+static void tell(const void *of, const struct node *n, const char *why)
 {
+    log_warn("%s: node %s (%s) is not exact: %s", (const char *)of, n->name, n->op->name, why);
+}
+
+int decode_file(const char *input, const char *output, bool fold, bool exact)
+{
+    struct exact_report r = { .tell = tell, .of = input };
     struct err e = { 0 };
     struct graph *g = NULL;
     char *data = NULL, *onnx = NULL, where[4096], summary[160];
@@ -28,8 +36,10 @@ int decode_file(const char *input, const char *output, bool fold)
         status = sandbox_enter(&s, summary, sizeof summary, &e);
     if (!status)
         status = qdz_decode(data, length, &g, &e);
-    if (!status && fold)
+    if (!status && (fold || exact))
         status = fold_normalizations(g, &folded, &e);
+    if (!status && exact)
+        status = exact_scales(g, &r, &e);
     if (!status)
         status = onnx_export(g, NULL, 0, &onnx, &onnx_length, &e);
     if (!status)

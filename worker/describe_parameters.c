@@ -128,6 +128,11 @@ static const struct parameter parameters[] = {
       "In model.onnx normalizations are a part of the layers before them, which have a scale for each output "
       "channel then. Nothing changes but rounding.",
       "", 0, 0, "false", 0, false, NULL },
+    { "/export/exact", "boolean", "Exact in floating point",
+      "In model.onnx scales are rounded to so few bits that floating point computes the integers of engine "
+      "integer, in any order of its sums: any runtime gives the same classes. Normalizations are folded. "
+      "What can't be exact is named in warnings.",
+      "", 0, 0, "false", 0, false, NULL },
     { "/overrides", "list", "Overrides",
       "Other widths or sparsities for layers by name; the last match wins.", "", 0, 64, "[]", 0, false,
       NULL },

@@ -24,7 +24,7 @@ static int usage(const char *problem)
     fputs("usage: quantd-worker run DIR [--attempt N] [--token T] [--threads N]\n"
           "       quantd-worker inspect model|dataset FILE [--format F]\n"
           "       quantd-worker describe\n"
-          "       quantd-worker decode FILE.qdz -o model.onnx [--fold-normalization]\n"
+          "       quantd-worker decode FILE.qdz -o model.onnx [--fold-normalization] [--exact]\n"
           "       quantd-worker bench MODEL [--mode fp32|qat|eval|integer|bits] [--precision fp32|mixed] "
           "[--batch N] [--threads T]\n"
           "                     [--shape CxHxW] [--kernels SET] [--seconds S] [--layers] [--weights BITS] "
@@ -103,7 +103,8 @@ static int command_decode(int argc, char **argv)
 
     if (argc < 1 || !output)
         return usage("decode needs a .qdz file and -o FILE");
-    return decode_file(argv[0], output, flag(argc, argv, "--fold-normalization"));
+    return decode_file(argv[0], output, flag(argc, argv, "--fold-normalization"),
+                       flag(argc, argv, "--exact"));
 }
 
 static bool is_bench_mode(const char *mode)

@@ -42,8 +42,12 @@ int decode_run(struct client *c, const struct args *a)
     worker_path(worker);
     const pid_t child = fork();
     if (child == 0) {
+        const bool fold = option_has(a, "fold-normalization"), exact = option_has(a, "exact");
         execlp(worker, worker, "decode", a->word[0], "-o", output,
-               option_has(a, "fold-normalization") ? "--fold-normalization" : (char *)NULL, (char *)NULL);
+               fold    ? "--fold-normalization"
+               : exact ? "--exact"
+                       : (char *)NULL,
+               fold && exact ? "--exact" : (char *)NULL, (char *)NULL);
         fprintf(stderr, "quantctl: %s can't be run: %s\n", worker, strerror(errno));
         _exit(CLIENT_FAILED);
     }

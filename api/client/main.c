@@ -52,6 +52,7 @@ static const struct option_def artifact_options[] = {
 static const struct option_def decode_options[] = {
     { "o", "PATH", "file to write; default: FILE with .onnx for .qdz" },
     { "fold-normalization", NULL, "normalizations become a part of the layers before them" },
+    { "exact", NULL, "the same, and scales of few bits: any runtime gets the same integers" },
     COMMON
 };
 

@@ -146,6 +146,39 @@ test('quantize: normalizations as parts of their layers, in model.onnx and from 
   }
 });
 
+test('quantize: scales of few bits, the same classes from floats as from integers', async () => {
+  const quantize = { weights: { bits: 4 }, activations: { bits: 4 } };
+  const job = await finish((await submit({
+    kind: 'quantize', model: 'zoo:resnet20', dataset: 'few', export: { exact: true }, quantize, train: { epochs: 0 },
+  })).body.id);
+  assert.equal(job.result.exact_layers, job.result.layers.length);
+  const log = async (id) => (await fetch(`${daemon.url}/v1/jobs/${id}/log`)).text();
+  assert.match(await log(job.id), /20 of 20 layers are exact in floating point/);
+  const artifact = async (id, name) => Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${id}/artifacts/${name}`)).arrayBuffer());
+  const onnx = await artifact(job.id, 'model.onnx');
+  assert.ok(!onnx.includes('BatchNormalization'));
+  const model = await api(daemon.url, 'POST', '/v1/models?name=exact', onnx, { 'content-type': 'application/octet-stream' }), classes = [];
+  for (const engine of ['integer', 'bits', 'float']) {
+    const { id } = await finish((await submit({ kind: 'evaluate', engine, model: model.body.name, dataset: 'few' })).body.id);
+    classes.push((await artifact(id, 'classes.csv')).toString());
+  }
+  assert.deepEqual(classes, Array(3).fill(classes[0]));
+
+  writeFileSync(join(scratch, 'e.qdz'), await artifact(job.id, 'model.qdz'));
+  for (const how of [['--exact'], ['--fold-normalization', '--exact']]) { // but for what the job wrote beside the network
+    execFileSync(join(buildDir, 'quantctl'), ['decode', join(scratch, 'e.qdz'), '-o', join(scratch, 'e.onnx'), ...how]);
+    const again = await api(daemon.url, 'POST', `/v1/models?name=exact${how.length}`, readFileSync(join(scratch, 'e.onnx')), { 'content-type': 'application/octet-stream' });
+    const { id } = await finish((await submit({ kind: 'evaluate', model: again.body.name, dataset: 'few' })).body.id);
+    assert.equal((await artifact(id, 'classes.csv')).toString(), classes[0]);
+  }
+
+  const inexact = await finish((await submit({
+    kind: 'quantize', model: 'zoo:resnet20', dataset: 'few', export: { exact: true }, quantize: { ...quantize, activations: { bits: 32 } }, train: { epochs: 0 },
+  })).body.id);
+  assert.equal(inexact.result.exact_layers, 0);
+  assert.match(await log(inexact.id), /warning node \S+ \(Conv\) is not exact in floating point: its input is not quantized/);
+});
+
 test('quantize: a layer that has collapsed is named', async () => {
   const log = async (weight_decay) => {
     const job = await finish((await submit({

@@ -15,6 +15,12 @@ async function open(onnxPath) {
   });
 }
 
+// Pixels as networks are fed them, every step rounded to a float: p / 255, less a mean, over a deviation.
+function table(mean, std) {
+  const f = Math.fround;
+  return Float32Array.from({ length: 256 }, (_, p) => f(f(f(p / 255) - f(mean)) / f(std)));
+}
+
 function largest(scores, from, classes) {
   let best = 0;
   for (let k = 1; k < classes; k++) if (scores[from + k] > scores[from + best]) best = k;
@@ -22,19 +28,21 @@ function largest(scores, from, classes) {
 }
 
 async function classify(session, data, first, count) {
-  const size = data.height * data.width;
-  const pixels = Float32Array.from(data.images.subarray(first * size, (first + count) * size), (p) => p / 255);
-  const input = new ort.Tensor('float32', pixels, [count, 1, data.height, data.width]);
+  const channels = data.mean.length, plane = data.height * data.width, size = channels * plane;
+  const numbers = data.mean.map((mean, c) => table(mean, data.std[c]));
+  const pixels = Float32Array.from(data.images.subarray(first * size, (first + count) * size),
+    (p, i) => numbers[Math.floor(i / plane) % channels][p]);
+  const input = new ort.Tensor('float32', pixels, [count, channels, data.height, data.width]);
   const output = (await session.run({ [session.inputNames[0]]: input }))[session.outputNames[0]];
   const classes = output.dims.at(-1);
   return Array.from({ length: count }, (_, i) => largest(output.data, i * classes, classes));
 }
 
-// Classify test images, pixels divided by 255. source: a directory with MNIST's files, or
-// { images, labels, count, height, width }. limit: only the first so many; batch: images at once.
+// Classify test images, pixels divided by 255. source: a directory with MNIST's files, or { images, labels, height, width,
+// mean, std }, channel by channel, mean and std of each. limit: only the first so many; batch: images at once.
 // Returns { correct, samples, predicted }.
 export async function judgeTop1(onnxPath, source, limit = Infinity, batch = BATCH) {
-  const data = typeof source === 'string' ? readTest(source) : { height: 28, width: 28, ...source };
+  const data = typeof source === 'string' ? { mean: [0], std: [1], ...readTest(source) } : { height: 28, width: 28, mean: [0], std: [1], ...source };
   const samples = Math.min(limit, data.labels.length);
   const session = await open(onnxPath);
   const predicted = [];

@@ -84,6 +84,26 @@ for (const [method, bits, activations, grid, outer, granularity] of [
     assert.equal(bit.result.bit_layers > 0, activations <= 4);
   });
 
+test('scales of few bits: every class is ours, of every width', { skip }, async () => {
+  for (const [weights, activations] of [[8, 8], [4, 4], [2, 8]]) {
+    const { body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({
+      kind: 'quantize', model: 'lenet', dataset: 'mnist', export: { exact: true },
+      quantize: { method: 'msqe', weights: { bits: weights }, activations: { bits: activations } }, train: { epochs: 1, batch_size: 128 },
+      resources: { cpus: 2 },
+    }), { 'content-type': 'application/json' });
+    const done = await waitState(daemon.url, body.id, ['succeeded', 'failed', 'parked'], 300000);
+    assert.equal(done.state, 'succeeded', done.reason);
+    const { result } = (await api(daemon.url, 'GET', `/v1/jobs/${body.id}`)).body;
+    assert.equal(result.exact_layers, 4);
+    const file = join(scratch, 'exact.onnx');
+    writeFileSync(file, Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${body.id}/artifacts/model.onnx`)).arrayBuffer()));
+    const judged = await judgeTop1(file, join(data, 'mnist'));
+    assert.equal(judged.correct, result.correct);
+    for (const engine of ['integer', 'float'])
+      assert.deepEqual((await engineClasses(engine, `${body.id}${engine}`, readFileSync(file))).classes, judged.predicted);
+  }
+});
+
 test('normalizations that have become a part of their layers', { skip }, async () => {
   const { images, labels } = readTest(join(data, 'mnist')), count = 100, folder = join(scratch, 'hundred');
   mkdirSync(folder);

@@ -12,8 +12,12 @@ enum {
     EXACT_BITS = 52, /* of sum * multiplier + addend */
     MOST_BITS = 40,  /* of a multiplier */
     LEAST_BITS = 20, /* fewer would be too coarse */
-    MEAN_BITS = 62   /* of the sum of a mean, sign aside */
+    MEAN_BITS = 62,  /* of the sum of a mean, sign aside */
+    HALF_BITS = 20   /* quotients that are no halves of integers are 2^-20 and more from one */
 };
+
+/* Doubles near it are multiples of 2^-22; even, and codes beside it fit 32 bits. */
+#define HALVES (1.5 * (1 << 30))
 
 /* Room for one more. */
 static int grow(void **list, int *capacity, int count, size_t size, struct err *e)
@@ -176,8 +180,45 @@ static int finish_rule(const struct program *p, struct engine_step *s, struct er
     return 0;
 }
 
+/* The last bit of a number as a number. */
+static double last_bit(double x)
+{
+    int exponent;
+    const int64_t bits = (int64_t)ldexp(frexp(x, &exponent), 53);
+    return ldexp((double)(bits & -bits), exponent - 53);
+}
+
+/* Do halves of integers stand out among the quotients of this layer's sums by the scale of its codes? They do
+ * where the scales are numbers of few bits (worker/quant/exact.h). */
+static bool halves_stand_out(const struct engine_step *s)
+{
+    const double scale = s->quantizer.scale, half = last_bit(scale) / 2;
+    for (int o = 0; o < s->k.conv.O; o++) {
+        const double bit = fmin(s->factor[o] != 0 ? last_bit(fabs(s->factor[o])) : half, half);
+        if (s->shift[o] != 0 || bit < ldexp(scale, -HALF_BITS) ||
+            fabs(s->factor[o]) * s->bound[o] / scale >= HALVES / 3)
+            return false;
+    }
+    return true;
+}
+
+/* Then a quotient is found by a product and is a half of an integer when it is as near to one as that: added
+ * to HALVES it is rounded to 2^-22 and goes to the even side after that. */
+static void keep_halves(struct engine_step *s)
+{
+    for (int o = 0; o < s->k.conv.O; o++) {
+        s->factor[o] /= s->quantizer.scale;
+        s->shift[o] = HALVES;
+    }
+    s->quantizer.zero -= (int)HALVES;
+}
+
 static int finish_conv(struct engine_step *s, struct err *e)
 {
+    if (s->form == INT8_CODES && halves_stand_out(s)) {
+        keep_halves(s);
+        return 0;
+    }
     const double scale = s->form == INT8_CODES ? s->quantizer.scale : 1;
     int bad = 0;
     for (int o = 0; o < s->k.conv.O && !bad; o++) {

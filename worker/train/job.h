@@ -68,6 +68,7 @@ struct job {
     struct qdz_sizes sizes;         /* of model.qdz */
     int64_t int8_bytes, bits_bytes; /* what engines hold of the exported weights; -1: they can't run it */
     int64_t float_bytes, onnx_bytes, file_bytes, payload_bytes;
+    int64_t exact_layers; /* of the exported file, in floating point; where that was wanted */
     char weights_hash[72];
     double started_s;
     size_t base_bytes;  /* of the process before it read anything */

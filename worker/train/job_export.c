@@ -7,6 +7,7 @@
 #include "worker/coder/qdz.h"
 #include "worker/onnx/onnx.h"
 #include "worker/op/op.h"
+#include "worker/quant/exact.h"
 #include "worker/quant/fold.h"
 
 #include <stdio.h>
@@ -97,15 +98,58 @@ static void describe_layer(struct job *j, const struct layer *l, int index, cons
     json_object_set_new(row, "msqe", json_real(msqe));
 }
 
-/* model.onnx is made from what model.qdz gives back: the two are one network, and the score is that of both.
- */
+static void tell_inexact(const void *of, const struct node *n, const char *why)
+{
+    const struct job *j = of;
+    char text[400];
+
+    snprintf(text, sizeof text, "node %.200s (%s) is not exact in floating point: %s", n->name, n->op->name,
+             why);
+    events_emit(j->events, "warning", json_pack("{s:s, s:s}", "code", "not_exact", "text", text));
+}
+
+bool job_exact(const struct job *j)
+{
+    return spec_bool(j->spec, "/export/exact", false);
+}
+
+bool job_export_rounds(const struct job *j)
+{
+    return job_exact(j) || spec_bool(j->spec, "/export/fold_normalization", false);
+}
+
+/* What the job wants to be different in model.onnx. */
+static int change(struct job *j, struct graph *g, struct err *e)
+{
+    struct exact_report r = { .tell = tell_inexact, .of = j };
+    int folded, status;
+
+    if (!job_export_rounds(j))
+        return 0;
+    status = fold_normalizations(g, &folded, e);
+    if (status)
+        return status;
+    events_log(j->events, "info", "%d normalizations are a part of their layers in model.onnx", folded);
+    if (!job_exact(j))
+        return 0;
+    status = exact_scales(g, &r, e);
+    if (!status) {
+        events_log(j->events, "info", "%d of %d layers are exact in floating point in model.onnx", r.exact,
+                   r.layers);
+        j->exact_layers = r.exact;
+    }
+    return status;
+}
+
+/* model.onnx is made from what model.qdz gives back: the two are one network, but for what `change` rounds,
+ * and the score is that of model.onnx. */
 static int export_files(struct job *j, struct err *e)
 {
     struct buf file;
     struct qdz_layer *coded = NULL;
     struct layer *layers = NULL;
     struct graph *back = NULL;
-    int coded_count = 0, count = 0, folded = 0;
+    int coded_count = 0, count = 0;
 
     buf_init(&file, (size_t)1 << 31);
     int status = qdz_encode(j->graph, coder_find("cabac"), &file, &coded, &coded_count, &j->sizes, e);
@@ -113,10 +157,8 @@ static int export_files(struct job *j, struct err *e)
         status = write_artifact(j, "model.qdz", file.data, file.length, e);
     if (!status)
         status = qdz_decode(file.data, file.length, &back, e);
-    if (!status && spec_bool(j->spec, "/export/fold_normalization", false)) {
-        status = fold_normalizations(back, &folded, e);
-        events_log(j->events, "info", "%d normalizations are a part of their layers in model.onnx", folded);
-    }
+    if (!status)
+        status = change(j, back, e);
     if (!status)
         status = export_onnx(j, back, e);
     if (!status)

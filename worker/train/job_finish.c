@@ -67,6 +67,8 @@ static json_t *make_result(const struct job *j)
                             json_pack("{s:o, s:o}", "int8", bytes_or_null(j->int8_bytes), "bits",
                                       bytes_or_null(j->bits_bytes)));
         set_int(r, "skeleton_bytes", j->sizes.skeleton);
+        if (job_exact(j))
+            set_int(r, "exact_layers", j->exact_layers);
         set_real(r, "ratio", (double)j->float_bytes / (double)j->file_bytes);
         set_text(r, "weights_sha256", j->weights_hash);
         json_object_set(r, "layers", j->layers);

@@ -16,6 +16,8 @@ int job_train(struct job *j, struct err *e);   /* the trainer with its checkpoin
 int job_polish(struct job *j, struct err *e);  /* codes nearer to zero where that pays */
 int job_compact(struct job *j, struct err *e); /* biases and other vectors in few bits */
 int job_export(struct job *j, struct err *e);  /* out/model.onnx, out/model.qdz */
+bool job_exact(const struct job *j);           /* are its scales to be of few bits? */
+bool job_export_rounds(const struct job *j);   /* is it not the trained network to the last bit? */
 int job_score(struct job *j, struct err *e);   /* value: re-scored from out/model.onnx */
 int job_log(struct job *j, struct err *e);     /* out/log.txt */
 int job_search(struct job *j, struct err *e);  /* the pipeline several times, in place of once */

@@ -72,6 +72,7 @@ static const struct {
     { "onnx_bytes", 0, offsetof(struct job, onnx_bytes) },
     { "file_bytes", 0, offsetof(struct job, file_bytes) },
     { "payload_bytes", 0, offsetof(struct job, payload_bytes) },
+    { "exact_layers", 0, offsetof(struct job, exact_layers) },
 };
 #define FINDINGS (sizeof findings / sizeof *findings)
 
