@@ -47,6 +47,30 @@ static void test_prices_of_independent_codes(void **state)
     assert_true(more[0] > 8); /* nobody has a 2 */
 }
 
+/* Weights of a density that falls by the same factor from code to code, on two steps near to each other: the
+ * bits of one less those of the other are what the slope in the step says. */
+static void test_bits_fall_with_the_step(void **state)
+{
+    static int8_t code[CODES];
+    static float slope[CODES];
+    double more[SLOPE_LEVELS], odds[ROWS + COLUMNS], bits[3], steep = 0;
+    const struct slope_tensor t = { code, ROWS, COLUMNS, INNER, false };
+    (void)state;
+
+    for (int k = 0; k < 3; k++) {
+        struct rng r = rng_at(9, 6, 0);
+        for (int i = 0; i < CODES; i++) {
+            const double w = -log(1 - rng_uniform(&r)) * (rng_below(&r, 2) ? 1 : -1);
+            code[i] = (int8_t)rint(w / (1 + 0.05 * (k - 1)));
+        }
+        bits[k] = slope_bits(&t, slope, more, odds);
+        if (k == 1)
+            steep = slope_of_step(&t, slope, more);
+    }
+    assert_true(bits[2] < bits[1] && bits[1] < bits[0]);
+    assert_true(fabs(steep * log(1.05 / 0.95) / (bits[0] - bits[2]) - 1) < 0.15);
+}
+
 /* A code in a dead row or column is dearer than one among others; the turned tensor says the same. */
 static void test_dead_lines_are_dear(void **state)
 {
@@ -156,9 +180,8 @@ static void test_zeros_come_and_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_prices_of_independent_codes),
-        cmocka_unit_test(test_dead_lines_are_dear),
-        cmocka_unit_test(test_proximal_steps_end_at_zero),
+        cmocka_unit_test(test_prices_of_independent_codes), cmocka_unit_test(test_bits_fall_with_the_step),
+        cmocka_unit_test(test_dead_lines_are_dear),         cmocka_unit_test(test_proximal_steps_end_at_zero),
         cmocka_unit_test(test_zeros_come_and_stay),
     };
 

@@ -1,6 +1,7 @@
 #include "worker/rate/rate.h"
 
 #include "base/mem.h"
+#include "worker/quant/method.h"
 #include "worker/quant/quantizer.h"
 
 #include <stdlib.h>
@@ -44,8 +45,10 @@ int rate_new(const struct graph *g, const struct quant *q, const struct prune *p
     r->slope = mem_array(r->parameters + 1, sizeof *r->slope);
     r->dead = mem_array(r->parameters + 1, sizeof *r->dead);
     r->more = mem_array((size_t)r->weights + 1, sizeof *r->more);
+    r->steep = mem_array((size_t)r->weights + 1, sizeof *r->steep);
     r->tensor = mem_array((size_t)r->weights + 1, sizeof *r->tensor);
-    int status = r->slope && r->dead && r->more && r->tensor ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    int status =
+        r->slope && r->dead && r->more && r->steep && r->tensor ? 0 : err_set(e, ERR_NOMEM, "out of memory");
     if (!status)
         status = find_tensors(r, q, p, e);
     if (status)
@@ -62,6 +65,7 @@ void rate_free(struct rate *r)
     free(r->slope);
     free(r->dead);
     free(r->more);
+    free(r->steep);
     free(r->odds);
     free(r->tensor);
     free(r);
@@ -81,8 +85,11 @@ void rate_begin(struct rate *r, int64_t steps)
 static void estimate(struct rate *r, const struct quant *q)
 {
     r->at.bits = 0;
-    for (int i = 0; i < r->weights; i++)
-        r->at.bits += slope_bits(&r->tensor[i], r->slope + q->weight[i].offset, r->more[i], r->odds);
+    for (int i = 0; i < r->weights; i++) {
+        float *slope = r->slope + q->weight[i].offset;
+        r->at.bits += slope_bits(&r->tensor[i], slope, r->more[i], r->odds);
+        r->steep[i] = slope_of_step(&r->tensor[i], slope, r->more[i]);
+    }
 }
 
 static void freeze(struct rate *r, const struct quant *q)
@@ -120,6 +127,16 @@ void rate_costs(const struct rate *r, const struct quant *q, int i, size_t from,
     }
 }
 
+/* Gradients of learned scales have LSQ's factor. */
+void rate_slopes(const struct rate *r, struct quant *q)
+{
+    for (int i = 0; i < q->weights; i++) {
+        const struct quant_weight *w = &q->weight[i];
+        q->slope[w->scale - q->scale] -=
+            (real)(lsq_factor(w) * r->at.price * r->steep[i] / (double)w->scale[0]);
+    }
+}
+
 void rate_bury(const struct rate *r, const struct quant *q, int i, size_t from, real *w, size_t count)
 {
     const uint8_t *dead = r->dead + q->weight[i].offset + from;
@@ -135,5 +152,6 @@ int rate_parts(struct rate *r, struct quant_part part[RATE_PARTS])
     part[1] = (struct quant_part){ r->slope, r->parameters * sizeof *r->slope };
     part[2] = (struct quant_part){ r->dead, r->parameters * sizeof *r->dead };
     part[3] = (struct quant_part){ r->more, (size_t)r->weights * sizeof *r->more };
-    return 4;
+    part[4] = (struct quant_part){ r->steep, (size_t)r->weights * sizeof *r->steep };
+    return RATE_PARTS;
 }

@@ -15,7 +15,7 @@
 #include "worker/quant/quant.h"
 #include "worker/rate/slope.h"
 
-enum { RATE_PERIOD = 100, RATE_PARTS = 4 };
+enum { RATE_PERIOD = 100, RATE_PARTS = 5 };
 
 struct rate_rule {
     double lambda; /* nats of the loss for one bit */
@@ -37,6 +37,7 @@ struct rate {
     float *slope;                 /* owned: [parameters] of the graph: bits from 0 to +-1 */
     uint8_t *dead;                /* owned: [parameters]: 1 = zero for good */
     double (*more)[SLOPE_LEVELS]; /* owned: [weights of the quantization]: bits from m to m + 1 */
+    double *steep;                /* owned: [weights]: bits less when the step's logarithm grows */
     double *odds;                 /* owned: scratch */
     struct slope_tensor *tensor;  /* owned: [weights] */
     int weights;
@@ -59,6 +60,8 @@ void rate_update(struct rate *r, const struct quant *q, int64_t step);
  * which are at w. */
 void rate_costs(const struct rate *r, const struct quant *q, int i, size_t from, const real *w, size_t count,
                 real *cost);
+/* Where scales are learned: lambda * bits as a part of the gradients that q has of them. */
+void rate_slopes(const struct rate *r, struct quant *q);
 /* Once frozen: the dead ones among them become zero. */
 void rate_bury(const struct rate *r, const struct quant *q, int i, size_t from, real *w, size_t count);
 

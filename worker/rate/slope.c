@@ -91,3 +91,19 @@ double slope_bits(const struct slope_tensor *t, float *slope, double more[SLOPE_
         }
     return bits;
 }
+
+double slope_of_step(const struct slope_tensor *t, const float *slope, const double more[SLOPE_LEVELS])
+{
+    const size_t codes = t->rows * t->columns * t->inner;
+    double count[SLOPE_LEVELS + 1] = { 0 }, first = 0, sum = 0;
+
+    for (size_t i = 0; i < codes; i++) {
+        const int m = t->code[i] < 0 ? -t->code[i] : t->code[i];
+        count[m < SLOPE_LEVELS ? m : SLOPE_LEVELS]++;
+        first += (double)slope[i];
+    }
+    count[0] *= 2; /* the others lie on two sides, and zero's cell is theirs by halves */
+    for (int m = 1; m <= SLOPE_LEVELS; m++)
+        sum += (m - 0.5) * sqrt(count[m - 1] * count[m]) * (m > 1 ? more[m - 2] : first / (double)codes);
+    return sum;
+}

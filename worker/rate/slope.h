@@ -23,4 +23,10 @@ struct slope_tensor {
  * 0.3. odds: scratch of rows + columns numbers. Returns what all codes take, in bits. */
 double slope_bits(const struct slope_tensor *t, float *slope, double more[SLOPE_LEVELS], double *odds);
 
+/* Bits that all codes take less when their step grows, by its logarithm: codes on both sides of a boundary
+ * say how many weights lie at it (the geometric mean of the two, exact where their density falls by a
+ * constant factor from code to code), and a code m has its boundary at m - 1/2. slope, more: of slope_bits.
+ */
+double slope_of_step(const struct slope_tensor *t, const float *slope, const double more[SLOPE_LEVELS]);
+
 #endif

@@ -270,6 +270,8 @@ static void update_all(struct trainer *t, double rate)
     u.step = (struct optimizer_step){ (real)rate, (real)t->settings.momentum, 0, t->at.step + 1 };
     if (t->quant)
         quant_backward(t->quant, t->graph, net_gradients(t->net), t->at.regularizer, t->pool);
+    if (t->rate && t->method->learns)
+        rate_slopes(t->rate, t->quant);
     pool_run(t->pool, update_pieces, &u, t->pieces);
     if (t->prune)
         collect_doomed(t);
