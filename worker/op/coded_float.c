@@ -14,10 +14,13 @@ static size_t room(const struct graph *g, const struct node *n, int blocks, bool
                                     : (size_t)blocks * setup_block(g, n->input[0]) * sizeof(real);
 }
 
+/* The tiles are used by sets whose own convolutions do without them, too. */
 static size_t scratch(const struct graph *g, const struct node *n, const struct kernels *k)
 {
+    const struct conv *c = coded_conv(n);
+    const size_t own = k->conv_scratch(c), tiles = tiles_pay(c) ? k->tiles->scratch(c) : 0;
     (void)g;
-    return coded_scratch(n, k, k->conv_scratch(coded_conv(n)));
+    return coded_scratch(n, k, own > tiles ? own : tiles);
 }
 
 static const uint8_t *codes_of(const struct step *s, const struct node *n, int block)
