@@ -99,7 +99,7 @@ try {
   const spread = metric === 'top1' ? `${(100 * deviation).toFixed(3)} points` : deviation.toFixed(3);
   console.log(`mean ${show(mean, metric)} +- ${spread}`);
   const { bar } = spec, least = Math.min(...values), most = Math.max(...bytes), gap = Math.max(...gaps), wall = Math.max(...walls);
-  const lost = (g) => (metric === 'top1' ? `${(100 * g).toFixed(2)} points` : `${g.toFixed(3)} dB`);
+  const lost = (g) => (g === undefined ? '-' : metric === 'top1' ? `${(100 * g).toFixed(2)} points` : `${g.toFixed(3)} dB`);
   const checks = [
     ['mean', bar.mean, mean >= bar.mean, show(mean, metric), show(bar.mean, metric)],
     ['worst seed', bar.min, least >= bar.min, show(least, metric), show(bar.min, metric)],
