@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/conv_case.h"
 #include "tests/unit/distance.h"
 
 enum { BLOCKS = 5, BATCH = BLOCKS * LANES, SIDE = 12, TAPS = 9 };
@@ -70,25 +71,10 @@ static void single_free(struct single *s)
     pool_free(s->pool);
 }
 
-static struct conv conv_of(int channels)
+static struct conv conv_with(int channels)
 {
-    return (struct conv){ .C = channels,
-                          .O = channels,
-                          .H = SIDE,
-                          .W = SIDE,
-                          .OH = SIDE,
-                          .OW = SIDE,
-                          .KH = 3,
-                          .KW = 3,
-                          .stride_h = 1,
-                          .stride_w = 1,
-                          .dilation_h = 1,
-                          .dilation_w = 1,
-                          .top = 1,
-                          .left = 1,
-                          .bottom = 1,
-                          .right = 1,
-                          .groups = 1 };
+    return conv_of(
+        &(struct conv_case){ "", channels, SIDE, SIDE, channels, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, BLOCKS });
 }
 
 /* Weights and biases of one call over all blocks, as the graph has them. */
@@ -117,7 +103,7 @@ static void test_pairs_add_up_to_one_sum(void **state)
     (void)state;
     for (const struct kernels *const *k = kernels_list; *k; k++)
         for (int channels = 14; channels <= 64 && (*k)->usable(); channels += 25) {
-            const struct conv c = conv_of(channels);
+            const struct conv c = conv_with(channels);
             struct single one = run_single(channels, 1, (*k)->name);
             /* many channels are worth one input for all threads */
             assert_int_equal(weight_pairs_bytes(&c, BLOCKS),
@@ -136,7 +122,7 @@ static void test_pairs_add_up_to_one_sum(void **state)
 
 static void test_few_blocks_are_one_sum(void **state)
 {
-    const struct conv c = conv_of(14);
+    const struct conv c = conv_with(14);
     (void)state;
     assert_int_equal(weight_pairs_bytes(&c, 2), 0);
     assert_int_equal(weight_pairs_bytes(&c, 3), 2 * 14 * 14 * TAPS * sizeof(real));

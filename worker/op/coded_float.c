@@ -34,12 +34,14 @@ static void make_numbers(const struct step *s, const struct node *n, int from, i
 {
     const struct conv *c = coded_conv(n);
     const ptrdiff_t pixels = (ptrdiff_t)c->H * c->W, plane = pixels * LANES;
+    const real step = coded_step(s, n);
+    const int zero = coded_zero(s, n);
     real *to = s->room[1][n - s->graph->node];
     for (int b = from; b < end; b++)
         for (int q = 0; q < c->C; q += QUAD)
-            s->kernels->int8->numbers(
-                to + ((ptrdiff_t)b * c->C + q) * plane, codes_of(s, n, b) + q / QUAD * pixels * PIXEL, plane,
-                c->C - q < QUAD ? c->C - q : QUAD, (size_t)pixels, coded_zero(s, n), coded_step(s, n));
+            s->kernels->int8->numbers(to + ((ptrdiff_t)b * c->C + q) * plane,
+                                      codes_of(s, n, b) + q / QUAD * pixels * PIXEL, plane,
+                                      c->C - q < QUAD ? c->C - q : QUAD, (size_t)pixels, zero, step);
 }
 
 /* Outputs [lo, hi) of the gradient of blocks [from, end) by tiles. */
