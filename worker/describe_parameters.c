@@ -221,7 +221,7 @@ static const struct parameter parameters[] = {
     { "/train/precision", "enum", "Precision",
       "Layers on codes of at most 8 bits go forward on exact integers; mixed: and backward on bf16 where "
       "that is faster.",
-      "", 0, 0, "\"fp32\"", 0, false, list_precisions },
+      "", 0, 0, "\"mixed\"", 0, false, list_precisions },
     { "/train/seed", "integer", "Seed", "Same specification, same inputs, same seed: the same bits.", "", 0,
       9007199254740991.0, "1", 0, false, NULL },
     { "/resources/cpus", "integer", "CPUs", "Threads of the job; the result does not depend on it.", "thread",

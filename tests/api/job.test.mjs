@@ -366,10 +366,10 @@ test('sensitivity: every layer at every width; a budget takes bits where they te
   assert.equal(refused.body.errors[0].pointer, '/quantize/weights/bits');
 });
 test('mixed precision is for what quantizes', async () => {
-  const spec = { kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs', train: { precision: 'mixed' } };
+  const spec = { kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs', train: { precision: 'fp32' } };
   const dry = (body) => api(daemon.url, 'POST', '/v1/jobs?dry_run=1', JSON.stringify(body), json);
-  assert.equal((await dry(spec)).body.spec.train.precision, 'mixed');
-  assert.equal((await dry({ ...spec, train: {} })).body.spec.train.precision, 'fp32');
+  assert.equal((await dry(spec)).body.spec.train.precision, 'fp32');
+  assert.equal((await dry({ ...spec, train: {} })).body.spec.train.precision, 'mixed');
   const refused = await dry({ ...spec, kind: 'train' });
   assert.equal(refused.status, 422);
   assert.equal(refused.body.errors[0].pointer, '/train/precision');

@@ -1,6 +1,7 @@
 /* The last rounding: biases in as few bits as a judge likes best. */
 #include "base/mem.h"
 #include "worker/quant/compact.h"
+#include "worker/quant/method.h"
 #include "worker/zoo/zoo.h"
 
 #include <math.h>
@@ -9,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -159,6 +161,46 @@ static void outputs(struct graph *g, double y[10])
     net_free(n);
 }
 
+/* Latent weights close to the middle between two codes: a step that is rounded before would move them over.
+ */
+static void test_codes_outlive_the_rounding_of_scales(void **state)
+{
+    static const struct quant_layer_plan plan[] = { [0 ... 3] = { .weight_bits = 3, .activation.bits = 32 } };
+    struct pool *p = pool_new(2);
+    (void)state;
+
+    for (int per_channel = 0; per_channel < 2; per_channel++) {
+        struct graph *g = lenet();
+        struct quant *q;
+        const struct quant_options o = { &method_lsq, grid_find("sym"), per_channel != 0 };
+        assert_int_equal(quant_new(g, plan, 4, &o, &q, NULL), 0);
+        quant_start(q, g);
+        for (int i = 0; i < q->scales; i++)
+            q->scale[i] = (real)(1 + (i % 2 ? 0.49 : 0.51) / (1 << COMPACT_STEP));
+        for (size_t k = 0; k < g->param_count; k++)
+            g->param[k] = (real)(k % 2 ? 1.499 : -0.503);
+        quant_apply(q, g, p);
+        int8_t *code = mem_array(g->param_count, sizeof *code);
+        assert_non_null(code);
+        memcpy(code, q->code, g->param_count * sizeof *code);
+        quant_snap(q, g, p);
+        compact_scales(q, g, p);
+        for (int i = 0; i < q->scales; i++)
+            assert_true(q->scale[i] == (i % 2 ? 1 : 1 + (real)1 / (1 << COMPACT_STEP)));
+        for (int i = 0; i < q->weights; i++) {
+            const struct quant_weight *w = &q->weight[i];
+            for (size_t k = w->offset; k < w->offset + w->count; k++) {
+                assert_int_equal(q->code[k], code[k]);
+                assert_true(g->param[k] == q->q[k]);
+            }
+        }
+        free(code);
+        quant_free(q);
+        graph_free(g);
+    }
+    pool_free(p);
+}
+
 /* The network computes the same, but for a factor of all that comes from the rounding of the last scale. */
 static void test_scales_move_through_what_is_linear(void **state)
 {
@@ -223,6 +265,7 @@ static void test_without_a_judge_and_with_a_failing_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_codes_outlive_the_rounding_of_scales),
         cmocka_unit_test(test_the_width_that_costs_least),
         cmocka_unit_test(test_steps_that_cost_nothing),
         cmocka_unit_test(test_scales_move_through_what_is_linear),

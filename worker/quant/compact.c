@@ -19,10 +19,19 @@ real compact_round(real x, int mantissa)
     return (real)ldexp(rint(ldexp(m, mantissa + 1)), exponent - mantissa - 1);
 }
 
-void compact_scales(struct quant *q)
+void compact_scales(struct quant *q, struct graph *g, struct pool *p)
 {
+    for (int i = 0; i < q->chunks; i++) {
+        const struct quant_chunk *c = &q->chunk[i];
+        const real scale = q->weight[c->weight].scale[c->channel];
+        const double factor = (double)compact_round(scale, COMPACT_STEP) / (double)scale;
+        for (size_t k = 0; k < c->count; k++)
+            g->param[c->offset + k * c->stride] =
+                (real)((double)g->param[c->offset + k * c->stride] * factor);
+    }
     for (int i = 0; i < q->scales; i++)
         q->scale[i] = compact_round(q->scale[i], COMPACT_STEP);
+    quant_snap(q, g, p);
 }
 
 /* --- scales ---------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ enum { COMPACT_BIAS_MOST = 8, COMPACT_BIAS_LEAST = 3, COMPACT_MANTISSA = 7, COMP
 /* x with so many bits behind the leading one of its mantissa, to nearest. 0 and what is not finite stay. */
 real compact_round(real x, int mantissa);
 
-/* Before the snap: the scale of every quantized weight gets a mantissa of COMPACT_STEP bits. */
-void compact_scales(struct quant *q);
+/* After quant_snap: the scale of every quantized weight gets a mantissa of COMPACT_STEP bits, and the weights
+ * follow it, so that codes stay. Latent weights that were quantized with the rounded scale would not: those
+ * that learned steps leave between two codes fall to either side. */
+void compact_scales(struct quant *q, struct graph *g, struct pool *p);
 
 /* After quant_codes: where nothing but what is linear for positive factors (ReLU, pools) lies between a layer
  * and those that read it, their weights take over its scale: layers get one and the same power of two, which

@@ -65,7 +65,7 @@ size_t job_limit(const struct job *j)
 
 enum precision job_precision(const struct job *j)
 {
-    int precision = precision_find(spec_text(j->spec, "/train/precision", "fp32"));
+    int precision = precision_find(spec_text(j->spec, "/train/precision", "mixed"));
 
     return j->kind->quantizes && precision >= 0 ? (enum precision)precision : PRECISION_FP32;
 }

@@ -195,8 +195,8 @@ static int snap_small(struct job *j, const struct trainer *t, struct err *e)
 {
     int64_t removed = 0;
 
-    compact_scales(j->quant);
     quant_snap(j->quant, j->graph, j->pool);
+    compact_scales(j->quant, j->graph, j->pool);
     int status = measure_statistics(j, t, e);
     if (!status)
         status = job_polish(j, e);
