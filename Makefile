@@ -59,7 +59,8 @@ API_C := $(wildcard api/*.c)
 SERVER_C := $(wildcard server/*.c)
 CLIENT_C := $(wildcard api/client/*.c)
 LANES_C := $(wildcard worker/kernels/lanes_*.c)
-WORKER_C := $(filter-out $(LANES_C),$(wildcard worker/*.c worker/*/*.c))
+CODER_LANES_C := worker/coder/lanes_matrix.c
+WORKER_C := $(filter-out $(LANES_C) $(CODER_LANES_C),$(wildcard worker/*.c worker/*/*.c))
 SHARED_API_C := api/spec.c api/event.c
 ONNX_PB := $(GEN)/onnx/onnx.pb-c
 
@@ -72,7 +73,8 @@ FLAGS_avx512_vnni := $(FLAGS_avx512) -mavx512vnni -mavx512bf16
 # machines with AVX-512 that count the bits of a vector: of one kernel only (worker/kernels/bits.c)
 FLAGS_avx512_popcount := $(FLAGS_avx512) -mavx512vpopcntdq
 LANES_O := $(foreach s,$(SETS),$(patsubst worker/kernels/%.c,$(BUILD)/obj/worker/kernels/%.$(s).o,$(LANES_C))) \
-           $(BUILD)/obj/worker/kernels/lanes_bits.avx512_popcount.o
+           $(BUILD)/obj/worker/kernels/lanes_bits.avx512_popcount.o \
+           $(foreach s,generic avx2,$(patsubst %.c,$(BUILD)/obj/%.$(s).o,$(CODER_LANES_C)))
 
 SERVER_LIB := $(call obj,$(BASE_C) $(STORAGE_C) $(API_C) $(filter-out server/main.c,$(SERVER_C)))
 WORKER_LIB := $(call obj,$(BASE_C) $(SHARED_API_C) $(filter-out worker/main.c,$(WORKER_C))) $(LANES_O) \
@@ -104,7 +106,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(Q)$(CC) $(BASE) $(OPT) $(if $(filter worker/kernels/% worker/op/% worker/quant/%,$<),$(HOT)) -MMD -MP -c -o $@ $<
 
 define LANES_RULE
-$(BUILD)/obj/worker/kernels/%.$(1).o: worker/kernels/%.c $(BUILD)/flags
+$(BUILD)/obj/worker/%.$(1).o: worker/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(BASE) $$(OPT) $$(HOT) $(FLAGS_$(1)) -ffp-contract=fast -DKERNEL_SET=$(1) -MMD -MP -c -o $$@ $$<
 endef

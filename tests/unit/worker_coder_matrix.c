@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "worker/coder/coder.h"
 #include "worker/coder/matrix.h"
+#include "worker/coder/matrix_pass.h"
 #include "worker/coder/stream.h"
 #include "worker/coder/wire.h"
 
@@ -95,6 +96,132 @@ static void test_round_trips_near_the_entropy(void **state)
     }
 }
 
+/* Every instruction set's walk writes the same bytes, and reads them: also with more lines than have contexts
+ * of their own, ranges of one sign, sizes beyond the unary ones, counters that have seen all they can. */
+static const struct sample odd_samples[] = {
+    { "likely bits", 300, 300, 1, 1, 0.0005, 0, 1, false, 0 },
+    { "many inputs", 2, 20000, 1, 1, 0.3, 1.5, 7, false, 0 },
+    { "many rows", 17000, 2, 1, 1, 0.3, 1.5, 7, false, 0 },
+    { "a large block", 2, 1, 33000, 150, 0.3, 0, 1, false, 0 },
+    { "5 bits", 100, 100, 9, 3, 1, 4, 15, false, 0 },
+    { "6 bits", 100, 100, 4, 4, 1, 6, 31, false, 0 },
+    { "a row of blocks", 1, 3, 2, 1, 0.5, 0, 1, false, 0 },
+    { "nothing", 20, 20, 1, 1, 0, 0, 1, false, 0 },
+};
+
+static void encode_by(const struct matrix_walk *walk, const struct matrix *x, struct mixing *m)
+{
+    assert_int_equal(mixing_init(m, NULL, 0, NULL), 0);
+    assert_int_equal(matrix_code_by(walk, m, x, NULL), 0);
+    assert_int_equal(range_encoder_finish(&m->encoder, NULL), 0);
+}
+
+static void walks_agree(struct matrix *x)
+{
+    const size_t count = (size_t)(x->rows * x->inputs * x->inner);
+    struct mixing first, m, back;
+    struct matrix y = *x;
+    y.code = malloc(count * sizeof *y.code);
+    assert_non_null(y.code);
+    encode_by(matrix_walks[0]->usable() ? matrix_walks[0] : matrix_walks[1], x, &first);
+    for (int i = 0; matrix_walks[i]; i++) {
+        if (!matrix_walks[i]->usable())
+            continue;
+        encode_by(matrix_walks[i], x, &m);
+        assert_int_equal(m.encoder.length, first.encoder.length);
+        assert_memory_equal(m.encoder.data, first.encoder.data, m.encoder.length);
+        mixing_deinit(&m);
+        memset(y.code, 1, count * sizeof *y.code);
+        assert_int_equal(mixing_init(&back, first.encoder.data, first.encoder.length, NULL), 0);
+        assert_int_equal(matrix_code_by(matrix_walks[i], &back, &y, NULL), 0);
+        assert_true(range_decoder_finished(&back.decoder));
+        assert_memory_equal(x->code, y.code, count * sizeof *x->code);
+        mixing_deinit(&back);
+    }
+    mixing_deinit(&first);
+    free(y.code);
+}
+
+static void test_every_walk_has_the_same_bytes(void **state)
+{
+    enum { ODD = sizeof odd_samples / sizeof *odd_samples, ALL = ODD + sizeof samples / sizeof *samples };
+    (void)state;
+
+    for (size_t i = 0; i < ALL; i++) {
+        const struct sample *s = i < ODD ? &odd_samples[i] : &samples[i - ODD];
+        const size_t count = (size_t)(s->rows * s->inputs * s->inner);
+        struct matrix x;
+        fill(s, &x);
+        walks_agree(&x); /* nothing is said to be dead */
+        matrix_choose(&x);
+        walks_agree(&x);
+        for (size_t k = 0; k < count; k++)
+            x.code[k] = abs(x.code[k]);
+        x.low = 0;
+        walks_agree(&x);
+        for (size_t k = 0; k < count; k++)
+            x.code[k] = -x.code[k];
+        x.low = -x.high;
+        x.high = 0;
+        walks_agree(&x);
+        free(x.code);
+    }
+}
+
+/* The bytes of version 3, whatever computes them: lengths and check sums of what the program wrote that this
+ * version began with. Codes are differences of sums of bits: no machine rounds them. */
+static const struct {
+    int64_t rows, inputs, inner, width;
+    int zeros;      /* of 16 */
+    int32_t factor; /* of codes in [-7, 7] */
+    int32_t low, high;
+    size_t length;
+    uint16_t sum;
+} written[] = {
+    { 100, 400, 1, 1, 8, 1, -7, 7, 9520, 0xaa43 },  { 40, 40, 9, 3, 14, 1, -7, 7, 1191, 0xa854 },
+    { 60, 200, 1, 1, 0, 9, -63, 63, 5774, 0xeade }, { 300, 300, 1, 1, 15, 1, -1, 1, 3467, 0x57b0 },
+    { 50, 90, 6, 2, 4, 1, 0, 7, 4405, 0xc744 },     { 40, 200, 1, 1, 2, 1, -7, 0, 1433, 0xc751 }
+};
+
+static void fill_whole(size_t i, struct matrix *x)
+{
+    struct rng r = rng_at(12, 1, i);
+    *x = (struct matrix){ .rows = written[i].rows,
+                          .inputs = written[i].inputs,
+                          .inner = written[i].inner,
+                          .width = written[i].width,
+                          .low = written[i].low,
+                          .high = written[i].high };
+    const size_t count = (size_t)(x->rows * x->inputs * x->inner);
+    x->code = mem_array(count, sizeof *x->code);
+    assert_non_null(x->code);
+    for (size_t k = 0; k < count; k++) {
+        const uint32_t bits = rng_below(&r, 1 << 14);
+        const int32_t v = __builtin_popcount(bits & 127) - __builtin_popcount(bits >> 7);
+        const bool zero = (int)rng_below(&r, 16) < written[i].zeros || k % 50 < 5;
+        x->code[k] = zero ? 0 : v * written[i].factor;
+        x->code[k] = x->code[k] < x->low ? x->low : x->code[k] > x->high ? x->high : x->code[k];
+    }
+}
+
+static void test_the_bytes_of_the_version(void **state)
+{
+    (void)state;
+
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        struct mixing m;
+        struct matrix x;
+        fill_whole(i, &x);
+        assert_int_equal(mixing_init(&m, NULL, 0, NULL), 0);
+        assert_int_equal(matrix_code(&m, &x, NULL), 0);
+        assert_int_equal(range_encoder_finish(&m.encoder, NULL), 0);
+        assert_int_equal(m.encoder.length, written[i].length);
+        assert_int_equal(wire_crc16(m.encoder.data, m.encoder.length), written[i].sum);
+        mixing_deinit(&m);
+        free(x.code);
+    }
+}
+
 static void test_numbers_and_texts_come_back(void **state)
 {
     static const uint32_t numbers[] = {
@@ -162,6 +289,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips_near_the_entropy),
+        cmocka_unit_test(test_every_walk_has_the_same_bytes),
+        cmocka_unit_test(test_the_bytes_of_the_version),
         cmocka_unit_test(test_numbers_and_texts_come_back),
         cmocka_unit_test(test_wire),
     };

@@ -2,54 +2,71 @@
 
 #include "worker/coder/coder_impl.h"
 
-#include <string.h>
+enum { STRETCH = 4096 };
 
-enum {
-    STRETCH = 4096,
-    REACH = 2815,
-    LEARN = 5,
-    ONE = 1 << 30, /* a probability */
-    STEP = 20,     /* bits behind the point of a counter's step */
-    RATE = 320,
-    RATE_LEAST = 2,
-    RATE_HALF = 4096
+/* Computed once, in integers: squash by powers of e^(-1/256), stretch as its inverse. */
+uint16_t mixing_squashed[2 * MIXING_REACH + 1];
+double mixing_likely[2 * MIXING_REACH + 1];
+uint16_t mixing_stretch[STRETCH];
+
+#define FOUR(x)                                                                                              \
+    {                                                                                                        \
+        x, x, x, x                                                                                           \
+    }
+#define SHIFTER  4503599627370496.0 /* 2^52: a sum with it has no bits behind the point */
+#define EXPONENT 0x4330000000000000 /* its bits */
+
+const struct mixing_every mixing_every = {
+    .p = FOUR(MIXING_ONE - 1),
+    .limit = FOUR(MIXING_LIMIT),
+    .one = FOUR(MIXING_ONE),
+    .unit = FOUR(1),
+    .reach = FOUR(MIXING_REACH),
+    .trusted = FOUR(65536),
+    .trust = FOUR(65535 + EXPONENT),
+    .exponent = FOUR(EXPONENT),
+    .exponent_signed = FOUR(EXPONENT | 0x80000000),
+    .sign = FOUR(INT64_MIN),
+    .less = FOUR(31.0 / 64 / MIXING_WEIGHT_ONE),
+    .certain = FOUR(65536),
+    .weight_zero = FOUR(-MIXING_WEIGHT_ZERO),
+    .weight_least = FOUR(MIXING_WEIGHT_ZERO - MIXING_WEIGHT_MOST),
+    .weight_most = FOUR(MIXING_WEIGHT_ZERO + MIXING_WEIGHT_MOST),
+    .doubt = FOUR(8 * 65536 / 3.0),  /* 65536 * 8 / (3k + 9) = this / (k + 3) */
+    .steps = FOUR(1 << MIXING_STEP), /* 2^21 / (2n + 3) = this / (n + 3/2) */
+    .shifter_signed = FOUR(SHIFTER + 2147483648.0),
+    .shifter_half = FOUR(SHIFTER - 0.5),
+    .shifter_3 = FOUR(SHIFTER - 3),
+    .shifter_3_2 = FOUR(SHIFTER - 1.5),
 };
 
-/* Weights have 32 bits behind the point: rounding must not swallow what many likely bits say. */
-#define WEIGHT_ONE   ((int64_t)1 << 32)
-#define WEIGHT_FIRST (WEIGHT_ONE / 4)
-#define WEIGHT_MOST  (16 * WEIGHT_ONE)
-
-/* Tables are computed once, in integers: squash by powers of e^(-1/256), stretch as its inverse. */
-static uint16_t squash_table[2 * REACH + 1];
-static int16_t stretch_table[STRETCH];
-static uint32_t step_table[MIXING_LIMIT + 1], trust_table[MIXING_LIMIT + 1];
+const struct mixed mixing_nobody = { .learned = MIXING_ONE / 2, .opinion = MIXING_REACH };
 
 __attribute__((constructor)) static void make_tables(void)
 {
     uint64_t power = (uint64_t)1 << 32; /* e^(-i/256) in 1/2^32 */
 
-    for (int i = 0; i <= REACH; i++) {
+    for (int i = 0; i <= MIXING_REACH; i++) {
         const uint32_t one = (uint32_t)(((uint64_t)1 << 48) / (((uint64_t)1 << 32) + power)); /* 1/(1+e^-x) */
-        squash_table[REACH + i] = (uint16_t)(one > 65535 ? 65535 : one);
-        squash_table[REACH - i] = (uint16_t)(65536 - (one > 65535 ? 65535 : one));
+        mixing_squashed[MIXING_REACH + i] = (uint16_t)(one > 65535 ? 65535 : one);
+        mixing_squashed[MIXING_REACH - i] = (uint16_t)(65536 - (one > 65535 ? 65535 : one));
         power = power * 4278222851u >> 32; /* e^(-1/256) */
     }
     for (int p = 0, x = 0; p < STRETCH; p++) {
-        while (x < 2 * REACH && squash_table[x] < p * 16 + 8)
+        while (x < 2 * MIXING_REACH && mixing_squashed[x] < p * 16 + 8)
             x++;
-        stretch_table[p] = (int16_t)(x - REACH);
+        mixing_stretch[p] = (uint16_t)x;
     }
-    for (uint32_t n = 0; n <= MIXING_LIMIT; n++) {
-        step_table[n] = (2u << STEP) / (2 * n + 3);
-        trust_table[n] = (65536 * (3 * n + 1)) / (3 * n + 9);
+    for (int x = 0; x <= 2 * MIXING_REACH; x++) {
+        const uint16_t p = mixing_squashed[x];
+        mixing_likely[x] = mixing_squashed[x] = p < 2 ? 2 : p > 65534 ? 65534 : p;
     }
 }
 
 void counters_reset(struct counter *c, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        c[i] = (struct counter){ .p = ONE / 2, .n = -1 };
+        c[i] = (struct counter){ .p = MIXING_ONE / 2, .n = -1 };
 }
 
 int mixing_init(struct mixing *m, const uint8_t *data, size_t length, struct err *e)
@@ -57,7 +74,7 @@ int mixing_init(struct mixing *m, const uint8_t *data, size_t length, struct err
     *m = (struct mixing){ .decoding = data != NULL };
     for (int s = 0; s < MIXING_SETS; s++)
         for (int i = 0; i < MIXING_INPUTS; i++)
-            m->weight[s][i] = i ? WEIGHT_FIRST : WEIGHT_ONE;
+            m->weight[s][i] = MIXING_WEIGHT_ZERO + (i ? 0.25 : 1);
     if (!data)
         return range_encoder_init(&m->encoder, e);
     range_decoder_init(&m->decoder, data, length);
@@ -77,70 +94,29 @@ static bool transfer(struct mixing *m, uint32_t p, bool bit)
     return bit;
 }
 
-static void learn(struct counter *c, bool bit)
+/* A copied opinion weighs as many bits as bring half a one of the rarer kind. */
+void mixing_begin(struct mixed *const *c, int count)
 {
-    const int64_t distance = (bit ? ONE : 0) - c->p;
-
-    c->p += (int32_t)(distance * step_table[c->n] / (1 << STEP));
-    c->n += c->n < MIXING_LIMIT;
+    if (!c[0]->learned)
+        *c[0] = mixed_of(MIXING_ONE / 2, 0, true);
+    const int32_t p = (int32_t)(c[0]->learned & (MIXING_ONE - 1)),
+                  rarer = p < MIXING_ONE / 2 ? p : MIXING_ONE - p;
+    const int32_t half = MIXING_ONE / 2 / (rarer + 1), n = half < MIXING_LIMIT ? half : MIXING_LIMIT;
+    for (int i = 1; i < count; i++)
+        if (!c[i]->learned)
+            *c[i] = mixed_of(p, n, false);
 }
 
-static int64_t rarer(int32_t p)
+/* rate = LEAST + RATE * HALF / (HALF + decisions), rounded down: until when? */
+void mixing_slow(struct mixing_pace *pace)
 {
-    return p < ONE / 2 ? p : ONE - p;
-}
+    enum { MOST = MIXING_RATE * MIXING_RATE_HALF };
+    const int32_t more = MOST / (MIXING_RATE_HALF + pace->seen);
+    const int32_t next = more ? MOST / more - MIXING_RATE_HALF + 1 : INT32_MAX;
 
-/* As many bits as bring half a one of the rarer kind: what a copied opinion weighs against what is seen. */
-static int32_t half_seen(int32_t p)
-{
-    const int64_t n = ONE / 2 / (rarer(p) + 1);
-
-    return (int32_t)(n < MIXING_LIMIT ? n : MIXING_LIMIT);
-}
-
-/* By how often it has seen the rarer bit, about: that is what the error of its logarithm depends on. */
-static int64_t trust(const struct counter *c)
-{
-    return trust_table[2 * rarer(c->p) * c->n >> 30];
-}
-
-static int stretch(const struct counter *c)
-{
-    return stretch_table[c->p >> 18];
-}
-
-static uint32_t squash(int64_t x)
-{
-    const uint32_t p = squash_table[(x > REACH ? REACH : x < -REACH ? -REACH : x) + REACH];
-
-    return p < 2 ? 2 : p > 65534 ? 65534 : p;
-}
-
-bool mixing_bit(struct mixing *m, int set, struct counter *const *c, int count, bool bit)
-{
-    int64_t *w = m->weight[set];
-    int opinion[MIXING_INPUTS];
-    int64_t sum = 0;
-
-    for (int i = 0; i < count; i++) {
-        if (c[i]->n < 0)
-            *c[i] = (struct counter){ .p = c[0]->p, .n = half_seen(c[0]->p) };
-        opinion[i] = stretch(c[i]);
-        if (i)
-            opinion[i] = (int)((int64_t)(opinion[i] - opinion[0]) * trust(c[i]) / 65536);
-        sum += w[i] * opinion[i];
-    }
-    const uint32_t p = squash(sum / WEIGHT_ONE);
-    bit = transfer(m, p, bit);
-    const int64_t error = (bit ? 65536 : 0) - (int64_t)p;
-    const int64_t rate = RATE_LEAST + RATE * RATE_HALF / (RATE_HALF + m->seen[set]);
-    m->seen[set] += m->seen[set] < RATE_HALF * RATE;
-    for (int i = 0; i < count; i++) {
-        const int64_t next = w[i] + opinion[i] * error * rate / (1 << LEARN);
-        w[i] = next > WEIGHT_MOST ? WEIGHT_MOST : next < -WEIGHT_MOST ? -WEIGHT_MOST : next;
-        learn(c[i], bit);
-    }
-    return bit;
+    pace->rate = (MIXING_RATE_LEAST + more) / (32 * MIXING_WEIGHT_ONE);
+    pace->left = next - pace->seen - 1;
+    pace->seen = more ? next : pace->seen;
 }
 
 bool mixing_single(struct mixing *m, struct counter *c, bool bit)
@@ -149,7 +125,9 @@ bool mixing_single(struct mixing *m, struct counter *c, bool bit)
         c->n = 0;
     const int32_t p = c->p >> 14;
     bit = transfer(m, (uint32_t)(p < 32 ? 32 : p > 65504 ? 65504 : p), bit);
-    learn(c, bit);
+    const int64_t distance = (bit ? MIXING_ONE : 0) - c->p;
+    c->p += (int32_t)(distance * ((2 << MIXING_STEP) / (2 * c->n + 3)) / (1 << MIXING_STEP));
+    c->n += c->n < MIXING_LIMIT;
     return bit;
 }
 
