@@ -15,26 +15,29 @@
 
 enum { REPEATS = 7 };
 
-static int32_t draw_sign(struct rng *r, double zeros)
+static int32_t draw_sign(struct rng *r, double zeros, int32_t low, int32_t high)
 {
+    (void)low;
+    (void)high;
     return rng_uniform(r) < zeros ? 0 : rng_below(r, 2) ? 1 : -1;
 }
 
-static int32_t draw_laplace(struct rng *r, double spread)
+static int32_t draw_laplace(struct rng *r, double spread, int32_t low, int32_t high)
 {
     double u = rng_uniform(r) - 0.5, x = rint(-spread * copysign(log(1 - 2 * fabs(u)), u));
-    return x < -8 ? -8 : x > 7 ? 7 : (int32_t)x;
+    return x < low ? low : x > high ? high : (int32_t)x;
 }
 
 static const struct sample {
     const char *name;
     int64_t rows, inputs, inner, width;
     int32_t low, high;
-    int32_t (*draw)(struct rng *r, double parameter);
+    int32_t (*draw)(struct rng *r, double parameter, int32_t low, int32_t high);
     double parameter;
 } samples[] = {
     { "ternary, 60 % zeros", 1000, 1000, 1, 1, -1, 1, draw_sign, 0.6 },
     { "4 bits, Laplace", 1000, 1000, 1, 1, -8, 7, draw_laplace, 1.5 },
+    { "8 bits, Laplace", 1000, 1000, 1, 1, -127, 127, draw_laplace, 20 },
     { "90 % pruned", 1000, 1000, 1, 1, -1, 1, draw_sign, 0.9 },
     { "99 % pruned", 1000, 1000, 1, 1, -1, 1, draw_sign, 0.99 },
     { "3x3, ternary", 256, 434, 9, 3, -1, 1, draw_sign, 0.6 },
@@ -124,7 +127,7 @@ static void bench_sample(const struct sample *s)
     if (!code || !as_drawn)
         exit(1);
     for (size_t i = 0; i < b.count; i++)
-        as_drawn[i] = code[i] = s->draw(&r, s->parameter);
+        as_drawn[i] = code[i] = s->draw(&r, s->parameter, s->low, s->high);
     b.block = (struct code_block){ s->rows, s->inputs * s->inner, s->low, s->high, code };
     b.matrix = (struct matrix){ .rows = s->rows,
                                 .inputs = s->inputs,

@@ -1,7 +1,7 @@
 /* lanes_matrix.c - the walk through a matrix of codes, and what is asked about each, for one instruction set:
  * KERNEL_SET. README.md has contexts and their order. */
-#include "worker/coder/coder_impl.h"
 #include "worker/coder/matrix_pass.h"
+#include "worker/coder/mixing_alone.h"
 
 #include <string.h>
 
@@ -61,7 +61,7 @@ ALWAYS uint32_t code_size(struct matrix_pass *s, bool decoding, const struct pla
     uint32_t m = 1;
 
     if (most > MATRIX_UNARY)
-        return mixing_number(s->m, &s->large, size - 1) + 1;
+        return alone_number(s->m, decoding, &s->large, size - 1) + 1;
     for (; m < most; m++) {
         struct mixed *const c[] = { &t->more[m], &near_more[m], &row_more[m], &input_more[m] };
         if (!decide(s->m, decoding, SET_MORE + least((int)m - 1, 2), c, 4, size > m))

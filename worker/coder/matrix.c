@@ -63,7 +63,7 @@ void matrix_choose(struct matrix *x)
         rows += !any(x->code + r * row, 1, 0, row);
     for (int64_t i = 0; i < x->inputs; i++)
         inputs += !any(x->code + i * x->inner, x->rows, row, x->inner);
-    for (int64_t b = 0; b < x->rows * x->inputs; b++)
+    for (int64_t b = 0; x->inner > 1 && b < x->rows * x->inputs; b++)
         blocks += !any(x->code + b * x->inner, 1, 0, x->inner);
     x->dead_rows = pays(x->rows, rows, codes, nonzero);
     x->dead_inputs = pays(x->inputs, inputs, codes, nonzero);

@@ -1,6 +1,6 @@
 #include "worker/coder/mixing.h"
 
-#include "worker/coder/coder_impl.h"
+#include "worker/coder/mixing_alone.h"
 
 enum { STRETCH = 4096 };
 
@@ -8,6 +8,7 @@ enum { STRETCH = 4096 };
 uint16_t mixing_squashed[2 * MIXING_REACH + 1];
 double mixing_likely[2 * MIXING_REACH + 1];
 uint16_t mixing_stretch[STRETCH];
+uint32_t mixing_steps[MIXING_LIMIT + 1];
 
 #define FOUR(x)                                                                                              \
     {                                                                                                        \
@@ -57,6 +58,8 @@ __attribute__((constructor)) static void make_tables(void)
             x++;
         mixing_stretch[p] = (uint16_t)x;
     }
+    for (uint32_t n = 0; n <= MIXING_LIMIT; n++)
+        mixing_steps[n] = (2u << MIXING_STEP) / (2 * n + 3);
     for (int x = 0; x <= 2 * MIXING_REACH; x++) {
         const uint16_t p = mixing_squashed[x];
         mixing_likely[x] = mixing_squashed[x] = p < 2 ? 2 : p > 65534 ? 65534 : p;
@@ -86,14 +89,6 @@ void mixing_deinit(struct mixing *m)
     range_encoder_deinit(&m->encoder);
 }
 
-static bool transfer(struct mixing *m, uint32_t p, bool bit)
-{
-    if (m->decoding)
-        return range_get(&m->decoder, p);
-    range_put(&m->encoder, p, bit);
-    return bit;
-}
-
 /* A copied opinion weighs as many bits as bring half a one of the rarer kind. */
 void mixing_begin(struct mixed *const *c, int count)
 {
@@ -121,48 +116,15 @@ void mixing_slow(struct mixing_pace *pace)
 
 bool mixing_single(struct mixing *m, struct counter *c, bool bit)
 {
-    if (c->n < 0)
-        c->n = 0;
-    const int32_t p = c->p >> 14;
-    bit = transfer(m, (uint32_t)(p < 32 ? 32 : p > 65504 ? 65504 : p), bit);
-    const int64_t distance = (bit ? MIXING_ONE : 0) - c->p;
-    c->p += (int32_t)(distance * ((2 << MIXING_STEP) / (2 * c->n + 3)) / (1 << MIXING_STEP));
-    c->n += c->n < MIXING_LIMIT;
-    return bit;
+    return alone_single(m, m->decoding, c, bit);
 }
 
 uint32_t mixing_even(struct mixing *m, uint32_t value, int bits)
 {
-    uint32_t result = 0;
-
-    while (bits > 0) {
-        const int n = bits < 8 ? bits : 8;
-        bits -= n;
-        uint32_t part = value >> bits & ((1u << n) - 1);
-        if (m->decoding)
-            part = range_get_even(&m->decoder, n);
-        else
-            range_put_even(&m->encoder, part, n);
-        result = result << n | part;
-    }
-    return result;
+    return alone_even(m, m->decoding, value, bits);
 }
 
 uint32_t mixing_number(struct mixing *m, struct counter_number *c, uint32_t value)
 {
-    const int wanted = bit_width(value);
-    int width = 0;
-
-    while (width < 32 && mixing_single(m, &c->width[width], wanted > width))
-        width++;
-    if (width < 2)
-        return (uint32_t)width;
-    uint32_t result = 1;
-    int below = width - 1;
-    for (int i = 0; i < 2 && below > 0; i++) {
-        below--;
-        result = result << 1 | mixing_single(m, &c->mantissa[width][result], value >> below & 1);
-    }
-    const uint32_t tail = mixing_even(m, below ? value & ((1u << below) - 1) : 0, below);
-    return (uint32_t)((uint64_t)result << below | tail);
+    return alone_number(m, m->decoding, c, value);
 }

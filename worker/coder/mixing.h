@@ -74,10 +74,11 @@ struct counter_number {
 };
 uint32_t mixing_number(struct mixing *m, struct counter_number *c, uint32_t value);
 
-/* --- for mixing_lanes.h ----------------------------------------------------------------------------------
+/* --- for mixing_*.h ----------------------------------------------------------------------------------
  */
 
-extern uint16_t mixing_stretch[4096];                  /* + REACH, in 1/256; of p in 1/4096 */
+extern uint32_t mixing_steps[MIXING_LIMIT + 1]; /* of a counter that has seen n bits: 2^21 / (2n + 3) */
+extern uint16_t mixing_stretch[4096];           /* + REACH, in 1/256; of p in 1/4096 */
 extern uint16_t mixing_squashed[2 * MIXING_REACH + 1]; /* 2 to 65534, in 1/65536 */
 extern double mixing_likely[2 * MIXING_REACH + 1];     /* the same */
 
@@ -96,8 +97,7 @@ static inline struct mixed mixed_of(int32_t p, int32_t n, bool first)
 {
     const int64_t rarer = p < MIXING_ONE / 2 ? p : MIXING_ONE - p;
     const uint32_t seen = (uint32_t)(2 * rarer * n >> 30);
-    const uint64_t step = (2u << MIXING_STEP) / (2 * (uint32_t)n + 3),
-                   trust = first ? 65536 : 65536 * (3 * seen + 1) / (3 * seen + 9);
+    const uint64_t step = mixing_steps[n], trust = first ? 65536 : 65536 * (3 * seen + 1) / (3 * seen + 9);
 
     return (struct mixed){ (uint64_t)p | (uint64_t)n << 30 | step << 44,
                            mixing_stretch[p >> 18] | trust << 32 };

@@ -186,7 +186,7 @@ ALWAYS bool decide(struct mixing *m, bool decoding, int set, struct mixed *const
     }
     for (int i = 0; i * WIDE < count; i++) {
         opinion[i] = opinions(said[i], c[0], !i);
-        const dvec part = fused(weight[i], opinion[i], opinion[i] * NUMBER(weight_zero));
+        const dvec part = (weight[i] + NUMBER(weight_zero)) * opinion[i];
         sum = i ? sum + part : part;
     }
     const int place = mixing_place(total(sum));
