@@ -88,7 +88,8 @@ static void estimate(struct rate *r, const struct quant *q)
     for (int i = 0; i < r->weights; i++) {
         float *slope = r->slope + q->weight[i].offset;
         r->at.bits += slope_bits(&r->tensor[i], slope, r->more[i], r->odds);
-        r->steep[i] = slope_of_step(&r->tensor[i], slope, r->more[i]);
+        if (q->method->learns)
+            r->steep[i] = slope_of_step(&r->tensor[i], slope, r->more[i]);
     }
 }
 
