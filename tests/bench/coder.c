@@ -1,6 +1,7 @@
 /* coder.c - speed of the coders in million weights a second, encoding and decoding, and bytes against order-0
  * entropy: each coder's record of a matrix, and the message, which is what a .qdz file of the coder cabac is
- * made of. CPU time, the best of several repetitions: other users of the machine disturb that least. */
+ * made of, as it chooses to take these codes and mixed, as it takes codes that depend on each other. CPU
+ * time, the best of several repetitions: other users of the machine disturb that least. */
 #include "worker/coder/coder.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -74,15 +75,21 @@ static void decode_record(const struct coder *c, struct bench *b)
     check(c->decode(&b->block, (const uint8_t *)b->record.data, b->record.length, NULL));
 }
 
-static void encode_message(const struct coder *c, struct bench *b)
+static void encode_mixed(const struct coder *c, struct bench *b)
 {
     (void)c;
     mixing_deinit(&b->message);
     check(mixing_init(&b->message, NULL, 0, NULL));
-    matrix_choose(&b->matrix);
     check(matrix_code(&b->message, &b->matrix, NULL));
     check(range_encoder_finish(&b->message.encoder, NULL));
     b->bytes = b->message.encoder.length;
+}
+
+static void encode_message(const struct coder *c, struct bench *b)
+{
+    matrix_choose(&b->matrix);
+    check(matrix_choose_alone(&b->matrix, NULL));
+    encode_mixed(c, b);
 }
 
 static void decode_message(const struct coder *c, struct bench *b)
@@ -141,6 +148,10 @@ static void bench_sample(const struct sample *s)
     check(mixing_init(&b.message, NULL, 0, NULL));
     double encoding = measure(encode_message, NULL, &b), decoding = measure(decode_message, NULL, &b);
     print(s, "message", &b, encoding, decoding);
+    b.matrix.alone = false;
+    encoding = measure(encode_mixed, NULL, &b);
+    decoding = measure(decode_message, NULL, &b);
+    print(s, "mixed", &b, encoding, decoding);
     for (int c = 0; coder_list[c]; c++) {
         encoding = measure(encode_record, coder_list[c], &b);
         decoding = measure(decode_record, coder_list[c], &b);

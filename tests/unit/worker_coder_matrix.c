@@ -153,6 +153,9 @@ static void test_every_walk_has_the_same_bytes(void **state)
         struct matrix x;
         fill(s, &x);
         walks_agree(&x); /* nothing is said to be dead */
+        x.alone = true;
+        walks_agree(&x);
+        x.alone = false;
         matrix_choose(&x);
         walks_agree(&x);
         for (size_t k = 0; k < count; k++)
@@ -168,8 +171,8 @@ static void test_every_walk_has_the_same_bytes(void **state)
     }
 }
 
-/* The bytes of version 3, whatever computes them: lengths and check sums of what the program wrote that this
- * version began with. Codes are differences of sums of bits: no machine rounds them. */
+/* The bytes of versions 3 and 4, whatever computes them: lengths and check sums of what the program wrote
+ * that version 3 began with. Codes are differences of sums of bits: no machine rounds them. */
 static const struct {
     int64_t rows, inputs, inner, width;
     int zeros;      /* of 16 */
@@ -218,6 +221,35 @@ static void test_the_bytes_of_the_version(void **state)
         assert_int_equal(m.encoder.length, written[i].length);
         assert_int_equal(wire_crc16(m.encoder.data, m.encoder.length), written[i].sum);
         mixing_deinit(&m);
+        free(x.code);
+    }
+}
+
+/* Mixing is what large matrices go without when they are independent, and keep when rows differ. */
+static void test_mixing_where_it_pays(void **state)
+{
+    (void)state;
+
+    for (int way = 0; way < 2; way++) {
+        struct matrix x;
+        size_t length[2];
+        fill(&samples[0], &x);
+        for (int64_t i = 0; way && i < x.rows * x.inputs; i++)
+            if (i / x.inputs % 4 == 0 && i % 3)
+                x.code[i] = 0;
+        assert_int_equal(matrix_choose_alone(&x, NULL), 0);
+        assert_int_equal(x.alone, !way);
+        for (int alone = 0; alone < 2; alone++) {
+            struct mixing m;
+            x.alone = alone;
+            encode_by(matrix_walks[1], &x, &m);
+            length[alone] = m.encoder.length;
+            mixing_deinit(&m);
+        }
+        if (way)
+            assert_true((double)length[0] < 0.99 * (double)length[1]);
+        else
+            assert_true((double)length[1] < 1.001 * (double)length[0]);
         free(x.code);
     }
 }
@@ -291,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_round_trips_near_the_entropy),
         cmocka_unit_test(test_every_walk_has_the_same_bytes),
         cmocka_unit_test(test_the_bytes_of_the_version),
+        cmocka_unit_test(test_mixing_where_it_pays),
         cmocka_unit_test(test_numbers_and_texts_come_back),
         cmocka_unit_test(test_wire),
     };

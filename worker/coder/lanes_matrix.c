@@ -16,6 +16,13 @@
 /* weight sets of mixing.h: one for each kind of decision */
 enum { SET_ROW, SET_INPUT, SET_BLOCK, SET_ZERO, SET_SIGN = SET_ZERO + 2, SET_MORE = SET_SIGN + 2 };
 
+/* A decision: by all its counters, or by the first alone. */
+ALWAYS bool ask(struct mixing *m, bool decoding, bool alone, int set, struct mixed *const *c, int count,
+                bool bit)
+{
+    return alone ? alone_single(m, decoding, &c[0]->alone, bit) : decide(m, decoding, set, c, count, bit);
+}
+
 /* How many of four neighbours are not zero, by their shape: their signs (0, 1 negative, 2) to the base 3. */
 #define ROW3(n)  (n), (n) + 1, (n) + 1
 #define ROW9(n)  ROW3(n), ROW3((n) + 1), ROW3((n) + 1)
@@ -50,8 +57,8 @@ struct place {
     int count, net; /* codes of the block (or row) so far: not zero; their signs' sum */
 };
 
-ALWAYS uint32_t code_size(struct matrix_pass *s, bool decoding, const struct place *p, uint32_t size,
-                          uint32_t most)
+ALWAYS uint32_t code_size(struct matrix_pass *s, bool decoding, bool alone, const struct place *p,
+                          uint32_t size, uint32_t most)
 {
     struct matrix_tables *t = &s->t;
     const uint32_t near = size_of(p->left) + size_of(p->up);
@@ -64,13 +71,14 @@ ALWAYS uint32_t code_size(struct matrix_pass *s, bool decoding, const struct pla
         return alone_number(s->m, decoding, &s->large, size - 1) + 1;
     for (; m < most; m++) {
         struct mixed *const c[] = { &t->more[m], &near_more[m], &row_more[m], &input_more[m] };
-        if (!decide(s->m, decoding, SET_MORE + least((int)m - 1, 2), c, 4, size > m))
+        if (!ask(s->m, decoding, alone, SET_MORE + least((int)m - 1, 2), c, 4, size > m))
             break;
     }
     return m;
 }
 
-ALWAYS int32_t code_value(struct matrix_pass *s, bool decoding, bool inside, const struct place *p, int32_t v)
+ALWAYS int32_t code_value(struct matrix_pass *s, bool decoding, bool alone, bool inside,
+                          const struct place *p, int32_t v)
 {
     struct matrix_tables *t = &s->t;
     const struct matrix *x = s->x;
@@ -79,7 +87,7 @@ ALWAYS int32_t code_value(struct matrix_pass *s, bool decoding, bool inside, con
         p->place, &t->cross[p->cross],         p->crowd,      &t->shape[p->shape]
     };
 
-    if (!decide(s->m, decoding, SET_ZERO + inside, zero, 8, v != 0))
+    if (!ask(s->m, decoding, alone, SET_ZERO + inside, zero, 8, v != 0))
         return 0;
     bool negative = x->high <= 0;
     if (x->low < 0 && x->high > 0) {
@@ -90,10 +98,10 @@ ALWAYS int32_t code_value(struct matrix_pass *s, bool decoding, bool inside, con
                                        &p->row->sign,
                                        &t->sign_net[net * 3 + least(p->count, 2)],
                                        &p->input->sign };
-        negative = decide(s->m, decoding, SET_SIGN + inside, sign, 6, v < 0);
+        negative = ask(s->m, decoding, alone, SET_SIGN + inside, sign, 6, v < 0);
     }
     const uint32_t most = size_of(negative ? x->low : x->high),
-                   size = code_size(s, decoding, p, size_of(v), most);
+                   size = code_size(s, decoding, alone, p, size_of(v), most);
     if (__builtin_expect(!most || size > most, 0)) {
         s->bad = true;
         return 0;
@@ -116,7 +124,7 @@ ALWAYS void at_input(struct matrix_pass *s, struct place *p, int64_t input)
 }
 
 /* Blocks of one code: their neighbours are in the row and in the one above. */
-ALWAYS void code_line(struct matrix_pass *s, bool decoding, struct place *p, int32_t *code,
+ALWAYS void code_line(struct matrix_pass *s, bool decoding, bool alone, struct place *p, int32_t *code,
                       const int32_t *above)
 {
     const int64_t inputs = s->x->inputs;
@@ -131,7 +139,7 @@ ALWAYS void code_line(struct matrix_pass *s, bool decoding, struct place *p, int
             at_input(s, p, i);
             p->shape = left + 3 * up + 9 * corner + 27 * other;
             p->cross = cross_of[left + 3 * up];
-            p->left = code_value(s, decoding, false, p, code[i]);
+            p->left = code_value(s, decoding, alone, false, p, code[i]);
             if (decoding)
                 code[i] = p->left;
             if (p->left)
@@ -147,7 +155,7 @@ ALWAYS void code_line(struct matrix_pass *s, bool decoding, struct place *p, int
 
 /* A block of several codes: its own picture is what is near. before, above: the block of the input and of the
  * row before. */
-ALWAYS void code_picture(struct matrix_pass *s, bool decoding, struct place *p, int32_t *code,
+ALWAYS void code_picture(struct matrix_pass *s, bool decoding, bool alone, struct place *p, int32_t *code,
                          const int32_t *before, const int32_t *above)
 {
     const int64_t inner = s->x->inner, w = s->x->width;
@@ -164,7 +172,7 @@ ALWAYS void code_picture(struct matrix_pass *s, bool decoding, struct place *p, 
         p->shape = sign_of(p->left) + 3 * sign_of(p->up) + 9 * corner + 27 * other;
         p->cross = (p->left != 0) | (p->up != 0) << 1 | (before[at] != 0) << 2 | (above[at] != 0) << 3;
         p->place = s->place + (at & (MATRIX_LINES - 1));
-        const int32_t v = code_value(s, decoding, true, p, code[at]);
+        const int32_t v = code_value(s, decoding, alone, true, p, code[at]);
         if (decoding)
             code[at] = v;
         across = across + 1 < w ? across + 1 : 0;
@@ -186,23 +194,24 @@ ALWAYS bool any(const int32_t *code, int64_t count, int64_t step, int64_t length
     return false;
 }
 
-ALWAYS bool code_block_alive(struct matrix_pass *s, bool decoding, const struct place *p, int64_t row,
-                             int64_t input, const int32_t *block)
+ALWAYS bool code_block_alive(struct matrix_pass *s, bool decoding, bool alone, const struct place *p,
+                             int64_t row, int64_t input, const int32_t *block)
 {
     const uint8_t *lives = s->block_lives;
     const int near = (input ? lives[input - 1] : 0) | (row ? lives[s->x->inputs + input] << 1 : 0);
     struct mixed *const c[] = { &s->t.alive[2], &p->row->block, &p->input->block, &s->t.block_near[near] };
 
-    return decide(s->m, decoding, SET_BLOCK, c, 4, !decoding && any(block, 1, 0, s->x->inner));
+    return ask(s->m, decoding, alone, SET_BLOCK, c, 4, !decoding && any(block, 1, 0, s->x->inner));
 }
 
-ALWAYS void code_row(struct matrix_pass *s, bool decoding, int64_t row, int32_t *code, const int32_t *above)
+ALWAYS void code_row(struct matrix_pass *s, bool decoding, bool alone, int64_t row, int32_t *code,
+                     const int32_t *above)
 {
     const struct matrix *x = s->x;
     struct place p = { .row_at = row & (MATRIX_LINES - 1), .row = s->row + (row & (MATRIX_LINES - 1)) };
 
     if (x->inner == 1) {
-        code_line(s, decoding, &p, code, above);
+        code_line(s, decoding, alone, &p, code, above);
         return;
     }
     for (int64_t i = 0; i < x->inputs; i++) {
@@ -210,15 +219,16 @@ ALWAYS void code_row(struct matrix_pass *s, bool decoding, int64_t row, int32_t 
         bool alive = s->input_lives[i];
         at_input(s, &p, i);
         if (alive && x->dead_blocks)
-            alive = code_block_alive(s, decoding, &p, row, i, code + at);
+            alive = code_block_alive(s, decoding, alone, &p, row, i, code + at);
         s->block_lives[i] = alive;
         if (alive)
-            code_picture(s, decoding, &p, code + at, i ? code + at - x->inner : s->nothing, above + at);
+            code_picture(s, decoding, alone, &p, code + at, i ? code + at - x->inner : s->nothing,
+                         above + at);
     }
 }
 
 /* Which inputs are read by any row at all. */
-ALWAYS void code_inputs(struct matrix_pass *s, bool decoding)
+ALWAYS void code_inputs(struct matrix_pass *s, bool decoding, bool alone)
 {
     const struct matrix *x = s->x;
     bool before = true;
@@ -227,39 +237,45 @@ ALWAYS void code_inputs(struct matrix_pass *s, bool decoding)
     for (int64_t i = 0; x->dead_inputs && i < x->inputs; i++) {
         struct mixed *const c[] = { &s->t.alive[1], &s->t.input_alive[before] };
         const bool alive = !decoding && any(x->code + i * x->inner, x->rows, x->inputs * x->inner, x->inner);
-        s->input_lives[i] = before = decide(s->m, decoding, SET_INPUT, c, 2, alive);
+        s->input_lives[i] = before = ask(s->m, decoding, alone, SET_INPUT, c, 2, alive);
     }
 }
 
-ALWAYS void code_rows(struct matrix_pass *s, bool decoding)
+ALWAYS void code_rows(struct matrix_pass *s, bool decoding, bool alone)
 {
     const struct matrix *x = s->x;
     const int64_t row = x->inputs * x->inner;
     bool before = true;
 
-    code_inputs(s, decoding);
+    code_inputs(s, decoding, alone);
     for (int64_t r = 0; r < x->rows && !s->bad; r++) {
         struct mixed *const c[] = { &s->t.alive[0], &s->t.row_alive[before] };
         int32_t *code = x->code + r * row;
         if (x->dead_rows)
-            before = decide(s->m, decoding, SET_ROW, c, 2, !decoding && any(code, 1, 0, row));
+            before = ask(s->m, decoding, alone, SET_ROW, c, 2, !decoding && any(code, 1, 0, row));
         if (decoding)
             memset(code, 0, (size_t)row * sizeof *code);
         memset(s->block_lives, 0, (size_t)x->inputs);
         if (before)
-            code_row(s, decoding, r, code, r ? code - row : s->nothing);
+            code_row(s, decoding, alone, r, code, r ? code - row : s->nothing);
         memcpy(s->block_lives + x->inputs, s->block_lives, (size_t)x->inputs);
     }
 }
 
 static void encode(struct matrix_pass *s)
 {
-    code_rows(s, false);
+    if (s->x->alone)
+        code_rows(s, false, true);
+    else
+        code_rows(s, false, false);
 }
 
 static void decode(struct matrix_pass *s)
 {
-    code_rows(s, true);
+    if (s->x->alone)
+        code_rows(s, true, true);
+    else
+        code_rows(s, true, false);
 }
 
 static bool usable(void)

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLEARLY 0.99 /* flags have fewer contexts than codes */
+#define CLEARLY     0.99  /* flags have fewer contexts than codes */
+#define MIXING_PAYS 0.999 /* of the bytes; it takes four times as long */
+#define SMALL       4096  /* bytes that are not worth to be any faster */
 
 extern const struct matrix_walk matrix_walk_avx2, matrix_walk_generic;
 
@@ -80,6 +82,18 @@ static uint32_t size_of(int32_t v)
     return v < 0 ? 0 - (uint32_t)v : (uint32_t)v;
 }
 
+/* The first counters of all decisions begin even. */
+static void begin_alone(struct matrix_tables *t)
+{
+    const struct counter even = { .p = MIXING_ONE / 2 };
+
+    for (int i = 0; i < 3; i++)
+        t->alive[i].alone = even;
+    for (int i = 0; i < MATRIX_SIZES; i++)
+        t->more[i].alone = even;
+    t->zero.alone = t->sign.alone = even;
+}
+
 /* Memory for the contexts, in one piece: *mixed, *bytes and s->nothing are the caller's to free. */
 static int carve(struct matrix_pass *s, struct mixed **mixed, uint8_t **bytes, struct err *e)
 {
@@ -96,6 +110,8 @@ static int carve(struct matrix_pass *s, struct mixed **mixed, uint8_t **bytes, s
     s->nothing = mem_array((size_t)(x->inputs * x->inner) + 1, sizeof *s->nothing);
     if (!*mixed || !*bytes || !s->nothing)
         return err_set(e, ERR_NOMEM, "out of memory for the coder's contexts");
+    if (x->alone)
+        begin_alone(&s->t);
     counters_reset((struct counter *)&s->large, sizeof s->large / sizeof(struct counter));
     s->row = (struct matrix_line *)*mixed;
     s->input = s->row + rows;
@@ -105,6 +121,37 @@ static int carve(struct matrix_pass *s, struct mixed **mixed, uint8_t **bytes, s
     s->input_lives = *bytes;
     s->block_lives = *bytes + x->inputs;
     return 0;
+}
+
+/* How long the first `rows` rows are. */
+static int try_out(const struct matrix *x, int64_t rows, bool alone, size_t *length, struct err *e)
+{
+    struct matrix part = *x;
+    struct mixing m;
+
+    part.rows = rows;
+    part.alone = alone;
+    int status = mixing_init(&m, NULL, 0, e);
+    if (!status)
+        status = matrix_code(&m, &part, e);
+    if (!status)
+        status = range_encoder_finish(&m.encoder, e);
+    *length = m.encoder.length;
+    mixing_deinit(&m);
+    return status;
+}
+
+int matrix_choose_alone(struct matrix *x, struct err *e)
+{
+    const int64_t row = x->inputs * x->inner, least = (MATRIX_LARGE + row - 1) / row,
+                  rows = x->rows / 4 > least ? x->rows / 4 : least;
+    size_t mixed, alone;
+    int status = try_out(x, least64(rows, x->rows), false, &mixed, e);
+
+    if (!status)
+        status = try_out(x, least64(rows, x->rows), true, &alone, e);
+    x->alone = !status && alone >= SMALL && (double)mixed >= MIXING_PAYS * (double)alone;
+    return status;
 }
 
 int matrix_code(struct mixing *m, const struct matrix *x, struct err *e)

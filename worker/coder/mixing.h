@@ -39,7 +39,10 @@ struct counter {
 
 /* A counter that is asked beside others, and what follows from p and n; all zero: never asked. */
 struct mixed {
-    uint64_t learned; /* p, n from bit 30 on, step of the next bit from bit 44 on */
+    union {
+        uint64_t learned;     /* p, n from bit 30 on, step of the next bit from bit 44 on */
+        struct counter alone; /* where none is asked beside it, after all */
+    };
     uint64_t opinion; /* stretch + REACH (in 1/256), trust (in 1/65536) from bit 32 on */
 } __attribute__((aligned(16)));
 
@@ -99,8 +102,8 @@ static inline struct mixed mixed_of(int32_t p, int32_t n, bool first)
     const uint32_t seen = (uint32_t)(2 * rarer * n >> 30);
     const uint64_t step = mixing_steps[n], trust = first ? 65536 : 65536 * (3 * seen + 1) / (3 * seen + 9);
 
-    return (struct mixed){ (uint64_t)p | (uint64_t)n << 30 | step << 44,
-                           mixing_stretch[p >> 18] | trust << 32 };
+    return (struct mixed){ .learned = (uint64_t)p | (uint64_t)n << 30 | step << 44,
+                           .opinion = mixing_stretch[p >> 18] | trust << 32 };
 }
 
 void mixing_slow(struct mixing_pace *pace);

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first byte: version 3, and the coder of the parameters. The second: 0, or a reference. */
+/* The first byte: version 4, and the coder of the parameters. The second: 0, or a reference. */
 enum {
-    FIRST = 0xd8,
+    FIRST = 0xe0,
     CODERS = 8,
     CABAC = 4,
     HEAD = 2,

@@ -262,14 +262,22 @@ static int check_codes(const struct value *v, struct err *e)
                    (long long)q->channels, q->axis);
 }
 
-static void code_choice(struct stream *s, struct matrix *x)
+static int code_choice(struct stream *s, struct matrix *x, struct err *e)
 {
+    int status = 0;
+
     if (!s->m.decoding)
         matrix_choose(x);
     x->dead_rows = stream_flag(s, &s->dead[0], x->dead_rows);
     x->dead_inputs = stream_flag(s, &s->dead[1], x->dead_inputs);
     if (x->inner > 1)
         x->dead_blocks = stream_flag(s, &s->dead[2], x->dead_blocks);
+    if (x->rows * x->inputs * x->inner < MATRIX_LARGE)
+        return 0;
+    if (!s->m.decoding)
+        status = matrix_choose_alone(x, e);
+    x->alone = stream_flag(s, &s->alone, x->alone);
+    return status;
 }
 
 static int code_param(struct stream *s, struct graph *g, int v, struct value_codes *q,
@@ -283,8 +291,9 @@ static int code_param(struct stream *s, struct graph *g, int v, struct value_cod
     x.code = q->code;
     const size_t before = s->m.encoder.length;
     if (!status && (x.low || x.high)) {
-        code_choice(s, &x);
-        status = matrix_code(&s->m, &x, e);
+        status = code_choice(s, &x, e);
+        if (!status)
+            status = matrix_code(&s->m, &x, e);
     }
     if (status || s->m.decoding)
         return status;

@@ -9,7 +9,8 @@
 /* Contexts of what is said once a tensor or once a file. */
 struct stream {
     struct mixing m;
-    struct counter coded, fits, channels, symmetric, usual, dead[3], same_mantissa, zero[2], sign, text;
+    struct counter coded, fits, channels, symmetric, usual, dead[3], same_mantissa, zero[2], sign, text,
+        alone;
     struct counter_number number, exponent, layout;
     uint32_t mantissa, last_exponent;
 };

@@ -75,6 +75,8 @@ static int mixed(struct qdz *q, int set, counter *const *c, int count)
     int32_t opinion[10];
     int64_t sum = 0;
 
+    if (q->by_first)
+        return single(q, c[0]);
     for (int i = 0; i < count; i++) {
         if (c[i]->n < 0) {
             const int64_t n = ONE / 2 / (rarer(c[0]->p) + 1);
@@ -206,7 +208,7 @@ int qdz_open(struct qdz *q, const uint8_t *file, size_t length)
         stored |= (uint32_t)file[end + i] << 8 * i;
     if (stored != check_sum(file, end, tail == 4))
         return QDZ_DAMAGED;
-    if (file[0] != 0xdc)
+    if (file[0] != 0xe4)
         return QDZ_UNKNOWN;
     q->reference = file[1];
     if (!q->reference) { /* the description of the network: text for whoever does not know it */
@@ -598,6 +600,7 @@ int qdz_tensor(struct qdz *q, struct qdz_tensor *t, void *work, size_t bytes)
     s.x.dead_rows = single(q, &q->dead[0]);
     s.x.dead_inputs = single(q, &q->dead[1]);
     s.x.dead_blocks = s.x.inner > 1 && single(q, &q->dead[2]);
+    q->by_first = count >= 1 << 15 && single(q, &q->alone);
     const int room = carve(&s, work, bytes);
     return room ? room : decode_matrix(&s);
 }

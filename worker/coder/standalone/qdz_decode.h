@@ -31,9 +31,11 @@ struct qdz {
                       row's) */
     int64_t weight[12][10];
     int32_t seen[12];
-    struct qdz_counter coded, fits, channels, symmetric, usual, dead[3], same_mantissa, zero[2], sign, text;
+    struct qdz_counter coded, fits, channels, symmetric, usual, dead[3], same_mantissa, zero[2], sign, text,
+        alone;
     struct qdz_numbers number, exponent, layout;
     uint32_t mantissa, last_exponent;
+    int by_first; /* decisions of this tensor are their first counter's alone */
     int16_t stretch[4096];
     uint16_t squash[2 * 2815 + 1];
 };
