@@ -82,6 +82,14 @@ static uint32_t size_of(int32_t v)
     return v < 0 ? 0 - (uint32_t)v : (uint32_t)v;
 }
 
+/* How many decisions in unary tell a size up to that of this bound; either side has its own. */
+static int64_t unary_sizes(int32_t bound)
+{
+    const uint32_t most = size_of(bound);
+
+    return most && most <= MATRIX_UNARY ? most - 1 : 0;
+}
+
 /* The first counters of all decisions begin even. */
 static void begin_alone(struct matrix_tables *t)
 {
@@ -101,9 +109,9 @@ static int carve(struct matrix_pass *s, struct mixed **mixed, uint8_t **bytes, s
     const size_t rows = (size_t)least64(x->rows, MATRIX_LINES),
                  inputs = (size_t)least64(x->inputs, MATRIX_LINES),
                  inner = (size_t)least64(x->inner, MATRIX_LINES), line = sizeof *s->row / sizeof **mixed;
-    const uint32_t low = size_of(x->low), high = size_of(x->high), most = low > high ? low : high;
+    const int64_t low = unary_sizes(x->low), high = unary_sizes(x->high);
 
-    s->sizes = most && most <= MATRIX_UNARY ? most - 1 : 0;
+    s->sizes = low > high ? low : high;
     const size_t each = line + (size_t)s->sizes, count = (rows + inputs) * each + inner;
     *mixed = mem_array(count + 1, sizeof **mixed);
     *bytes = mem_array(3 * (size_t)x->inputs + 1, 1);
