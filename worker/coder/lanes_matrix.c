@@ -37,11 +37,6 @@ ALWAYS int sign_of(int32_t v)
     return (v > 0) << 1 | (v < 0);
 }
 
-ALWAYS uint32_t size_of(int32_t v)
-{
-    return v < 0 ? 0 - (uint32_t)v : (uint32_t)v;
-}
-
 ALWAYS int least(int a, int b)
 {
     return a < b ? a : b;
@@ -61,7 +56,7 @@ ALWAYS uint32_t code_size(struct matrix_pass *s, bool decoding, bool alone, cons
                           uint32_t size, uint32_t most)
 {
     struct matrix_tables *t = &s->t;
-    const uint32_t near = size_of(p->left) + size_of(p->up);
+    const uint32_t near = matrix_size(p->left) + matrix_size(p->up);
     struct mixed *const near_more = t->more_near[near < 6 ? near : 6];
     struct mixed *const row_more = s->row_more + p->row_at * s->sizes - 1;
     struct mixed *const input_more = s->input_more + p->input_at * s->sizes - 1;
@@ -100,8 +95,8 @@ ALWAYS int32_t code_value(struct matrix_pass *s, bool decoding, bool alone, bool
                                        &p->input->sign };
         negative = ask(s->m, decoding, alone, SET_SIGN + inside, sign, 6, v < 0);
     }
-    const uint32_t most = size_of(negative ? x->low : x->high),
-                   size = code_size(s, decoding, alone, p, size_of(v), most);
+    const uint32_t most = matrix_size(negative ? x->low : x->high),
+                   size = code_size(s, decoding, alone, p, matrix_size(v), most);
     if (__builtin_expect(!most || size > most, 0)) {
         s->bad = true;
         return 0;
@@ -185,15 +180,6 @@ ALWAYS void code_picture(struct matrix_pass *s, bool decoding, bool alone, struc
     }
 }
 
-ALWAYS bool any(const int32_t *code, int64_t count, int64_t step, int64_t length)
-{
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t k = 0; k < length; k++)
-            if (code[i * step + k])
-                return true;
-    return false;
-}
-
 ALWAYS bool code_block_alive(struct matrix_pass *s, bool decoding, bool alone, const struct place *p,
                              int64_t row, int64_t input, const int32_t *block)
 {
@@ -201,7 +187,7 @@ ALWAYS bool code_block_alive(struct matrix_pass *s, bool decoding, bool alone, c
     const int near = (input ? lives[input - 1] : 0) | (row ? lives[s->x->inputs + input] << 1 : 0);
     struct mixed *const c[] = { &s->t.alive[2], &p->row->block, &p->input->block, &s->t.block_near[near] };
 
-    return ask(s->m, decoding, alone, SET_BLOCK, c, 4, !decoding && any(block, 1, 0, s->x->inner));
+    return ask(s->m, decoding, alone, SET_BLOCK, c, 4, !decoding && matrix_any(block, 1, 0, s->x->inner));
 }
 
 ALWAYS void code_row(struct matrix_pass *s, bool decoding, bool alone, int64_t row, int32_t *code,
@@ -236,7 +222,8 @@ ALWAYS void code_inputs(struct matrix_pass *s, bool decoding, bool alone)
     memset(s->input_lives, 1, (size_t)x->inputs);
     for (int64_t i = 0; x->dead_inputs && i < x->inputs; i++) {
         struct mixed *const c[] = { &s->t.alive[1], &s->t.input_alive[before] };
-        const bool alive = !decoding && any(x->code + i * x->inner, x->rows, x->inputs * x->inner, x->inner);
+        const bool alive =
+            !decoding && matrix_any(x->code + i * x->inner, x->rows, x->inputs * x->inner, x->inner);
         s->input_lives[i] = before = ask(s->m, decoding, alone, SET_INPUT, c, 2, alive);
     }
 }
@@ -252,7 +239,7 @@ ALWAYS void code_rows(struct matrix_pass *s, bool decoding, bool alone)
         struct mixed *const c[] = { &s->t.alive[0], &s->t.row_alive[before] };
         int32_t *code = x->code + r * row;
         if (x->dead_rows)
-            before = ask(s->m, decoding, alone, SET_ROW, c, 2, !decoding && any(code, 1, 0, row));
+            before = ask(s->m, decoding, alone, SET_ROW, c, 2, !decoding && matrix_any(code, 1, 0, row));
         if (decoding)
             memset(code, 0, (size_t)row * sizeof *code);
         memset(s->block_lives, 0, (size_t)x->inputs);

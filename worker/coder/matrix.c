@@ -27,15 +27,6 @@ static const struct matrix_walk *best_walk(void)
             return matrix_walks[i];
 }
 
-static bool any(const int32_t *code, int64_t count, int64_t step, int64_t length)
-{
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t k = 0; k < length; k++)
-            if (code[i * step + k])
-                return true;
-    return false;
-}
-
 /* Entropy of a bit, in bits. */
 static double surprise(double p)
 {
@@ -62,11 +53,11 @@ void matrix_choose(struct matrix *x)
     for (int64_t i = 0; i < codes; i++)
         nonzero += x->code[i] != 0;
     for (int64_t r = 0; r < x->rows; r++)
-        rows += !any(x->code + r * row, 1, 0, row);
+        rows += !matrix_any(x->code + r * row, 1, 0, row);
     for (int64_t i = 0; i < x->inputs; i++)
-        inputs += !any(x->code + i * x->inner, x->rows, row, x->inner);
+        inputs += !matrix_any(x->code + i * x->inner, x->rows, row, x->inner);
     for (int64_t b = 0; x->inner > 1 && b < x->rows * x->inputs; b++)
-        blocks += !any(x->code + b * x->inner, 1, 0, x->inner);
+        blocks += !matrix_any(x->code + b * x->inner, 1, 0, x->inner);
     x->dead_rows = pays(x->rows, rows, codes, nonzero);
     x->dead_inputs = pays(x->inputs, inputs, codes, nonzero);
     x->dead_blocks = x->inner > 1 && pays(x->rows * x->inputs, blocks, codes, nonzero);
@@ -77,15 +68,10 @@ static int64_t least64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static uint32_t size_of(int32_t v)
-{
-    return v < 0 ? 0 - (uint32_t)v : (uint32_t)v;
-}
-
 /* How many decisions in unary tell a size up to that of this bound; either side has its own. */
 static int64_t unary_sizes(int32_t bound)
 {
-    const uint32_t most = size_of(bound);
+    const uint32_t most = matrix_size(bound);
 
     return most && most <= MATRIX_UNARY ? most - 1 : 0;
 }

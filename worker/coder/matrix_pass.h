@@ -36,6 +36,22 @@ struct matrix_pass {
     bool bad;
 };
 
+/* |v|, also of INT32_MIN. */
+static inline uint32_t matrix_size(int32_t v)
+{
+    return v < 0 ? 0 - (uint32_t)v : (uint32_t)v;
+}
+
+/* Is any code not zero, of count pieces of so many codes, step apart? */
+static inline bool matrix_any(const int32_t *code, int64_t count, int64_t step, int64_t length)
+{
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < length; k++)
+            if (code[i * step + k])
+                return true;
+    return false;
+}
+
 /* All rows, one after the other. */
 struct matrix_walk {
     const char *name;
