@@ -87,7 +87,7 @@ static void test_lsq_binary_slope_against_differences(void **state)
     assert_memory_equal(mine, g, sizeof g);
 }
 
-static void test_lsq_starts_at_the_papers_formula(void **state)
+static void test_lsq_starts_at_the_papers_formula_up_to_four_bits(void **state)
 {
     real x[COUNT], scale;
     double mean = 0;
@@ -96,13 +96,35 @@ static void test_lsq_starts_at_the_papers_formula(void **state)
     fill_normal(x, COUNT, 7);
     for (int i = 0; i < COUNT; i++)
         mean += fabs((double)x[i]) / COUNT;
-    for (int bits = 2; bits <= 8; bits++) {
+    for (int bits = 2; bits <= 4; bits++) {
         const struct quant_weight w = weight_of(&method_lsq, bits, "sym");
         method_lsq.start(&w, x, COUNT, 1, &scale);
         assert_true(fabs((double)scale / (2 * mean / sqrt((1 << (bits - 1)) - 1)) - 1) < 1e-5);
         assert_true(fabs((double)method_lsq.activation(x, COUNT, 0, (1 << bits) - 1) /
                              (2 * mean / sqrt((1 << bits) - 1)) -
                          1) < 1e-5);
+    }
+}
+
+/* Nearly every level is in use: the largest value is not far outside, nor far inside. */
+static void test_lsq_starts_at_the_least_error_from_five_bits_on(void **state)
+{
+    real x[COUNT], scale, top = 0;
+    (void)state;
+
+    fill_normal(x, COUNT, 7);
+    for (int i = 0; i < COUNT; i++)
+        top = real_fabs(x[i]) > top ? real_fabs(x[i]) : top;
+    for (int bits = 5; bits <= 8; bits++) {
+        const struct quant_weight w = weight_of(&method_lsq, bits, "sym");
+        const int high = (1 << (bits - 1)) - 1;
+        method_lsq.start(&w, x, COUNT, 1, &scale);
+        const double error = method_activation_error(x, COUNT, scale, -high, high);
+        const real step = method_lsq.activation(x, COUNT, -high - 1, high);
+        assert_true(scale * (real)high > (real)0.6 * top && scale * (real)high < (real)1.05 * top);
+        assert_true(step * (real)high > (real)0.6 * top && step * (real)high < (real)1.05 * top);
+        for (int percent = 80; percent <= 125; percent += 5)
+            assert_true(error < 1.05 * method_activation_error(x, COUNT, scale * (real)percent / 100, -high, high));
     }
 }
 
@@ -310,7 +332,8 @@ int main(void)
         cmocka_unit_test(test_lsq_slope_in_the_scale_is_equation_3),
         cmocka_unit_test(test_lsq_slope_of_clipped_weights_against_differences),
         cmocka_unit_test(test_lsq_binary_slope_against_differences),
-        cmocka_unit_test(test_lsq_starts_at_the_papers_formula),
+        cmocka_unit_test(test_lsq_starts_at_the_papers_formula_up_to_four_bits),
+        cmocka_unit_test(test_lsq_starts_at_the_least_error_from_five_bits_on),
         cmocka_unit_test(test_channels_are_quantized_as_if_alone),
         cmocka_unit_test(test_bin_gradients_against_differences),
         cmocka_unit_test(test_histogram_of_known_distributions),
