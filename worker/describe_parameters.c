@@ -86,6 +86,11 @@ static const struct parameter parameters[] = {
       "How strongly the weights are drawn to their levels. msqe: weight of -log(coefficient); lsq-br: weight "
       "of the bins in the loss.",
       "", 1e-6, 1e6, "1", 0, false, NULL },
+    { "/quantize/coefficient", "number", "Coefficient",
+      "msqe: holds the coefficient at so many times 1 / error of the start; with 1 the weights come e^8 "
+      "times "
+      "nearer to their levels in the whole run, with 0 there is no regularization. Absent: it is learned.",
+      "", 0, 1e6, "null", 0, false, NULL },
     { "/quantize/bins/warmup", "number", "Bins: warm-up",
       "Share of the run in which only the step sizes learn, before bins are regularized.", "", 0, 1, "0.33",
       0, false, NULL },
@@ -259,6 +264,7 @@ static const struct {
     { "/quantize/activations/bits", .quantizing = true },
     { "/quantize/first_last_bits", .quantizing = true },
     { "/quantize/lambda", .quantizing = true },
+    { "/quantize/coefficient", .quantizing = true },
     { "/quantize/bins/warmup", .quantizing = true },
     { "/quantize/bins/ramp", .quantizing = true },
     { "/quantize/bins/hold_steps", .quantizing = true },
@@ -306,9 +312,8 @@ static const char *const training_only[] = {
 static const struct {
     const char *pointer, *methods[3];
 } method_only[] = {
-    { "/quantize/lambda", { "msqe", "lsq-br", NULL } },
-    { "/quantize/bins/warmup", { "lsq-br", NULL } },
-    { "/quantize/bins/ramp", { "lsq-br", NULL } },
+    { "/quantize/lambda", { "msqe", "lsq-br", NULL } },  { "/quantize/coefficient", { "msqe", NULL } },
+    { "/quantize/bins/warmup", { "lsq-br", NULL } },     { "/quantize/bins/ramp", { "lsq-br", NULL } },
     { "/quantize/bins/hold_steps", { "lsq-br", NULL } },
 };
 

@@ -124,7 +124,8 @@ static void test_lsq_starts_at_the_least_error_from_five_bits_on(void **state)
         assert_true(scale * (real)high > (real)0.6 * top && scale * (real)high < (real)1.05 * top);
         assert_true(step * (real)high > (real)0.6 * top && step * (real)high < (real)1.05 * top);
         for (int percent = 80; percent <= 125; percent += 5)
-            assert_true(error < 1.05 * method_activation_error(x, COUNT, scale * (real)percent / 100, -high, high));
+            assert_true(error <
+                        1.05 * method_activation_error(x, COUNT, scale * (real)percent / 100, -high, high));
     }
 }
 
@@ -249,7 +250,8 @@ static void test_bin_gradients_against_differences(void **state)
         assert_int_equal(quant_new(g, plan, 3, &o, &q, NULL), 0);
         quant_start(q, g);
         quant_apply(q, g, p);
-        regularizer_bins.begin(s, q, &(struct regularizer_settings){ 0.7, 10, 0.2, 0.2, false });
+        regularizer_bins.begin(
+            s, q, &(struct regularizer_settings){ .lambda = 0.7, .steps = 10, .warmup = 0.2, .ramp = 0.2 });
         assert_true(regularizer_bins.coefficient(s) == 0);
         for (int i = 0; i < 4; i++)
             regularizer_bins.update(s, q);

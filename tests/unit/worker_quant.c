@@ -160,7 +160,8 @@ static void test_coefficient_settles_at_lambda_over_error(void **state)
     struct quant q = { .total = 1000, .error = 1e-3 };
     (void)state;
 
-    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .lambda = 2, .steps = 20000 });
+    regularizer_msqe.begin(s, &q,
+                           &(struct regularizer_settings){ .lambda = 2, .coefficient = -1, .steps = 20000 });
     for (int i = 0; i < 60000; i++)
         regularizer_msqe.update(s, &q);
     double alpha = regularizer_msqe.coefficient(s);
@@ -174,7 +175,8 @@ static void test_coefficient_rises_while_the_error_falls_and_is_capped(void **st
     struct quant q = { .total = 1000, .error = 1e-4 };
     (void)state;
 
-    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .lambda = 1, .steps = 100 });
+    regularizer_msqe.begin(s, &q,
+                           &(struct regularizer_settings){ .lambda = 1, .coefficient = -1, .steps = 100 });
     q.error = 0;
     for (int i = 0; i < 200; i++) {
         regularizer_msqe.update(s, &q);
@@ -184,6 +186,37 @@ static void test_coefficient_rises_while_the_error_falls_and_is_capped(void **st
     assert_true(fabs(last / 1e8 - 1) < 1e-6);
     /* t = 2 eta alpha / N with eta = 8 R0 N / (2 steps) */
     assert_true(fabs(regularizer_msqe.pull(s, &q) / (8 * 1e-4 * 1e8 / 100) - 1) < 1e-6);
+}
+
+static void test_held_coefficient_stays_and_shrinks_distances_as_told(void **state)
+{
+    (void)state;
+
+    for (double c = 0; c <= 2; c += 0.5) {
+        double s[REGULARIZER_STATE] = { 0 }, distance = 1;
+        struct quant q = { .total = 1000, .error = 1e-4 };
+        regularizer_msqe.begin(
+            s, &q, &(struct regularizer_settings){ .lambda = 1, .coefficient = c, .steps = 1000 });
+        for (int i = 0; i < 1000; i++) {
+            q.error = 1e-4 * distance * distance;
+            distance /= 1 + regularizer_msqe.pull(s, &q);
+            regularizer_msqe.update(s, &q);
+            assert_true(fabs(regularizer_msqe.coefficient(s) - c * 1e4) < 1e-6);
+        }
+        assert_true(fabs(log(distance) + 8 * c) < 0.01 * 8 * c + 1e-12);
+    }
+}
+
+/* A network that is on its levels already: there is nothing to shrink. */
+static void test_held_coefficient_without_error_is_none(void **state)
+{
+    double s[REGULARIZER_STATE] = { 0 };
+    const struct quant q = { .total = 1000, .error = 0 };
+    (void)state;
+
+    regularizer_msqe.begin(s, &q, &(struct regularizer_settings){ .coefficient = 1, .steps = 10 });
+    regularizer_msqe.update(s, &q);
+    assert_true(regularizer_msqe.pull(s, &q) == 0 && regularizer_msqe.coefficient(s) == 0);
 }
 
 int main(void)
@@ -196,6 +229,8 @@ int main(void)
         cmocka_unit_test(test_lloyd_step_never_increases_the_error),
         cmocka_unit_test(test_coefficient_settles_at_lambda_over_error),
         cmocka_unit_test(test_coefficient_rises_while_the_error_falls_and_is_capped),
+        cmocka_unit_test(test_held_coefficient_stays_and_shrinks_distances_as_told),
+        cmocka_unit_test(test_held_coefficient_without_error_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,12 @@ void coefficient_begin(double s[COEFFICIENT_STATE], double lambda, int64_t steps
     s[RATE] = s[OMEGA_MAX] / (RAMP_PART * (double)(steps > 0 ? steps : 1));
 }
 
+void coefficient_hold(double s[COEFFICIENT_STATE], double alpha)
+{
+    s[OMEGA] = s[OMEGA_MAX] = log(alpha);
+    s[FIRST] = s[SECOND] = s[STEP] = s[LAMBDA] = s[RATE] = 0;
+}
+
 double coefficient_value(const double s[COEFFICIENT_STATE])
 {
     return exp(s[OMEGA]);

@@ -21,6 +21,7 @@
 enum { COEFFICIENT_STATE = 7 }; /* numbers of its state, for a checkpoint */
 
 void coefficient_begin(double state[COEFFICIENT_STATE], double lambda, int64_t steps); /* alpha = 1 */
+void coefficient_hold(double state[COEFFICIENT_STATE], double alpha);                  /* never learned */
 double coefficient_value(const double state[COEFFICIENT_STATE]);                       /* alpha */
 void coefficient_update(double state[COEFFICIENT_STATE], double penalty);              /* one step at R */
 

@@ -6,9 +6,9 @@
  *      the gradient of s is multiplied by 1 / sqrt(N Q_P), N weights that share s          (section 2.2)
  *      s starts at 2 mean|w| / sqrt(Q_P)                                                   (section 2.1)
  *
- * [RULE] From five bits on, s starts where the squared error is least. The paper's start grows coarser against
- * that the more levels there are (at 8 bits it uses an eighth of the levels for a normal distribution), and its
- * slow steps don't make up for it in a short run.
+ * [RULE] From five bits on, s starts where the squared error is least. The paper's start grows coarser
+ * against that the more levels there are (at 8 bits it uses an eighth of the levels for a normal
+ * distribution), and its slow steps don't make up for it in a short run.
  *
  * The paper has one step per layer; per channel, N and the mean are those of the channel. It has no binary
  * weights: with one bit q = s sign(w), whose slope in s is sign(w); the gradient goes straight through, and s

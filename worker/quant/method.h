@@ -9,6 +9,7 @@ enum { REGULARIZER_STATE = 16 };
 
 struct regularizer_settings {
     double lambda;
+    double coefficient;  /* msqe: held at this / error of the start; negative: learned */
     int64_t steps;       /* of the run */
     double warmup, ramp; /* shares of the run: without regularization, and until it has its full strength */
     bool hold;           /* scales stay where they are once it has begun */

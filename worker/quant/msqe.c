@@ -2,7 +2,8 @@
  *
  * R = 1/N sum (w - Q(w))^2 over all quantized weights of the network; its coefficient alpha grows as it falls
  * (coefficient.h). The pull on the weights is the proximal step of alpha R with a step size eta of its own,
- * t = 2 eta alpha / N, eta = PULLS R0 N / (2 steps). */
+ * t = 2 eta alpha / N, eta = PULLS R0 N / (2 steps). A coefficient that is not learned stays at c / R0, with
+ * which distances shrink by e^(-PULLS c) in the whole run; c = 0 is training without the regularizer. */
 #include "worker/quant/coefficient.h"
 #include "worker/quant/method.h"
 
@@ -12,7 +13,10 @@ static void msqe_begin(double *s, const struct quant *q, const struct regularize
 {
     const double count = (double)(settings->steps > 0 ? settings->steps : 1);
 
-    coefficient_begin(s, settings->lambda, settings->steps);
+    if (settings->coefficient < 0)
+        coefficient_begin(s, settings->lambda, settings->steps);
+    else
+        coefficient_hold(s, q->error > 0 ? settings->coefficient / q->error : 0);
     s[ETA] = COEFFICIENT_PULLS * q->error * (double)q->total / (2 * count);
 }
 

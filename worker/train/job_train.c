@@ -148,6 +148,7 @@ struct trainer_settings job_settings(const struct job *j)
         .distill = { spec_double(spec, "/train/distill/weight", 0),
                      spec_double(spec, "/train/distill/temperature", 4) },
         .lambda = spec_double(spec, "/quantize/lambda", 1),
+        .coefficient = spec_double(spec, "/quantize/coefficient", -1),
         .bins = { spec_double(spec, "/quantize/bins/warmup", 0.33),
                   spec_double(spec, "/quantize/bins/ramp", 0.05),
                   spec_bool(spec, "/quantize/bins/hold_steps", false) },

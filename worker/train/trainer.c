@@ -127,9 +127,12 @@ int trainer_init(struct trainer *t, struct err *e)
         quant_apply(t->quant, t->graph, t->pool);
         if (t->method->regularizer)
             t->method->regularizer->begin(t->at.regularizer, t->quant,
-                                          &(struct regularizer_settings){ s->lambda, t->steps_total,
-                                                                          s->bins.warmup, s->bins.ramp,
-                                                                          s->bins.hold });
+                                          &(struct regularizer_settings){ .lambda = s->lambda,
+                                                                          .coefficient = s->coefficient,
+                                                                          .steps = t->steps_total,
+                                                                          .warmup = s->bins.warmup,
+                                                                          .ramp = s->bins.ramp,
+                                                                          .hold = s->bins.hold });
     }
     if (t->rate)
         rate_begin(t->rate, t->steps_total);

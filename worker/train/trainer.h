@@ -27,8 +27,8 @@ struct trainer_settings {
     const struct schedule *schedule;
     const struct loss *loss;
     double label_smoothing;
-    struct distill distill; /* weight 0: no teacher */
-    double lambda;
+    struct distill distill;     /* weight 0: no teacher */
+    double lambda, coefficient; /* coefficient: struct regularizer_settings */
     struct {
         double warmup, ramp; /* shares of the run */
         bool hold;
