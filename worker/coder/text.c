@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "worker/coder/range.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,13 +81,24 @@ static uint8_t text_byte(struct text *t, enum direction direction, uint8_t byte)
     return (uint8_t)partial;
 }
 
-static struct text *text_new(void)
+static struct text *typical; /* what every text begins from, or NULL without memory for it */
+
+static void learn_typical(void)
 {
     struct text *t = mem_alloc(sizeof *t);
-    if (!t)
-        return NULL;
-    for (size_t i = 0; i < text_typical_length; i++)
+    for (size_t i = 0; t && i < text_typical_length; i++)
         text_byte(t, LEARN, (uint8_t)text_typical[i]);
+    typical = t;
+}
+
+/* Learning was nine tenths of the time that a small network takes, so it happens once. */
+static struct text *text_new(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, learn_typical);
+    struct text *t = typical ? mem_alloc(sizeof *t) : NULL;
+    if (t)
+        memcpy(t, typical, sizeof *t);
     return t;
 }
 
