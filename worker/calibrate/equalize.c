@@ -10,7 +10,8 @@
 
 /* Of s: what is smaller hardly counts any more, and weights that grow without bound spoil their layer's step.
  */
-#define LEAST (1.0 / 32)
+#define LEAST    (1.0 / 32)
+enum { EXPONENT = 8 }; /* of the norm that stands for the range of a channel; widen() knows it */
 
 enum { GAMMA = 1, BETA, MEAN, VARIANCE };
 
@@ -150,7 +151,7 @@ struct moving {
     struct units units;
     int first, carried; /* slices that carry a unit's size */
     int value;
-    double *range; /* owned: [units.count] */
+    double *range; /* owned: [units.count], to the power of EXPONENT */
 };
 
 static void free_moving(struct moving *m, int count)
@@ -185,7 +186,7 @@ static int find_moving(const struct graph *g, struct moving **out, int *count, s
     return status;
 }
 
-/* range[unit] = greatest magnitude of the unit's features, which lie side by side. */
+/* range[unit] += |x|^8 over the unit's features, which lie side by side: EXPONENT. */
 static void widen(struct moving *m, const real *x, int64_t features, int samples)
 {
     const int64_t each = features / m->units.count;
@@ -194,9 +195,12 @@ static void widen(struct moving *m, const real *x, int64_t features, int samples
         for (int64_t f = 0; f < features; f++) {
             const real *lane = x + ((size_t)b * (size_t)features + (size_t)f) * LANES;
             const int valid = samples - b * LANES < LANES ? samples - b * LANES : LANES;
-            double *range = &m->range[f / each];
-            for (int l = 0; l < valid; l++)
-                *range = fmax(*range, fabs((double)lane[l]));
+            double sum = 0;
+            for (int l = 0; l < valid; l++) {
+                const double square = (double)lane[l] * (double)lane[l];
+                sum += square * square * square * square;
+            }
+            m->range[f / each] += sum;
         }
 }
 
@@ -244,7 +248,7 @@ static void move(struct graph *g, const struct moving *m)
     if (!(most > 0))
         return; /* nothing ever comes through */
     for (int64_t unit = 0; unit < u->count; unit++) {
-        const double s = fmax(m->range[unit] / most, LEAST);
+        const double s = fmax(pow(m->range[unit] / most, 1.0 / EXPONENT), LEAST);
         for (int i = m->first; i < m->first + m->carried; i++)
             multiply(g, &u->slice[i], unit, 1 / s);
         for (int i = u->own; i < u->slices; i++)
