@@ -10,7 +10,7 @@
 
 /* Of s: what is smaller hardly counts any more, and weights that grow without bound spoil their layer's step.
  */
-#define LEAST    (1.0 / 32)
+#define LEAST (1.0 / 32)
 enum { EXPONENT = 8 }; /* of the norm that stands for the range of a channel; widen() knows it */
 
 enum { GAMMA = 1, BETA, MEAN, VARIANCE };
