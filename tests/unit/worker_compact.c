@@ -161,6 +161,37 @@ static void outputs(struct graph *g, double y[10])
     net_free(n);
 }
 
+/* A network that has few weights left gets shorter scales. */
+static void test_scales_of_small_networks_are_shorter(void **state)
+{
+    static const struct quant_layer_plan plan[] = { [0 ... 3] = { .weight_bits = 3, .activation.bits = 32 } };
+    const struct quant_options o = { &method_lsq, grid_find("sym"), false };
+    struct pool *p = pool_new(1);
+    (void)state;
+
+    for (size_t alive = COMPACT_LARGE; alive <= COMPACT_LARGE + 1; alive++) {
+        struct graph *g = lenet();
+        struct quant *q;
+        assert_int_equal(quant_new(g, plan, 4, &o, &q, NULL), 0);
+        quant_start(q, g);
+        for (int i = 0; i < q->scales; i++)
+            q->scale[i] = (real)1.2345;
+        const size_t first = q->weight[2].offset;
+        assert_true(q->weight[2].count > alive);
+        for (size_t k = 0; k < g->param_count; k++)
+            g->param[k] = k < first || k >= first + alive ? 0 : 1;
+        quant_apply(q, g, p);
+        quant_snap(q, g, p);
+        compact_scales(q, g, p);
+        for (int i = 0; i < q->scales; i++)
+            assert_true(q->scale[i] == compact_round((real)1.2345, alive > COMPACT_LARGE ? COMPACT_STEP_LARGE
+                                                                                         : COMPACT_STEP));
+        quant_free(q);
+        graph_free(g);
+    }
+    pool_free(p);
+}
+
 /* Latent weights close to the middle between two codes: a step that is rounded before would move them over.
  */
 static void test_codes_outlive_the_rounding_of_scales(void **state)
@@ -176,7 +207,7 @@ static void test_codes_outlive_the_rounding_of_scales(void **state)
         assert_int_equal(quant_new(g, plan, 4, &o, &q, NULL), 0);
         quant_start(q, g);
         for (int i = 0; i < q->scales; i++)
-            q->scale[i] = (real)(1 + (i % 2 ? 0.49 : 0.51) / (1 << COMPACT_STEP));
+            q->scale[i] = (real)(1 + (i % 2 ? 0.49 : 0.51) / (1 << COMPACT_STEP_LARGE));
         for (size_t k = 0; k < g->param_count; k++)
             g->param[k] = (real)(k % 2 ? 1.499 : -0.503);
         quant_apply(q, g, p);
@@ -186,7 +217,7 @@ static void test_codes_outlive_the_rounding_of_scales(void **state)
         quant_snap(q, g, p);
         compact_scales(q, g, p);
         for (int i = 0; i < q->scales; i++)
-            assert_true(q->scale[i] == (i % 2 ? 1 : 1 + (real)1 / (1 << COMPACT_STEP)));
+            assert_true(q->scale[i] == (i % 2 ? 1 : 1 + (real)1 / (1 << COMPACT_STEP_LARGE)));
         for (int i = 0; i < q->weights; i++) {
             const struct quant_weight *w = &q->weight[i];
             for (size_t k = w->offset; k < w->offset + w->count; k++) {
@@ -265,6 +296,7 @@ static void test_without_a_judge_and_with_a_failing_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scales_of_small_networks_are_shorter),
         cmocka_unit_test(test_codes_outlive_the_rounding_of_scales),
         cmocka_unit_test(test_the_width_that_costs_least),
         cmocka_unit_test(test_steps_that_cost_nothing),

@@ -19,18 +19,29 @@ real compact_round(real x, int mantissa)
     return (real)ldexp(rint(ldexp(m, mantissa + 1)), exponent - mantissa - 1);
 }
 
+static int step_mantissa(size_t alive)
+{
+    return alive > COMPACT_LARGE ? COMPACT_STEP_LARGE : COMPACT_STEP;
+}
+
 void compact_scales(struct quant *q, struct graph *g, struct pool *p)
 {
+    size_t alive = 0;
+
+    for (int i = 0; i < q->weights; i++)
+        for (size_t k = q->weight[i].offset; k < q->weight[i].offset + q->weight[i].count; k++)
+            alive += g->param[k] != 0;
+    const int mantissa = step_mantissa(alive);
     for (int i = 0; i < q->chunks; i++) {
         const struct quant_chunk *c = &q->chunk[i];
         const real scale = q->weight[c->weight].scale[c->channel];
-        const double factor = (double)compact_round(scale, COMPACT_STEP) / (double)scale;
+        const double factor = (double)compact_round(scale, mantissa) / (double)scale;
         for (size_t k = 0; k < c->count; k++)
             g->param[c->offset + k * c->stride] =
                 (real)((double)g->param[c->offset + k * c->stride] * factor);
     }
     for (int i = 0; i < q->scales; i++)
-        q->scale[i] = compact_round(q->scale[i], COMPACT_STEP);
+        q->scale[i] = compact_round(q->scale[i], mantissa);
     quant_snap(q, g, p);
 }
 
@@ -89,11 +100,11 @@ static void multiply(struct graph *g, int value, double factor)
 }
 
 /* Of the weights that took over a scale. */
-static void round_scale(struct graph *g, int value)
+static void round_scale(struct graph *g, int value, int mantissa)
 {
     struct value *v = &g->value[value];
 
-    v->codes->scale[0] = (float)compact_round((real)v->codes->scale[0], COMPACT_STEP);
+    v->codes->scale[0] = (float)compact_round((real)v->codes->scale[0], mantissa);
     value_codes_numbers(v->codes, &v->shape, g->param + v->offset);
 }
 
@@ -104,6 +115,16 @@ static void move_scale(struct graph *g, const struct units *u, int exponent)
 
     for (int k = 0; k < u->slices; k++)
         multiply(g, u->slice[k].value, k < u->own ? ldexp(1, exponent) / scale : ldexp(scale, -exponent));
+}
+
+static size_t codes_alive(const struct graph *g)
+{
+    size_t alive = 0;
+
+    for (int v = 0; v < g->values; v++)
+        for (int64_t i = 0; g->value[v].codes && i < shape_count(&g->value[v].shape); i++)
+            alive += g->param[g->value[v].offset + (size_t)i] != 0;
+    return alive;
 }
 
 int compact_move_scales(struct graph *g, struct err *e)
@@ -128,9 +149,10 @@ int compact_move_scales(struct graph *g, struct err *e)
         for (int k = u->own; k < u->slices; k++)
             taken[u->slice[k].value] = true;
     }
+    const int mantissa = step_mantissa(codes_alive(g));
     for (int v = 0; v < g->values; v++)
         if (taken[v])
-            round_scale(g, v);
+            round_scale(g, v, mantissa);
     free(taken);
     free(list);
     return moved;
