@@ -82,6 +82,7 @@ try {
     const { series } = await ask('GET', `/v1/jobs/${id}/metrics`);
     for (const kind of ['onnx', 'qdz']) {
       const file = await fetch(`${daemon.url}/v1/jobs/${id}/artifacts/model.${kind}`);
+      if (!file.ok) continue; // only compress leaves a .qdz
       writeFileSync(join(out, `seed${seed}.${kind}`), Buffer.from(await file.arrayBuffer()));
     }
     writeFileSync(join(out, `seed${seed}.result.json`), JSON.stringify(result, null, 2));
