@@ -88,8 +88,8 @@ static const struct parameter parameters[] = {
       "", 1e-6, 1e6, "1", 0, false, NULL },
     { "/quantize/coefficient", "number", "Coefficient",
       "msqe: holds the coefficient at so many times 1 / error of the start; with 1 the weights come e^8 "
-      "times "
-      "nearer to their levels in the whole run, with 0 there is no regularization. Absent: it is learned.",
+      "times nearer to their levels in the whole run, with 0 there is no regularization. Absent: it is "
+      "learned.",
       "", 0, 1e6, "null", 0, false, NULL },
     { "/quantize/bins/warmup", "number", "Bins: warm-up",
       "Share of the run in which only the step sizes learn, before bins are regularized.", "", 0, 1, "0.33",

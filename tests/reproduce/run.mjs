@@ -80,9 +80,11 @@ try {
     if (done.state !== 'succeeded') throw new Error(`seed ${seed}: ${done.state}: ${done.reason}`);
     const { result } = await ask('GET', `/v1/jobs/${id}`);
     const { series } = await ask('GET', `/v1/jobs/${id}/metrics`);
+    const { items } = await ask('GET', `/v1/jobs/${id}/artifacts`);
     for (const kind of ['onnx', 'qdz']) {
+      if (!items.some(({ name }) => name === `model.${kind}`)) continue; // of what only trains there is no .qdz
       const file = await fetch(`${daemon.url}/v1/jobs/${id}/artifacts/model.${kind}`);
-      if (!file.ok) continue; // only compress leaves a .qdz
+      if (!file.ok) throw new Error(`model.${kind} of job ${id}: ${file.status}`);
       writeFileSync(join(out, `seed${seed}.${kind}`), Buffer.from(await file.arrayBuffer()));
     }
     writeFileSync(join(out, `seed${seed}.result.json`), JSON.stringify(result, null, 2));

@@ -1,8 +1,8 @@
 /* equalize.h - channels of one activation get the same range, so that one step suits them all, without a
  * change of what the network computes: cross-layer equalization (Nagel et al., arXiv 1906.04721,
  * section 4.1), with ranges measured on data. A channel's range is its norm of exponent 8: the largest value
- * of all is a matter of luck, and its step is clipped below it. VDSR at x4, 8 bits, loses 0.045 dB by the
- * largest values, 0.030 by exponent 8 (0.032 by 16, 0.057 by 6). */
+ * of all is a matter of luck, and its step is clipped below it. VDSR at x4, 8 bits but for its input, loses
+ * 0.045 dB by the largest values, 0.030 by exponent 8 (0.032 by 16, 0.057 by 6). */
 #ifndef WORKER_CALIBRATE_EQUALIZE_H
 #define WORKER_CALIBRATE_EQUALIZE_H
 

@@ -91,7 +91,7 @@ static void learn_typical(void)
     typical = t;
 }
 
-/* Learning was nine tenths of the time that a small network takes, so it happens once. */
+/* Learning takes longer than coding a small network, so it happens once. */
 static struct text *text_new(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -19,6 +19,15 @@ real compact_round(real x, int mantissa)
     return (real)ldexp(rint(ldexp(m, mantissa + 1)), exponent - mantissa - 1);
 }
 
+static size_t nonzeros(const real *x, size_t count)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += x[i] != 0;
+    return found;
+}
+
 static int step_mantissa(size_t alive)
 {
     return alive > COMPACT_LARGE ? COMPACT_STEP_LARGE : COMPACT_STEP;
@@ -29,8 +38,7 @@ void compact_scales(struct quant *q, struct graph *g, struct pool *p)
     size_t alive = 0;
 
     for (int i = 0; i < q->weights; i++)
-        for (size_t k = q->weight[i].offset; k < q->weight[i].offset + q->weight[i].count; k++)
-            alive += g->param[k] != 0;
+        alive += nonzeros(g->param + q->weight[i].offset, q->weight[i].count);
     const int mantissa = step_mantissa(alive);
     for (int i = 0; i < q->chunks; i++) {
         const struct quant_chunk *c = &q->chunk[i];
@@ -121,9 +129,9 @@ static size_t codes_alive(const struct graph *g)
 {
     size_t alive = 0;
 
-    for (int v = 0; v < g->values; v++)
-        for (int64_t i = 0; g->value[v].codes && i < shape_count(&g->value[v].shape); i++)
-            alive += g->param[g->value[v].offset + (size_t)i] != 0;
+    for (const struct value *v = g->value; v < g->value + g->values; v++)
+        if (v->codes)
+            alive += nonzeros(g->param + v->offset, (size_t)shape_count(&v->shape));
     return alive;
 }
 

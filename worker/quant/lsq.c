@@ -7,8 +7,8 @@
  *      s starts at 2 mean|w| / sqrt(Q_P)                                                   (section 2.1)
  *
  * [RULE] From five bits on, s starts where the squared error is least. The paper's start grows coarser
- * against that the more levels there are (at 8 bits it uses an eighth of the levels for a normal
- * distribution), and its slow steps don't make up for it in a short run.
+ * against that the more levels there are (at 8 bits three standard deviations of a normal distribution are
+ * a sixth of the grid), and its slow steps don't make up for it in a short run.
  *
  * The paper has one step per layer; per channel, N and the mean are those of the channel. It has no binary
  * weights: with one bit q = s sign(w), whose slope in s is sign(w); the gradient goes straight through, and s
@@ -28,12 +28,11 @@ static double mean_magnitude(const real *x, size_t count, size_t stride)
 
 void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale)
 {
-    const double mean = mean_magnitude(x, count, stride), high = w->grid->high(w->bits);
-
     if (w->bits >= WIDE) {
         method_fit(w, x, count, stride, scale);
         return;
     }
+    const double mean = mean_magnitude(x, count, stride), high = w->grid->high(w->bits);
     *scale = (real)(w->bits == 1 ? mean : 2 * mean / sqrt(high));
     if (!(*scale > (real)1e-8))
         *scale = (real)1e-3; /* nothing but zeros: any step will do */
@@ -41,10 +40,9 @@ void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t
 
 real lsq_activation(const real *x, size_t count, int low, int high)
 {
-    const real step = (real)(2 * mean_magnitude(x, count, 1) / sqrt((double)high));
-
     if (high - low >= (1 << WIDE) - 1)
         return method_activation(x, count, low, high);
+    const real step = (real)(2 * mean_magnitude(x, count, 1) / sqrt((double)high));
     return step > (real)1e-8 ? step : (real)1 / (real)high;
 }
 

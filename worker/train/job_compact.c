@@ -2,7 +2,7 @@
  *
  * [RULE] Where the job names no price of a bit, a percent of the file is worth a percent of the loss, at the
  * first figure. A price in nats would not do: squared errors of pixels are a thousand times smaller, and a
- * large network's file is a thousand times longer. With 1e-6 for all, VDSR's biases went down to 3 bits. */
+ * large network's file is a thousand times longer. */
 #include "worker/train/job_parts.h"
 
 #include "worker/coder/qdz.h"
