@@ -278,7 +278,7 @@ static void test_codes_of_reals(void **state)
     real *x = room(QUAD * PIXELS * LANES * sizeof *x);
     real *back = room(QUAD * PIXELS * LANES * sizeof *back);
     uint8_t *code = room(PIXELS * PIXEL);
-    struct quant_range range = { (real)0.037, 128, 1, 255 };
+    struct quant_range range = { (real)0.037, 128, 1, 255, 0 };
     (void)state;
     for (int i = 0; i < QUAD * PIXELS * LANES; i++)
         x[i] = (real)(rng_uniform(&r) * 12 - 6);

@@ -61,6 +61,15 @@ static int add_plain(struct graph *g, const char *op, const char *name, int x)
     return y;
 }
 
+/* A ReLU with a ceiling. */
+static int add_clip(struct graph *g, const char *name, int x, double ceiling)
+{
+    int y = add_plain(g, "Clip", name, x);
+    struct node *n = &g->node[g->nodes - 1];
+    assert_true(node_set_float(n, "min", 0) >= 0 && node_set_float(n, "max", ceiling) >= 0);
+    return y;
+}
+
 static int add_norm(struct graph *g, const char *name, int x, int channels)
 {
     const struct shape each = { 1, { channels } };
@@ -99,9 +108,10 @@ static int add_block(struct graph *g, const char *name, int x)
     return add_sum(g, text[2], add_norm(g, text[1], y, 7), x);
 }
 
-/* Normalization, ReLU and quantizer; two convolutions on one quantized value with another stride and padding;
- * a ReLU and a quantizer; three residual blocks, with and without a ReLU, whose sums are read as codes and as
- * numbers, the last as codes alone; a matrix. */
+/* Normalization, ReLU with a ceiling between two levels, and quantizer; two convolutions on one quantized
+ * value with another stride and padding; a ReLU (one with such a ceiling) and a quantizer; three residual
+ * blocks, with and without a ReLU, whose sums are read as codes and as numbers, the last as codes alone; a
+ * matrix. */
 static struct graph *small_graph(void)
 {
     struct graph *g = graph_new("small");
@@ -110,13 +120,13 @@ static struct graph *small_graph(void)
 
     x = add_layer(g, "Conv", "first", x, (struct shape){ 4, { 10, 3, 3, 3 } }, 1, 1);
     x = add_norm(g, "norm", x, 10);
-    x = add_plain(g, "Relu", "relu1", x);
+    x = add_clip(g, "relu1", x, 0.905);
     int a = add_layer(g, "Conv", "second", x, (struct shape){ 4, { 7, 10, 3, 3 } }, 1, 2);
     int b = add_layer(g, "Conv", "beside", x, (struct shape){ 4, { 7, 10, 1, 1 } }, 0, 2);
     int y = add_plain(g, "Relu", "relu2", add_sum(g, "sum", a, b));
     y = add_layer(g, "Conv", "third", y, (struct shape){ 4, { 7, 7, 3, 3 } }, 1, 1);
-    y = add_plain(g, "Relu", "relu3", y);
-    y = add_plain(g, "Relu", "relu4", add_block(g, "A", y));
+    y = add_clip(g, "relu3", y, 0.473);
+    y = add_clip(g, "relu4", add_block(g, "A", y), 1.234);
     y = add_plain(g, "Relu", "relu5", add_block(g, "C", add_block(g, "B", y)));
     y = add_plain(g, "Flatten", "flat", y);
     y = add_layer(g, "Gemm", "last", y, (struct shape){ 2, { CLASSES, 7 * 5 * 5 } }, 0, 1);

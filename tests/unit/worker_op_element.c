@@ -94,7 +94,7 @@ static void check_unary(const struct kernels *set)
 
 static void check_quantizers(const struct kernels *set)
 {
-    const struct quant_range range = { (real)0.37, 3, -8, 7 }, fake = { (real)0.25, 0, -8, 7 };
+    const struct quant_range range = { (real)0.37, 3, -8, 7, 0 }, fake = { (real)0.25, 0, -8, 7, 0 };
     const struct element *k[2] = { kernels_find("generic")->element, set->element };
     struct arrays t = arrays_new(true), u = arrays_new(false);
     double slope[2];
@@ -121,14 +121,16 @@ static void check_quantizers(const struct kernels *set)
     arrays_free(&u);
 }
 
-/* All ways through a normalization: with and without ReLU and something added; the gradient written and
- * added. */
+/* All ways through a normalization: with and without ReLU, its ceiling, and something added; the gradient
+ * written and added. */
 static void check_norm(const struct kernels *set)
 {
     const struct element *k[2] = { kernels_find("generic")->element, set->element };
     struct arrays t = arrays_new(false), u = arrays_new(false);
-    for (int way = 0; way < 8; way++) {
-        const struct norm n = { (real)0.1, (real)1.7, (real)0.2, way & 1, NULL };
+    for (int way = 0; way < 16; way++) {
+        const struct norm n = {
+            (real)0.1, (real)1.7, (real)0.2, way & 1, way & 8 ? (real)0.7 : INFINITY, NULL
+        };
         struct norm_slope slope = { { 0 }, (real)0.1, (real)0.2 };
         const real *other = way & 2 ? u.dy : NULL;
         real sums[2][2][LANES] = { 0 };
@@ -152,11 +154,13 @@ static void check_norm(const struct kernels *set)
 static void check_norm_add(const struct kernels *set)
 {
     const struct element *k[2] = { kernels_find("generic")->element, set->element };
-    const struct quant_range range = { (real)0.25, 0, -8, 7 };
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 8; way++) {
+        const real ceiling = way & 4 ? (real)1.3 : INFINITY;
+        const struct quant_range range = { (real)0.25, 0, -8, way & 4 ? ceiling / (real)0.25 : 7,
+                                           way & 4 ? ceiling / (real)0.25 : 0 };
         struct arrays t = arrays_new(false), u = arrays_new(false), y = arrays_new(true);
-        const struct norm n = { (real)0.1, (real)1.7, (real)0.2, way & 1, way & 2 ? &range : NULL };
-        const struct norm open = { n.mean, n.factor, n.shift, false, NULL };
+        const struct norm n = { (real)0.1, (real)1.7, (real)0.2, way & 1, ceiling, way & 2 ? &range : NULL };
+        const struct norm open = { n.mean, n.factor, n.shift, false, INFINITY, NULL };
         real sums[2][3][LANES] = { 0 }, slope = 0;
         for (int i = 0; i < COUNT; i++)
             y.x[i] = isfinite(y.x[i]) ? y.x[i] : 1;
@@ -166,7 +170,7 @@ static void check_norm_add(const struct kernels *set)
             slope = (real)k[0]->fake_back(u.out[0], t.dy, y.x, COUNT, &range, true);
         if (n.relu)
             for (int i = 0; i < COUNT; i++)
-                u.out[0][i] = y.x[i] > 0 ? u.out[0][i] : 0;
+                u.out[0][i] = y.x[i] > 0 && y.x[i] < ceiling ? u.out[0][i] : 0;
         k[0]->norm_back_sum(sums[0][0], sums[0][1], u.out[0], t.x, COUNT, &open);
         k[1]->norm_add_back_sum(sums[1][0], sums[1][1], sums[1][2], u.out[1], n.quant ? t.dy : NULL, t.x, y.x,
                                 COUNT, &n);

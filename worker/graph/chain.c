@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct search {
@@ -30,6 +31,13 @@ static int count_readers(struct search *s)
     return 0;
 }
 
+/* Is this node, of role TAIL_RELU, one with its constants? */
+static bool relu_ceiling(const struct node *n, real *ceiling)
+{
+    *ceiling = n->op->ceiling ? n->op->ceiling(n) : INFINITY;
+    return *ceiling > 0;
+}
+
 /* The node that alone reads the value, if it has that role and makes something of the same shape; -1. */
 static int follower(const struct search *s, int value, enum tail_role role)
 {
@@ -39,6 +47,13 @@ static int follower(const struct search *s, int value, enum tail_role role)
         !shape_equal(&g->value[value].shape, &g->value[n->output[0]].shape))
         return -1;
     return s->reader[value];
+}
+
+/* The ReLU behind the value, its ceiling set; -1. */
+static int relu_behind(const struct search *s, int value, real *ceiling)
+{
+    int relu = follower(s, value, TAIL_RELU);
+    return relu >= 0 && relu_ceiling(&s->g->node[relu], ceiling) ? relu : -1;
 }
 
 /* The other summand of an addition, when it is an activation of the same shape; -1. */
@@ -103,7 +118,7 @@ static void find_tail(const struct search *s, const struct found *f, int head)
         tail->other = other_input(g, &g->node[add], tail->out);
         extend(s, f, head, add);
     }
-    int relu = follower(s, tail->out, TAIL_RELU);
+    int relu = relu_behind(s, tail->out, &tail->ceiling);
     if (relu >= 0) {
         tail->relu = true;
         extend(s, f, head, relu);
@@ -126,7 +141,7 @@ static void find_relu(const struct search *s, const struct found *f, int relu)
 {
     struct tail *tail = &f->tail[relu];
     int quant = follower(s, tail->out, TAIL_QUANT);
-    if (quant < 0)
+    if (quant < 0 || !relu_ceiling(&s->g->node[relu], &tail->ceiling))
         return;
     tail->relu = true;
     tail->quant = quant;

@@ -30,12 +30,15 @@ struct unary_pass {
 /* q = clip(rint(x / scale) + zero, low, high) */
 struct quant_range {
     real scale, zero, low, high;
+    real held; /* for the slope in the scale, what x / scale is above high: 0 where the quantizer clips (LSQ),
+                  high where the activation in front of it does */
 };
 
 /* A normalization of one channel and what is done behind it. */
 struct norm {
     real mean, factor, shift;
     bool relu;                       /* f: ReLU or nothing */
+    real ceiling;                    /* of the ReLU; INFINITY: none */
     const struct quant_range *quant; /* f: this instead, of which zero is 0; NULL: it is not. Backward, what
                                         is not clipped lets a gradient through */
 };

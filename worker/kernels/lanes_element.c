@@ -59,6 +59,12 @@ static double total_of(const vec sum[PARTS])
     return total;
 }
 
+/* What an x / scale outside counts as in the slope. */
+INLINE vec above_high(vec q, vec high, real held)
+{
+    return pick(q > high, all(held), all(0));
+}
+
 enum { DX_NONE, DX_WRITE, DX_ADD };
 
 INLINE double fake_back_with(real *dx, const real *dy, const real *x, size_t count,
@@ -74,7 +80,7 @@ INLINE double fake_back_with(real *dx, const real *dy, const real *x, size_t cou
                 size_t at = i + p * VEC;
                 vec g = load(dy + at), q = load(x + at) * scale, clipped = clip(q, low, high);
                 vec_mask within = clipped == q;
-                sum[p] += g * (rounded(clipped) - pick(within, q, all(0)));
+                sum[p] += g * (rounded(clipped) - pick(within, q, above_high(q, high, r->held)));
                 g = pick(within, g, all(0));
                 if (way == DX_ADD)
                     g += load(dx + at);
@@ -163,11 +169,12 @@ INLINE void norm_loop(real *y, const real *x, const real *other, size_t count, c
                       const bool adds, const bool relu)
 {
     const vec mean = all(n->mean), factor = all(n->factor), shift = all(n->shift);
+    const vec ceiling = all(n->ceiling);
     for (size_t i = 0; i < count; i += VEC) {
         vec v = (load(x + i) - mean) * factor + shift;
         if (adds)
             v += load(other + i);
-        store(y + i, relu ? pick(v < 0, all(0), v) : v);
+        store(y + i, relu ? clip(v, all(0), ceiling) : v);
     }
 }
 
@@ -210,7 +217,7 @@ INLINE vec gated(vec dy, vec from, const struct norm *n, const enum gate gate)
     if (gate == GATE_OPEN)
         return dy;
     if (gate == GATE_RELU)
-        return pick(y > 0, dy, all(0));
+        return pick((y > 0) & (y < n->ceiling), dy, all(0));
     vec q = y * (1 / n->quant->scale);
     return pick(clip(q, all(n->quant->low), all(n->quant->high)) == q, dy, all(0));
 }
@@ -251,11 +258,11 @@ static void norm_back_sum(real sum_dz[LANES], real product[LANES], const real *d
 }
 
 /* q and what of its gradient g passes; to the sum of slopes. */
-INLINE vec quant_back(vec q, vec g, vec low, vec high, vec *slope)
+INLINE vec quant_back(vec q, vec g, vec low, vec high, real held, vec *slope)
 {
     vec clipped = clip(q, low, high);
     vec_mask within = clipped == q;
-    *slope += g * (rounded(clipped) - pick(within, q, all(0)));
+    *slope += g * (rounded(clipped) - pick(within, q, above_high(q, high, held)));
     return pick(within, g, all(0));
 }
 
@@ -268,8 +275,8 @@ static void norm_quant_back_sum(real sum_dz[LANES], real product[LANES], real sl
     for (size_t i = 0; i < count; i += LANES)
         EACH (p, PARTS) {
             vec from = load(x + i + p * VEC) - mean;
-            vec dz =
-                quant_back((from * factor + shift) * scale, load(dy + i + p * VEC), low, high, &sum.slope[p]);
+            vec dz = quant_back((from * factor + shift) * scale, load(dy + i + p * VEC), low, high,
+                                n->quant->held, &sum.slope[p]);
             sum.one[p] += dz;
             sum.product[p] += dz * from;
         }
@@ -288,9 +295,9 @@ INLINE void add_back_loop(struct back_sums *sum, real *dy, const real *dq, const
             const size_t at = i + p * VEC;
             vec seen = load(y + at), dz = load(dy + at);
             if (quant)
-                dz += quant_back(seen * scale, load(dq + at), low, high, &sum->slope[p]);
+                dz += quant_back(seen * scale, load(dq + at), low, high, n->quant->held, &sum->slope[p]);
             if (relu)
-                dz = pick(seen > 0, dz, all(0));
+                dz = pick((seen > 0) & (seen < n->ceiling), dz, all(0));
             store(dy + at, dz);
             sum->one[p] += dz;
             sum->product[p] += dz * (load(x + at) - mean);

@@ -172,6 +172,7 @@ static struct norm norm_of(const struct step *s, const struct node *n, int c, co
                           .factor = scale * s->x[n->input[GAMMA]][c],
                           .shift = s->x[n->input[BETA]][c],
                           .relu = step_tail(s, n)->relu,
+                          .ceiling = step_tail(s, n)->ceiling,
                           .quant = quant };
 }
 

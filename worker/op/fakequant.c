@@ -44,17 +44,25 @@ const struct node *fakequant_of(const struct step *s, const struct node *n)
 
 struct quant_range fakequant_range(const struct step *s, const struct node *n)
 {
+    const struct tail *tail = step_tail(s, n);
     const struct node *quant = fakequant_of(s, n);
     const struct fakequant *q = quant->state;
-    real low = step_tail(s, n)->relu && q->low < 0 ? 0 : q->low;
-    return (struct quant_range){ s->x[quant->input[1]][0], 0, low, q->high };
+    struct quant_range r = { .scale = s->x[quant->input[1]][0], .low = q->low, .high = q->high };
+    if (tail->relu && r.low < 0)
+        r.low = 0;
+    if (tail->relu && tail->ceiling / r.scale < r.high)
+        r.high = real_rint(tail->ceiling / r.scale);
+    return r;
 }
 
 struct quant_range fakequant_open(const struct step *s, const struct node *n)
 {
+    const struct tail *tail = step_tail(s, n);
     struct quant_range r = fakequant_range(s, n);
-    if (step_tail(s, n)->relu && r.low == 0)
+    if (tail->relu && r.low == 0)
         r.low = (real)FLT_MIN;
+    if (tail->relu && tail->ceiling / r.scale < ((const struct fakequant *)fakequant_of(s, n)->state)->high)
+        r.high = r.held = tail->ceiling / r.scale;
     return r;
 }
 

@@ -40,6 +40,7 @@ struct tail {
     int other;        /* value that is added, -1: none; its gradient is the operator's business, too */
     bool other_fresh; /* nothing is in that gradient yet */
     bool relu;
+    real ceiling; /* of the ReLU: what is above comes out as that; INFINITY: none */
 };
 
 enum tail_role {
@@ -107,6 +108,9 @@ struct op {
     /* Bit i: backward asks step_fresh() and then writes every number of input i's gradient. */
     uint32_t backward_writes;
     enum tail_role role;
+    /* Of a TAIL_RELU with constants: the largest number that comes out, 0 when this one isn't a ReLU; NULL:
+     * none. */
+    real (*ceiling)(const struct node *n);
 
     uint64_t (*macs)(const struct graph *g, const struct node *n); /* per sample; NULL: 0 */
     /* The convolution of input 0 by input 1, plus input 2, that this node is; NULL when it is more than that.

@@ -88,7 +88,7 @@ static void each_stretch(const struct step *s, const struct node *n, int lo, int
     const real *scale = s->x[n->input[1]], *zero = q->shifted ? s->x[n->input[2]] : NULL;
     for (int64_t i = 0; i < (int64_t)(hi - lo) * q->outer; i++)
         for (int c = 0; c < q->channels; c++, at += count)
-            fn(s, n, &(struct quant_range){ scale[c], zero ? zero[c] : 0, q->low, q->high }, at, count);
+            fn(s, n, &(struct quant_range){ scale[c], zero ? zero[c] : 0, q->low, q->high, 0 }, at, count);
 }
 
 static void quantize(const struct step *s, const struct node *n, const struct quant_range *r, size_t at,

@@ -61,6 +61,13 @@ static void backward(const struct step *s, const struct node *n, enum unary f, i
                                       !step_fresh(s, n, 0));
 }
 
+/* Clip from 0, like ReLU6, is a ReLU with a ceiling. */
+static real ceiling(const struct node *n)
+{
+    const struct constants *c = n->state;
+    return c->a == 0 ? c->b : 0;
+}
+
 #define DEFINE(text, symbol, f, most, name_a, a, name_b, b, seen)                                            \
     static int setup_##symbol(struct graph *g, struct node *n, struct err *e)                                \
     {                                                                                                        \
@@ -88,7 +95,8 @@ static void backward(const struct step *s, const struct node *n, enum unary f, i
         .forward = forward_##symbol,                                                                         \
         .backward = backward_##symbol,                                                                       \
         .backward_writes = 1,                                                                                \
-        .role = f == UNARY_RELU ? TAIL_RELU : TAIL_NONE,                                                     \
+        .role = f == UNARY_RELU || f == UNARY_CLIP ? TAIL_RELU : TAIL_NONE,                                  \
+        .ceiling = f == UNARY_CLIP ? ceiling : NULL,                                                         \
         .backward_needs_##seen = 1,                                                                          \
     };
 
