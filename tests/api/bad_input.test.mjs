@@ -70,7 +70,7 @@ const specifications = [
   ['unknown kind', job({ kind: 'improve' }), 422, /\/kind enum/],
   ['unknown model', job({ model: 'nobody' }), 422, /\/model/],
   ['unknown zoo model', job({ model: 'zoo:nothing' }), 422, /\/model/],
-  ['zoo model at a size it cannot take', job({ model: 'zoo:alexnet@3x32x32/10' }), 422, /\/model limit/],
+  ['zoo model at a size it cannot take', job({ model: 'zoo:alexnet@3x15x15/10' }), 422, /\/model limit/],
   ['unknown data set', job({ dataset: 'builtin:nothing' }), 422, /\/dataset/],
   ['too many cpus', job({ resources: { cpus: 200 } }), 422, /\/resources\/cpus/],
   ['negative epochs', job({ train: { epochs: -1 } }), 422, /\/train\/epochs/],

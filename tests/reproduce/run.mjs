@@ -2,7 +2,9 @@
 //   node tests/reproduce/run.mjs ROW [--cpus N] [--seeds 1,2,3] [--precision fp32|mixed] [--hold-out N] [--model FILE]
 // ROW is a file of this directory without .json. Prints a line per seed, the mean and standard deviation, and whether the
 // bar is reached (exit code 1 where it is not). A bar may ask for none, or any of: mean, min (of all seeds) of the metric; gap, the
-// most that any seed may lose against the model as it came; file_bytes, the largest file of any seed; wall_s of any seed.
+// most that any seed may lose against the model as it came; file_bytes, the largest file of any seed; wall_s of any seed; against
+// another row, whose same seeds have run before: its mean metric must be passed by more than `gain`, and of its mean
+// variance within bins at most `bin_variance` may be left.
 // A model "row:NAME" is what the first seed of that row has left here, so that row runs before. With --hold-out the last N
 // training images stand for the test images (of MNIST's form): settings are chosen so, from a --model that has not seen them
 // (row:NAME is then that row's model from a run with --hold-out).
@@ -62,15 +64,26 @@ function modelPath() {
   if (!existsSync(path)) throw new Error(`${row} begins from what row ${name.slice(4)} leaves: run that one first`);
   return path;
 }
+const average = (list) => list.reduce((a, b) => a + b, 0) / list.length;
+// What the seeds of a row have left: results, and the last value of each series.
+function leftBy(name) {
+  const read = (seed, kind) => {
+    const path = join(left(name), `seed${seed}.${kind}.json`);
+    if (!existsSync(path)) throw new Error(`${row} is compared with seed ${seed} of row ${name}: run that one first`);
+    return JSON.parse(readFileSync(path, 'utf8'));
+  };
+  return seeds.map((seed) => ({ value: read(seed, 'result').value, variance: read(seed, 'metrics').bin_variance }));
+}
 // top-1 is a share, everything else is printed as it is
 const show = (value, metric) => (value === undefined ? '-' : metric === 'top1' ? `${(100 * value).toFixed(2)} %` : value.toFixed(2));
 
 try {
+  const { bar } = spec, others = bar.against ? leftBy(bar.against.row) : [];
   const model = !modelFile && spec.model.startsWith('zoo:') ? spec.model
     : (await ask('POST', '/v1/models?name=model', readFileSync(modelPath()))).name;
   const format = spec.dataset.format ? `&format=${spec.dataset.format}` : '';
   await ask('POST', `/v1/datasets?name=data${format}`, archive(spec.dataset));
-  const values = [], bytes = [], gaps = [], walls = [];
+  const values = [], bytes = [], gaps = [], walls = [], variances = [];
   let metric;
   console.log(precision ? `${spec.title}, ${precision}` : spec.title);
   for (const seed of seeds) {
@@ -88,28 +101,34 @@ try {
       writeFileSync(join(out, `seed${seed}.${kind}`), Buffer.from(await file.arrayBuffer()));
     }
     writeFileSync(join(out, `seed${seed}.result.json`), JSON.stringify(result, null, 2));
+    const last = Object.fromEntries(Object.entries(series).map(([name, { values: all }]) => [name, all.at(-1)]));
+    writeFileSync(join(out, `seed${seed}.metrics.json`), JSON.stringify(last, null, 2));
+    variances.push(last.bin_variance);
     values.push(result.value);
     bytes.push(result.file_bytes);
     gaps.push(result.float_value - result.value);
     walls.push(result.wall_s);
     metric = result.metric;
-    const steps = series.error_in_steps?.values.at(-1).toExponential(2) ?? '-';
-    const coefficient = series.coefficient?.values.at(-1).toExponential(2) ?? '-';
+    const steps = last.error_in_steps?.toExponential(2) ?? '-', coefficient = last.coefficient?.toExponential(2) ?? '-';
     console.log(`seed ${seed}: before ${show(result.float_value, metric)}  re-scored ${show(result.value, metric)}  ` +
       `snap ${show(result.snap?.before, metric)} -> ${show(result.snap?.after, metric)}  error ${steps} steps  ` +
-      `coefficient ${coefficient}  ${result.file_bytes} B  ${result.wall_s.toFixed(0)} s`);
+      `coefficient ${coefficient}  variance in bins ${last.bin_variance?.toFixed(4) ?? '-'}  ${result.file_bytes} B  ${result.wall_s.toFixed(0)} s`);
   }
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const mean = average(values);
   const deviation = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, values.length - 1));
   const spread = metric === 'top1' ? `${(100 * deviation).toFixed(3)} points` : deviation.toFixed(3);
   console.log(`mean ${show(mean, metric)} +- ${spread}`);
-  const { bar } = spec, least = Math.min(...values), most = Math.max(...bytes), gap = Math.max(...gaps), wall = Math.max(...walls);
+  const least = Math.min(...values), most = Math.max(...bytes), gap = Math.max(...gaps), wall = Math.max(...walls);
   const lost = (g) => (g === undefined ? '-' : metric === 'top1' ? `${(100 * g).toFixed(2)} points` : `${g.toFixed(3)} dB`);
+  const otherMean = average(others.map(({ value }) => value));
+  const sharper = average(variances) / average(others.map(({ variance }) => variance));
   const checks = [
     ['mean', bar.mean, mean >= bar.mean, show(mean, metric), show(bar.mean, metric)],
     ['worst seed', bar.min, least >= bar.min, show(least, metric), show(bar.min, metric)],
     ['largest gap', bar.gap, gap <= bar.gap + 1e-9, lost(gap), lost(bar.gap)],
     ['longest run', bar.wall_s, wall <= bar.wall_s, `${wall.toFixed(0)} s`, `${bar.wall_s} s`],
+    ['gain', bar.against?.gain, mean - otherMean > bar.against?.gain, lost(mean - otherMean), `over ${lost(bar.against?.gain)}`],
+    ['variance in bins', bar.against?.bin_variance, sharper <= bar.against?.bin_variance, `${sharper.toFixed(3)} of ${bar.against?.row}`, bar.against?.bin_variance],
     ['largest file', bar.file_bytes, most <= bar.file_bytes, `${most} B`, `${bar.file_bytes} B`],
   ].filter(([, asked]) => asked !== undefined);
   for (const [name, , reached, is, asked] of checks) console.log(`${name} ${is}  bar ${asked}: ${reached ? 'reached' : 'MISSED'}`);

@@ -51,13 +51,6 @@ function cifar(file, count) {
   return { images: Buffer.concat(all.map((r) => r.subarray(1))), labels: Buffer.from(all.map((r) => r[0])) };
 }
 
-/** Rows of 32 pixels to 64x64 images: every pixel twice in both directions. */
-function doubled({ images, labels }) {
-  const large = Buffer.alloc(4 * images.length);
-  for (let i = 0; i < large.length; i++) large[i] = images[(i >> 7) * 32 + ((i & 63) >> 1)];
-  return { images: large, labels };
-}
-
 async function uploadImages() {
   const dir = join(scratch, 't91'), take = (part, from, wanted) => {
     mkdirSync(join(dir, part), { recursive: true });
@@ -75,17 +68,17 @@ const superres = { epochs: 2, samples_per_epoch: 128, batch_size: 8, patch: 48, 
 const careful = { epochs: 10, learning_rate: 0.0002 };
 const special = {
   'lenet5': { dataset: 'mnist' },
-  'alexnet': { dataset: 'doubled', size: '3x64x64', train: careful },
+  'alexnet': { train: careful },
   'vgg16': { train: careful },
   'googlenet': { train: careful },
   'mobilenet-v1-x0.5': { train: { epochs: 10 } },
 };
 
 function job(z) {
-  const { dataset, size, train } = { dataset: 'cifar10', size: '3x32x32', ...special[z.name] };
+  const { dataset, train } = { dataset: 'cifar10', ...special[z.name] };
   const common = { kind: 'train', resources: { cpus, memory_mb: 4096 } };
   if (z.scale) return { ...common, task: 'superres', scale: z.scale > 1 ? z.scale : 2, model: `zoo:${z.name}`, dataset: 't91', train: { ...superres, ...train } };
-  return { ...common, model: dataset === 'mnist' ? `zoo:${z.name}` : `zoo:${z.name}@${size}/10`, dataset, train: { ...classify, ...train } };
+  return { ...common, model: dataset === 'mnist' ? `zoo:${z.name}` : `zoo:${z.name}@3x32x32/10`, dataset, train: { ...classify, ...train } };
 }
 
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
@@ -105,7 +98,6 @@ try {
   await uploadArrays('mnist', [1, 28, 28], [mnist('train', TRAIN), mnist('t10k', TEST)]);
   const color = [cifar('data_batch_1', TRAIN), cifar('test_batch', TEST)];
   await uploadArrays('cifar10', [3, 32, 32], color);
-  await uploadArrays('doubled', [3, 64, 64], color.map(doubled));
   await uploadImages();
   const { zoo } = (await api(daemon.url, 'GET', '/v1/capabilities')).body;
   for (const z of zoo.filter((z) => args.length === 0 || args.includes(z.name))) good = (await falls(z)) && good;

@@ -208,7 +208,7 @@ static void bad_references(void **state)
         { "lenet5@65x28x28", ERR_INVALID },
         { "lenet5/65537", ERR_INVALID },
         { "vdsr/10", ERR_INVALID },
-        { "alexnet@3x32x32", ERR_INVALID },
+        { "alexnet@3x15x15", ERR_INVALID },
         { "a-name-that-is-much-longer-than-any-architecture-would-have", ERR_INVALID },
         { "lenet6", ERR_NOT_FOUND },
         { "LENET5", ERR_NOT_FOUND },

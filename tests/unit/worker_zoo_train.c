@@ -127,7 +127,7 @@ static const char *const small[] = {
     "resnet18@3x16x16/5",
     "vgg-small@3x8x8/5",
     "vgg16@3x32x32/5",
-    "alexnet@3x51x51/5",
+    "alexnet@3x16x16/5",
     "googlenet@3x16x16/5",
     "densenet121@3x16x16/5",
     "densenet-bc-100@3x16x16/5",

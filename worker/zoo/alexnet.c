@@ -1,14 +1,17 @@
 /* alexnet.c - AlexNet as Caffe has it (bvlc_alexnet): two groups in conv2, conv4 and conv5, as the paper's
  * two GPUs, response normalization in front of the pooling. Krizhevsky, Sutskever, Hinton, "ImageNet
  * classification with deep convolutional neural networks", NIPS 2012. With 224x224 images, too, 6x6 remain
- * (the last pooling hangs over). Initialization: the paper's deviation of 0.01 is for pixels up to 255; He et
+ * (the last pooling hangs over). Small images: a 5x5 stem with stride 1. Initialization: the paper's deviation of 0.01 is for pixels up to 255; He et
  * al. 2015 suits normalized ones. */
 #include "worker/zoo/build.h"
 #include "worker/zoo/list.h"
 
 static void layers(struct zoo_build *b)
 {
-    zoo_conv(b, "conv1", .out = 96, .kernel = 11, .stride = 4, .valid = true, .bias = true);
+    if (zoo_halve(b) == 2)
+        zoo_conv(b, "conv1", .out = 96, .kernel = 11, .stride = 4, .valid = true, .bias = true);
+    else
+        zoo_conv(b, "conv1", .out = 96, .kernel = 5, .bias = true);
     zoo_act(b, "Relu", "relu1");
     zoo_lrn(b, "norm1");
     zoo_max(b, "pool1", .kernel = 3, .stride = 2);
@@ -41,7 +44,7 @@ const struct zoo zoo_alexnet = {
     .height = 227,
     .width = 227,
     .classes = 1000,
-    .smallest = 51,
+    .smallest = 16,
     .parameters = 60965224,
     .macs = 724406816,
     .init = ZOO_HE,
