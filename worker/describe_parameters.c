@@ -70,8 +70,10 @@ static const struct parameter parameters[] = {
       "Width of the weights between first and last layer; 32 leaves them in floating point.", "bit", 1, 8,
       "4", 32, false, NULL },
     { "/quantize/weights/grid", "enum", "Weight grid",
-      "sym and twos have a zero level, midrise has none. One bit is -d, +d in each.", "", 0, 0, "\"sym\"", 0,
-      false, list_grids },
+      "sym and twos have a zero level, midrise has none; where it is chosen, layers of 8 bits take sym. One "
+      "bit is "
+      "-d, +d in each.",
+      "", 0, 0, "\"sym\"", 0, false, list_grids },
     { "/quantize/weights/granularity", "enum", "Granularity",
       "Weights that share a step: a layer's, or those of one output channel. Absent: what the method is "
       "published with.",

@@ -49,7 +49,7 @@ async function engineClasses(engine, job, onnx, dataset) {
 // widths with and without a Clip between QuantizeLinear and DequantizeLinear; signed and unsigned activations; a scale for
 // each output channel, of weights and of biases; bases and levels, which the integer engine does not run
 for (const [method, bits, activations, grid, outer, granularity] of [
-  ['msqe', 2, 8, 'sym', 8], ['msqe', 3, 4, 'midrise', 4], ['lsq', 2, 2, 'twos', 8, 'channel'], ['lq-nets', 2, 2, 'sym', 8]])
+  ['msqe', 2, 8, 'sym', 8], ['msqe', 3, 4, 'midrise', 4], ['lsq', 2, 2, 'twos', 8, 'channel'], ['lsq', 2, 2, 'midrise', 8], ['lq-nets', 2, 2, 'sym', 8]])
   test(`${method} W${bits}/A${activations} ${grid}, first and last at least ${outer} bits`, { skip }, async () => {
     const { status, body } = await api(daemon.url, 'POST', '/v1/jobs', JSON.stringify({
       kind: 'quantize', model: 'lenet', dataset: 'mnist',

@@ -51,6 +51,56 @@ static void test_lsq_slope_in_the_scale_is_equation_3(void **state)
     }
 }
 
+/* The same of the nearest odd number. */
+static void test_lsq_slope_on_a_grid_without_zero(void **state)
+{
+    real x[COUNT], g[COUNT], mine[COUNT];
+    const real s = (real)0.37;
+    (void)state;
+
+    fill_normal(x, COUNT, 1);
+    fill_normal(g, COUNT, 2);
+    for (int bits = 2; bits <= 4; bits++) {
+        const struct quant_weight w = weight_of(&method_lsq, bits, "midrise");
+        const double high = (1 << bits) - 1;
+        double expected = 0;
+        int clipped = 0;
+        memcpy(mine, g, sizeof g);
+        const double slope = method_lsq.backward(&w, &s, x, mine, COUNT, 1);
+        for (int i = 0; i < COUNT; i++) {
+            const double v = (double)(x[i] / s);
+            const bool inside = fabs(v) <= high;
+            expected += (double)g[i] * (inside ? 2 * floor(v / 2) + 1 - v : copysign(high, v));
+            assert_true(mine[i] == (inside ? g[i] : 0));
+            clipped += !inside;
+        }
+        expected /= sqrt(COUNT * high);
+        assert_true(fabs(slope - expected) < 1e-5 * (1 + fabs(expected)));
+        assert_true(bits > 2 || clipped > 0);
+    }
+}
+
+/* It starts where the error is least: any other step has a larger one. */
+static void test_lsq_without_zero_starts_at_the_least_error(void **state)
+{
+    real x[COUNT], scale;
+    (void)state;
+
+    fill_normal(x, COUNT, 8);
+    for (int bits = 2; bits <= 4; bits++) {
+        const struct quant_weight w = weight_of(&method_lsq, bits, "midrise");
+        double error[3] = { 0 };
+        method_lsq.start(&w, x, COUNT, 1, &scale);
+        for (int way = 0; way < 3; way++) {
+            const real s = scale * (real)(1 + 0.1 * (way - 1));
+            const struct grid_rule r = grid_rule(w.grid, bits, s);
+            for (int i = 0; i < COUNT; i++)
+                error[way] += pow((double)(x[i] - s * (real)grid_code(&r, x[i])), 2);
+        }
+        assert_true(error[1] < error[0] && error[1] < error[2]);
+    }
+}
+
 /* Outside the range the level itself moves: there finite differences of the whole quantizer agree. */
 static void test_lsq_slope_of_clipped_weights_against_differences(void **state)
 {
@@ -238,7 +288,7 @@ static void test_bin_gradients_against_differences(void **state)
 {
     (void)state;
 
-    for (int per_channel = 0; per_channel < 2; per_channel++) {
+    for (int per_channel = 0; per_channel < 3; per_channel++) { /* 2: of a layer, without zero */
         struct graph *g = matrices();
         struct pool *p = pool_new(1);
         struct quant *q = NULL;
@@ -246,7 +296,8 @@ static void test_bin_gradients_against_differences(void **state)
         double s[REGULARIZER_STATE] = { 0 };
         for (int i = 0; i < 3; i++)
             plan[i] = (struct quant_layer_plan){ .weight_bits = 2 + i % 2, .activation.bits = 32 };
-        const struct quant_options o = { &method_lsq_br, grid_find("twos"), per_channel };
+        const struct quant_options o = { &method_lsq_br, grid_find(per_channel == 2 ? "midrise" : "twos"),
+                                         per_channel == 1 };
         assert_int_equal(quant_new(g, plan, 3, &o, &q, NULL), 0);
         quant_start(q, g);
         quant_apply(q, g, p);
@@ -332,6 +383,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lsq_slope_in_the_scale_is_equation_3),
+        cmocka_unit_test(test_lsq_slope_on_a_grid_without_zero),
+        cmocka_unit_test(test_lsq_without_zero_starts_at_the_least_error),
         cmocka_unit_test(test_lsq_slope_of_clipped_weights_against_differences),
         cmocka_unit_test(test_lsq_binary_slope_against_differences),
         cmocka_unit_test(test_lsq_starts_at_the_papers_formula_up_to_four_bits),

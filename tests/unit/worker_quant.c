@@ -52,6 +52,16 @@ static void test_fit_finds_the_known_optimal_steps(void **state)
     free(x);
 }
 
+/* Where a layer has more bits than the grid, sym takes its place. */
+static void test_a_grid_has_the_bits_that_it_can(void **state)
+{
+    (void)state;
+
+    assert_string_equal(grid_of_bits(grid_find("midrise"), 7)->name, "midrise");
+    assert_string_equal(grid_of_bits(grid_find("midrise"), 8)->name, "sym");
+    assert_string_equal(grid_of_bits(grid_find("twos"), 8)->name, "twos");
+}
+
 /* Every code is a level of the grid, and no other level is nearer. */
 static void test_codes_are_the_nearest_levels(void **state)
 {
@@ -223,6 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fit_finds_the_known_optimal_steps),
+        cmocka_unit_test(test_a_grid_has_the_bits_that_it_can),
         cmocka_unit_test(test_codes_are_the_nearest_levels),
         cmocka_unit_test(test_half_goes_to_even_and_zero_to_plus_one),
         cmocka_unit_test(test_quantizing_twice_is_quantizing_once),

@@ -273,7 +273,7 @@ static void choose_weights(struct quant *q, const struct layer *layers, const st
         struct quant_weight *w = &q->weight[q->weights++];
         copy_name(w->layer, layers[i].name);
         w->bits = plan[i].weight_bits;
-        w->grid = grid;
+        w->grid = grid_of_bits(grid, w->bits);
         w->quantizer = q->method->quantizer(w->bits);
     }
 }

@@ -47,6 +47,11 @@ const struct grid *grid_find(const char *name)
     return NULL;
 }
 
+const struct grid *grid_of_bits(const struct grid *g, int bits)
+{
+    return bits > g->bits_max ? &grid_sym : g;
+}
+
 struct grid_rule grid_rule(const struct grid *g, int bits, real scale)
 {
     return (struct grid_rule){ g->low(bits), g->high(bits), g->odd || bits == 1, scale };

@@ -22,6 +22,8 @@ struct grid {
 
 extern const struct grid *const grid_list[]; /* NULL-terminated */
 const struct grid *grid_find(const char *name);
+/* The grid, or sym where it has not so many bits. */
+const struct grid *grid_of_bits(const struct grid *g, int bits);
 
 struct grid_rule grid_rule(const struct grid *g, int bits, real scale);
 

@@ -10,6 +10,10 @@
  * against that the more levels there are (at 8 bits three standard deviations of a normal distribution are
  * a sixth of the grid), and its slow steps don't make up for it in a short run.
  *
+ * [RULE] Grid midrise has no zero: the nearest odd number takes rint's place, s is half a step and starts
+ * where the squared error is least. Of two bits two's complement has three levels that a normal distribution
+ * reaches, this one four.
+ *
  * The paper has one step per layer; per channel, N and the mean are those of the channel. It has no binary
  * weights: with one bit q = s sign(w), whose slope in s is sign(w); the gradient goes straight through, and s
  * starts at mean|w|, which is the nearest of all ±s. */
@@ -28,7 +32,7 @@ static double mean_magnitude(const real *x, size_t count, size_t stride)
 
 void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale)
 {
-    if (w->bits >= WIDE) {
+    if (w->bits >= WIDE || w->grid->odd) {
         method_fit(w, x, count, stride, scale);
         return;
     }
@@ -52,7 +56,8 @@ double lsq_factor(const struct quant_weight *w)
 }
 
 /* Partial sums lane by lane keep the loop vertical; they are added in lane order. */
-static inline double backward(const struct grid_rule *r, const real *x, real *g, size_t count, size_t stride)
+static inline double backward(const struct grid_rule *r, const real *x, real *g, size_t count, size_t stride,
+                              const bool odd)
 {
     const real low = (real)r->low, high = (real)r->high;
     double sum[LANES] = { 0 }, total = 0;
@@ -62,7 +67,8 @@ static inline double backward(const struct grid_rule *r, const real *x, real *g,
         for (size_t j = 0; j < n; j++) {
             const size_t at = (i + j) * stride;
             const real u = x[at] / r->scale, inside = u < low ? 0 : u > high ? 0 : 1;
-            const real slope = u < low ? low : u > high ? high : real_rint(u) - u;
+            const real level = odd ? 2 * real_floor(u / 2) + 1 : real_rint(u);
+            const real slope = u < low ? low : u > high ? high : level - u;
             sum[j] += (double)g[at] * (double)slope;
             g[at] *= inside;
         }
@@ -89,7 +95,10 @@ double lsq_backward(const struct quant_weight *w, const real *scale, const real 
 
     if (w->bits == 1)
         return factor * backward_binary(x, g, count, stride);
-    return factor * (stride == 1 ? backward(&r, x, g, count, 1) : backward(&r, x, g, count, stride));
+    if (w->grid->odd)
+        return factor * backward(&r, x, g, count, stride, true);
+    return factor *
+           (stride == 1 ? backward(&r, x, g, count, 1, false) : backward(&r, x, g, count, stride, false));
 }
 
 const struct method method_lsq = {
@@ -98,7 +107,7 @@ const struct method method_lsq = {
     .source = "Esser et al., arXiv 1902.08153",
     .weight_bits = { 1, 8 },
     .activation_bits = { 2, 8 },
-    .grids = method_mid_tread,
+    .grids = method_grids,
     .granularities = method_layer_first,
     .learns = true,
     .quantizer = method_uniform,

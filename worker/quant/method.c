@@ -4,7 +4,6 @@ const struct method *const method_list[] = { &method_msqe,    &method_lsq, &meth
                                              &method_lq_nets, &method_ptq, NULL };
 
 const char *const method_grids[] = { "sym", "twos", "midrise", NULL };
-const char *const method_mid_tread[] = { "sym", "twos", NULL };
 const char *const method_layer_first[] = { "layer", "channel", NULL };
 
 const struct method *method_find(const char *name)

@@ -65,7 +65,6 @@ extern const struct regularizer regularizer_msqe, regularizer_bins;
 
 /* What several methods do in the same way. */
 extern const char *const method_grids[];       /* sym, twos, midrise */
-extern const char *const method_mid_tread[];   /* sym, twos */
 extern const char *const method_layer_first[]; /* layer, channel */
 const struct quantizer *method_uniform(int bits);
 void method_fit(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale);

@@ -48,29 +48,19 @@ bool job_overridden(const struct job *j, const char *layer)
 static int check_zero(const struct quant_options *o, const struct layer *layers,
                       const struct quant_layer_plan *plan, int count, struct err *e)
 {
-    const struct grid *grid = o->grid;
-
     if (o->per_channel) {
         err_set(e, ERR_INVALID, "pruned weights are quantized with a scale per layer");
         return err_at(e, "/quantize/weights/granularity");
     }
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        const struct grid *grid = grid_of_bits(o->grid, plan[i].weight_bits);
         if (plan[i].weight_bits != 32 && (grid->odd || plan[i].weight_bits == 1)) {
             err_set(e, ERR_INVALID,
                     "pruned weights need a grid with a zero level: %s with %d bits has none (layer %s)",
                     grid->name, plan[i].weight_bits, layers[i].name);
             return err_at(e, grid->odd ? "/quantize/weights/grid" : "/quantize/weights/bits");
         }
-    return 0;
-}
-
-static int check_grid(const struct grid *grid, const struct layer *layers,
-                      const struct quant_layer_plan *plan, int count, struct err *e)
-{
-    for (int i = 0; i < count; i++)
-        if (plan[i].weight_bits != 32 && plan[i].weight_bits > grid->bits_max)
-            return err_set(e, ERR_INVALID, "grid %s has at most %d bits, but layer %s is to have %d",
-                           grid->name, grid->bits_max, layers[i].name, plan[i].weight_bits);
+    }
     return 0;
 }
 
@@ -102,8 +92,6 @@ int job_plan_layers(struct job *j, struct quant_layer_plan **out, int *count, st
         status = err_set(e, ERR_NOMEM, "out of memory");
     for (int i = 0; !status && i < *count; i++)
         plan_layer(j->spec, layers[i].name, i == 0 || i == *count - 1, &plan[i]);
-    if (!status)
-        status = check_grid(o.grid, layers, plan, *count, e);
     if (!status && j->kind->prunes)
         status = check_zero(&o, layers, plan, *count, e);
     free(layers);
