@@ -80,27 +80,6 @@ static void test_lsq_slope_on_a_grid_without_zero(void **state)
     }
 }
 
-/* It starts where the error is least: any other step has a larger one. */
-static void test_lsq_without_zero_starts_at_the_least_error(void **state)
-{
-    real x[COUNT], scale;
-    (void)state;
-
-    fill_normal(x, COUNT, 8);
-    for (int bits = 2; bits <= 4; bits++) {
-        const struct quant_weight w = weight_of(&method_lsq, bits, "midrise");
-        double error[3] = { 0 };
-        method_lsq.start(&w, x, COUNT, 1, &scale);
-        for (int way = 0; way < 3; way++) {
-            const real s = scale * (real)(1 + 0.1 * (way - 1));
-            const struct grid_rule r = grid_rule(w.grid, bits, s);
-            for (int i = 0; i < COUNT; i++)
-                error[way] += pow((double)(x[i] - s * (real)grid_code(&r, x[i])), 2);
-        }
-        assert_true(error[1] < error[0] && error[1] < error[2]);
-    }
-}
-
 /* Outside the range the level itself moves: there finite differences of the whole quantizer agree. */
 static void test_lsq_slope_of_clipped_weights_against_differences(void **state)
 {
@@ -137,45 +116,32 @@ static void test_lsq_binary_slope_against_differences(void **state)
     assert_memory_equal(mine, g, sizeof g);
 }
 
-static void test_lsq_starts_at_the_papers_formula_up_to_four_bits(void **state)
+/* Both first steps: any other has a larger error. */
+static void test_lsq_starts_at_the_least_error(void **state)
 {
+    static const char *const grids[] = { "sym", "twos", "midrise" };
     real x[COUNT], scale;
-    double mean = 0;
     (void)state;
 
     fill_normal(x, COUNT, 7);
-    for (int i = 0; i < COUNT; i++)
-        mean += fabs((double)x[i]) / COUNT;
-    for (int bits = 2; bits <= 4; bits++) {
-        const struct quant_weight w = weight_of(&method_lsq, bits, "sym");
-        method_lsq.start(&w, x, COUNT, 1, &scale);
-        assert_true(fabs((double)scale / (2 * mean / sqrt((1 << (bits - 1)) - 1)) - 1) < 1e-5);
-        assert_true(fabs((double)method_lsq.activation(x, COUNT, 0, (1 << bits) - 1) /
-                             (2 * mean / sqrt((1 << bits) - 1)) -
-                         1) < 1e-5);
-    }
-}
-
-/* Nearly every level is in use: the largest value is not far outside, nor far inside. */
-static void test_lsq_starts_at_the_least_error_from_five_bits_on(void **state)
-{
-    real x[COUNT], scale, top = 0;
-    (void)state;
-
-    fill_normal(x, COUNT, 7);
-    for (int i = 0; i < COUNT; i++)
-        top = real_fabs(x[i]) > top ? real_fabs(x[i]) : top;
-    for (int bits = 5; bits <= 8; bits++) {
-        const struct quant_weight w = weight_of(&method_lsq, bits, "sym");
-        const int high = (1 << (bits - 1)) - 1;
-        method_lsq.start(&w, x, COUNT, 1, &scale);
-        const double error = method_activation_error(x, COUNT, scale, -high, high);
-        const real step = method_lsq.activation(x, COUNT, -high - 1, high);
-        assert_true(scale * (real)high > (real)0.6 * top && scale * (real)high < (real)1.05 * top);
-        assert_true(step * (real)high > (real)0.6 * top && step * (real)high < (real)1.05 * top);
-        for (int percent = 80; percent <= 125; percent += 5)
-            assert_true(error <
-                        1.05 * method_activation_error(x, COUNT, scale * (real)percent / 100, -high, high));
+    for (int bits = 1; bits <= 8; bits++) {
+        for (int i = 0; i < 3; i++) {
+            const struct quant_weight w = weight_of(&method_lsq, bits, bits == 8 ? "sym" : grids[i]);
+            double error[3] = { 0 };
+            method_lsq.start(&w, x, COUNT, 1, &scale);
+            for (int way = 0; way < 3; way++) {
+                const real s = scale * (real)(1 + 0.1 * (way - 1));
+                const struct grid_rule r = grid_rule(w.grid, bits, s);
+                for (int k = 0; k < COUNT; k++)
+                    error[way] += pow((double)(x[k] - s * (real)grid_code(&r, x[k])), 2);
+            }
+            assert_true(error[1] < error[0] && error[1] < error[2]);
+        }
+        const int high = (1 << bits) - 1;
+        const real step = method_lsq.activation(x, COUNT, 0, high);
+        const double least = method_activation_error(x, COUNT, step, 0, high);
+        assert_true(least < method_activation_error(x, COUNT, step * (real)0.9, 0, high));
+        assert_true(least < method_activation_error(x, COUNT, step * (real)1.1, 0, high));
     }
 }
 
@@ -384,11 +350,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lsq_slope_in_the_scale_is_equation_3),
         cmocka_unit_test(test_lsq_slope_on_a_grid_without_zero),
-        cmocka_unit_test(test_lsq_without_zero_starts_at_the_least_error),
         cmocka_unit_test(test_lsq_slope_of_clipped_weights_against_differences),
         cmocka_unit_test(test_lsq_binary_slope_against_differences),
-        cmocka_unit_test(test_lsq_starts_at_the_papers_formula_up_to_four_bits),
-        cmocka_unit_test(test_lsq_starts_at_the_least_error_from_five_bits_on),
+        cmocka_unit_test(test_lsq_starts_at_the_least_error),
         cmocka_unit_test(test_channels_are_quantized_as_if_alone),
         cmocka_unit_test(test_bin_gradients_against_differences),
         cmocka_unit_test(test_histogram_of_known_distributions),

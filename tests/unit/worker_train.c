@@ -245,7 +245,7 @@ static void test_a_learned_step_moves_by_at_most_a_quarter(void **state)
     struct graph *fresh = toy_graph();
     for (int i = 0; i < s.quant->weights; i++) {
         const struct value *v = &fresh->value[s.quant->weight[i].value];
-        lsq_start(&s.quant->weight[i], fresh->param + v->offset, (size_t)shape_count(&v->shape), 1, before);
+        method_fit(&s.quant->weight[i], fresh->param + v->offset, (size_t)shape_count(&v->shape), 1, before);
         const double ratio = (double)(s.quant->weight[i].scale[0] / before[0]);
         assert_true(fabs(ratio - 0.75) < 1e-5 || fabs(ratio - 1.25) < 1e-5);
     }

@@ -4,51 +4,17 @@
  *      dq/dw = 1 inside the range, else 0                                                  (equation 5)
  *      dq/ds = rint(w / s) - w / s inside the range, Q_N or Q_P outside                    (equation 3)
  *      the gradient of s is multiplied by 1 / sqrt(N Q_P), N weights that share s          (section 2.2)
- *      s starts at 2 mean|w| / sqrt(Q_P)                                                   (section 2.1)
  *
- * [RULE] From five bits on, s starts where the squared error is least. The paper's start grows coarser
- * against that the more levels there are (at 8 bits three standard deviations of a normal distribution are
- * a sixth of the grid), and its slow steps don't make up for it in a short run.
+ * [RULE] s starts where the squared error is least, of weights and activations. The paper's start, 2 mean|w|
+ * / sqrt(Q_P) (section 2.1), is half as large again at two bits, and at 8 bits three standard deviations of a
+ * normal distribution are a sixth of the grid; its slow steps don't make up for either in a short run:
+ * tests/reproduce/RESULTS.md.
  *
- * [RULE] Grid midrise has no zero: the nearest odd number takes rint's place, s is half a step and starts
- * where the squared error is least. Of two bits two's complement has three levels that a normal distribution
- * reaches, this one four.
+ * [RULE] Grid midrise has no zero: the nearest odd number takes rint's place, s is half a step.
  *
- * The paper has one step per layer; per channel, N and the mean are those of the channel. It has no binary
- * weights: with one bit q = s sign(w), whose slope in s is sign(w); the gradient goes straight through, and s
- * starts at mean|w|, which is the nearest of all ±s. */
+ * The paper has one step per layer; per channel, N is that of the channel. It has no binary
+ * weights: with one bit q = s sign(w), whose slope in s is sign(w); the gradient goes straight through. */
 #include "worker/quant/method.h"
-
-enum { WIDE = 5 }; /* bits whose first step is that of least squared error */
-
-static double mean_magnitude(const real *x, size_t count, size_t stride)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < count; i++)
-        sum += (double)real_fabs(x[i * stride]);
-    return sum / (double)(count ? count : 1);
-}
-
-void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale)
-{
-    if (w->bits >= WIDE || w->grid->odd) {
-        method_fit(w, x, count, stride, scale);
-        return;
-    }
-    const double mean = mean_magnitude(x, count, stride), high = w->grid->high(w->bits);
-    *scale = (real)(w->bits == 1 ? mean : 2 * mean / sqrt(high));
-    if (!(*scale > (real)1e-8))
-        *scale = (real)1e-3; /* nothing but zeros: any step will do */
-}
-
-real lsq_activation(const real *x, size_t count, int low, int high)
-{
-    if (high - low >= (1 << WIDE) - 1)
-        return method_activation(x, count, low, high);
-    const real step = (real)(2 * mean_magnitude(x, count, 1) / sqrt((double)high));
-    return step > (real)1e-8 ? step : (real)1 / (real)high;
-}
 
 double lsq_factor(const struct quant_weight *w)
 {
@@ -111,7 +77,7 @@ const struct method method_lsq = {
     .granularities = method_layer_first,
     .learns = true,
     .quantizer = method_uniform,
-    .start = lsq_start,
+    .start = method_fit,
     .backward = lsq_backward,
-    .activation = lsq_activation,
+    .activation = method_activation,
 };

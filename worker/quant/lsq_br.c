@@ -90,8 +90,8 @@ const struct method method_lsq_br = {
     .learns = true,
     .bins = true,
     .quantizer = method_uniform,
-    .start = lsq_start,
+    .start = method_fit,
     .backward = lsq_backward,
-    .activation = lsq_activation,
+    .activation = method_activation,
     .regularizer = &regularizer_bins,
 };

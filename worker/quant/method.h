@@ -74,10 +74,8 @@ real method_activation(const real *x, size_t count, int low, int high);
 double method_activation_error(const real *x, size_t count, real step, int low, int high);
 
 /* lsq.c, for its relatives */
-void lsq_start(const struct quant_weight *w, const real *x, size_t count, size_t stride, real *scale);
 double lsq_backward(const struct quant_weight *w, const real *scale, const real *x, real *g, size_t count,
                     size_t stride);
-real lsq_activation(const real *x, size_t count, int low, int high);
 double lsq_factor(const struct quant_weight *w); /* 1 / sqrt(N Q_P) */
 
 #endif
