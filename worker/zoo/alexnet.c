@@ -1,8 +1,8 @@
 /* alexnet.c - AlexNet as Caffe has it (bvlc_alexnet): two groups in conv2, conv4 and conv5, as the paper's
  * two GPUs, response normalization in front of the pooling. Krizhevsky, Sutskever, Hinton, "ImageNet
  * classification with deep convolutional neural networks", NIPS 2012. With 224x224 images, too, 6x6 remain
- * (the last pooling hangs over). Small images: a 5x5 stem with stride 1. Initialization: the paper's deviation of 0.01 is for pixels up to 255; He et
- * al. 2015 suits normalized ones. */
+ * (the last pooling hangs over). Small images: a 5x5 stem with stride 1. Initialization: the paper's
+ * deviation of 0.01 is for pixels up to 255; He et al. 2015 suits normalized ones. */
 #include "worker/zoo/build.h"
 #include "worker/zoo/list.h"
 
