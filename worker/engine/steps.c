@@ -46,7 +46,7 @@ static void run_input(const struct frame *f, const struct engine_step *s)
 {
     const struct activation *t = activation_at(f, s->codes);
     const struct quantizer *q = &s->quantizer;
-    const struct quant_range r = { (real)q->scale, (real)q->zero, (real)q->low, (real)q->high };
+    const struct quant_range r = { (real)q->scale, (real)q->zero, (real)q->low, (real)q->high, 0 };
     const ptrdiff_t plane = (ptrdiff_t)t->H * t->W * LANES;
     uint8_t *code = frame_codes(f, s->codes);
     for (int c = 0; c < t->C; c += QUAD) {

@@ -47,8 +47,9 @@ static void backward(const struct step *s, const struct node *n, int lo, int hi,
 {
     const size_t block = setup_block(s->graph, n->input[0]);
     const real *level = s->x[n->input[2]];
-    const struct quant_range inside = { 1, 0, level[0] < 0 ? level[0] : (real)-INFINITY,
-                                        level[count_of(s, n) - 1] };
+    const struct quant_range inside = { .scale = 1,
+                                        .low = level[0] < 0 ? level[0] : (real)-INFINITY,
+                                        .high = level[count_of(s, n) - 1] };
     (void)thread;
     if (s->g[n->input[0]])
         s->kernels->element->quantize_back(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
