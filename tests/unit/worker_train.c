@@ -228,31 +228,47 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
     dataset_free(d);
 }
 
-/* At a rate that throws everything else away a learned step is three or five quarters of what it was. */
-static void test_a_learned_step_moves_by_at_most_a_quarter(void **state)
+/* By what the first update multiplies learned steps: all of them, of weights and of activations, up or down.
+ */
+static void assert_steps_move(const char *optimizer, double rate, double by, double tolerance)
 {
     struct dataset *d = toy_dataset(true);
-    struct session s = { .path = "/tmp/quantd-train-XXXXXX", .method = &method_lsq, .learning_rate = 1e9 };
+    struct session s = { .path = "/tmp/quantd-train-XXXXXX", .method = &method_lsq, .learning_rate = rate };
     real before[8];
-    (void)state;
 
     close(mkstemp(s.path));
     unlink(s.path);
-    assert_int_equal(session_run(&s, d, 1, 1, "sgd"), ERR_AGAIN);
+    assert_int_equal(session_run(&s, d, 1, 1, optimizer), ERR_AGAIN);
     const struct quant_activation *a = &s.quant->activation[1];
-    const real activation = s.graph->param[s.graph->value[a->step].offset];
-    assert_true(fabs((double)activation - 0.075) < 1e-6 || fabs((double)activation - 0.125) < 1e-6);
+    const double activation = (double)s.graph->param[s.graph->value[a->step].offset] / 0.1;
+    assert_true(fabs(fabs(activation - 1) - by) < tolerance);
     struct graph *fresh = toy_graph();
     for (int i = 0; i < s.quant->weights; i++) {
         const struct value *v = &fresh->value[s.quant->weight[i].value];
         method_fit(&s.quant->weight[i], fresh->param + v->offset, (size_t)shape_count(&v->shape), 1, before);
         const double ratio = (double)(s.quant->weight[i].scale[0] / before[0]);
-        assert_true(fabs(ratio - 0.75) < 1e-5 || fabs(ratio - 1.25) < 1e-5);
+        assert_true(fabs(fabs(ratio - 1) - by) < tolerance);
     }
     graph_free(fresh);
     session_end(&s);
     unlink(s.path);
     dataset_free(d);
+}
+
+/* At a rate that throws everything else away a learned step is three or five quarters of what it was. */
+static void test_a_learned_step_moves_by_at_most_a_quarter(void **state)
+{
+    (void)state;
+    assert_steps_move("sgd", 1e9, 0.25, 1e-5);
+    assert_steps_move("adam", 1, 0.25, 1e-5);
+}
+
+/* Adam's first move is the rate, whatever the gradient: of a step it is four rates of its own size. */
+static void test_adam_moves_steps_by_a_share_of_themselves(void **state)
+{
+    (void)state;
+    assert_steps_move("adam", 1e-3, 4e-3, 1e-4);
+    assert_steps_move("adam", 1e-2, 4e-2, 1e-3);
 }
 
 static void test_a_damaged_or_foreign_checkpoint_is_refused(void **state)
@@ -307,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_calibrated_step_of_a_half_normal),
         cmocka_unit_test(test_interrupted_training_ends_with_the_same_bits),
         cmocka_unit_test(test_a_learned_step_moves_by_at_most_a_quarter),
+        cmocka_unit_test(test_adam_moves_steps_by_a_share_of_themselves),
         cmocka_unit_test(test_a_damaged_or_foreign_checkpoint_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,8 +40,8 @@ static void adam_shrink(const struct optimizer_step *s, real *w, const real *cos
     }
 }
 
-static const struct optimizer optimizer_sgd = { "sgd", 1, 1, sgd_update, sgd_shrink };
-static const struct optimizer optimizer_adam = { "adam", 2, (real)0.1, adam_update, adam_shrink };
+static const struct optimizer optimizer_sgd = { "sgd", 1, 0, sgd_update, sgd_shrink };
+static const struct optimizer optimizer_adam = { "adam", 2, 4, adam_update, adam_shrink };
 
 const struct optimizer *const optimizer_list[] = { &optimizer_sgd, &optimizer_adam, NULL };
 

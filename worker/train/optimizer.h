@@ -10,11 +10,9 @@
 struct optimizer {
     const char *name;
     int moments; /* blocks of the size of the parameters that it keeps: 1 or 2 */
-    /* Learned steps of weights move at so much of the learning rate. Where a move is of the rate's size
-     * whatever the gradient is, LSQ's factor does nothing, and a step that moves as far as a weight moves all
-     * its codes.
-     */
-    real step_rate;
+    /* Where a move is of the rate's size whatever the gradient is, LSQ's factor does nothing: a learned step
+     * moves by so many times the rate, of itself. 0: as any parameter. */
+    real step_share;
     /* count elements in place; moment[k] are its own; g is the gradient of the mean loss */
     void (*update)(const struct update_pass *p, const struct optimizer_step *s, real *w, const real *g,
                    real *const moment[2], size_t count);

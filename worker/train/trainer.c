@@ -169,11 +169,12 @@ static void update_steps(const struct trainer *t, const struct optimizer_step *o
         memcpy(before, step + at, n * sizeof *before);
         t->settings.optimizer->update(t->pass, o, step + at, g + at, there, n);
         for (size_t i = 0; i < n; i++) {
-            const real move = step[at + i] - before[i], most = before[i] * STEP_MOVE;
-            if (real_fabs(move) <= most)
-                continue;
-            step[at + i] = before[i] + (move > 0 ? most : -most);
-            there[0][i] = 0;
+            const real share = t->settings.optimizer->step_share, most = before[i] * STEP_MOVE;
+            const real move = (step[at + i] - before[i]) * (share > 0 ? share * before[i] : 1);
+            const bool wild = real_fabs(move) > most;
+            step[at + i] = before[i] + (!wild ? move : move > 0 ? most : -most);
+            if (wild)
+                there[0][i] = 0;
         }
         for (size_t i = 0; i < n; i++)
             step[at + i] = step[at + i] > STEP_MIN ? step[at + i] : STEP_MIN;
@@ -233,11 +234,8 @@ static void requantize(struct trainer *t, const struct optimizer_step *step)
     const struct regularizer *r = t->method->regularizer;
     struct quant *q = t->quant;
 
-    if (t->method->learns && !(r && r->holds && r->holds(t->at.regularizer))) {
-        struct optimizer_step slow = *step;
-        slow.learning_rate *= t->settings.optimizer->step_rate;
-        update_steps(t, &slow, q->scale, q->slope, q->moment, (size_t)q->scales);
-    }
+    if (t->method->learns && !(r && r->holds && r->holds(t->at.regularizer)))
+        update_steps(t, step, q->scale, q->slope, q->moment, (size_t)q->scales);
     quant_rescale(q);
     quant_relevel(q, t->graph);
     quant_apply(q, t->graph, t->pool);
