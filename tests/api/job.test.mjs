@@ -202,7 +202,7 @@ test('prune: layers with a sparsity of their own', async () => {
 
 test('compress: where bits cost, coarser steps leave fewer codes from the start', async () => {
   const bytes = [];
-  for (const coarseness of [1, 1.6]) {
+  for (const coarseness of [1, 2.4]) {
     const job = await finish((await submit({
       kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { sparsity: 0, epochs: 0 },
       quantize: { method: 'lsq', weights: { bits: 2 }, activations: { bits: 32 } }, rate: { lambda: 1e-6, coarseness }, train: { epochs: 0 },
