@@ -120,10 +120,10 @@ try {
   console.log(`mean ${show(mean, metric)} +- ${spread}`);
   const least = Math.min(...values), most = Math.max(...bytes), gap = Math.max(...gaps), wall = Math.max(...walls);
   const lost = (g) => (g === undefined ? '-' : metric === 'top1' ? `${(100 * g).toFixed(2)} points` : `${g.toFixed(3)} dB`);
-  const compared = others.flatMap(({ row: name, gain, bin_variance: most, left: seen }) => {
+  const compared = others.flatMap(({ row: name, gain, bin_variance: share, left: seen }) => {
     const gained = mean - average(seen.map(({ value }) => value)), sharper = average(variances) / average(seen.map(({ variance }) => variance));
     return [[`gain over ${name}`, gain, gained > gain, lost(gained), `over ${lost(gain)}`],
-      [`variance in bins of ${name}`, most, sharper <= most, sharper.toFixed(3), most]];
+      [`variance in bins of ${name}`, share, sharper <= share, sharper.toFixed(3), share]];
   });
   const checks = [
     ['mean', bar.mean, mean >= bar.mean, show(mean, metric), show(bar.mean, metric)],

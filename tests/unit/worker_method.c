@@ -254,7 +254,7 @@ static void test_bin_gradients_against_differences(void **state)
 {
     (void)state;
 
-    for (int per_channel = 0; per_channel < 3; per_channel++) { /* 2: of a layer, without zero */
+    for (int way = 0; way < 3; way++) { /* a step per layer, per channel, per layer without zero */
         struct graph *g = matrices();
         struct pool *p = pool_new(1);
         struct quant *q = NULL;
@@ -262,8 +262,7 @@ static void test_bin_gradients_against_differences(void **state)
         double s[REGULARIZER_STATE] = { 0 };
         for (int i = 0; i < 3; i++)
             plan[i] = (struct quant_layer_plan){ .weight_bits = 2 + i % 2, .activation.bits = 32 };
-        const struct quant_options o = { &method_lsq_br, grid_find(per_channel == 2 ? "midrise" : "twos"),
-                                         per_channel == 1 };
+        const struct quant_options o = { &method_lsq_br, grid_find(way == 2 ? "midrise" : "twos"), way == 1 };
         assert_int_equal(quant_new(g, plan, 3, &o, &q, NULL), 0);
         quant_start(q, g);
         quant_apply(q, g, p);

@@ -31,11 +31,10 @@ static int count_readers(struct search *s)
     return 0;
 }
 
-/* Is this node, of role TAIL_RELU, one with its constants? */
-static bool relu_ceiling(const struct node *n, real *ceiling)
+/* Of a node of role TAIL_RELU; 0: with its constants it is no ReLU. */
+static real relu_ceiling(const struct node *n)
 {
-    *ceiling = n->op->ceiling ? n->op->ceiling(n) : INFINITY;
-    return *ceiling > 0;
+    return n->op->ceiling ? n->op->ceiling(n) : INFINITY;
 }
 
 /* The node that alone reads the value, if it has that role and makes something of the same shape; -1. */
@@ -49,11 +48,11 @@ static int follower(const struct search *s, int value, enum tail_role role)
     return s->reader[value];
 }
 
-/* The ReLU behind the value, its ceiling set; -1. */
-static int relu_behind(const struct search *s, int value, real *ceiling)
+/* The ReLU behind the value; -1. */
+static int relu_behind(const struct search *s, int value)
 {
     int relu = follower(s, value, TAIL_RELU);
-    return relu >= 0 && relu_ceiling(&s->g->node[relu], ceiling) ? relu : -1;
+    return relu >= 0 && relu_ceiling(&s->g->node[relu]) > 0 ? relu : -1;
 }
 
 /* The other summand of an addition, when it is an activation of the same shape; -1. */
@@ -118,9 +117,10 @@ static void find_tail(const struct search *s, const struct found *f, int head)
         tail->other = other_input(g, &g->node[add], tail->out);
         extend(s, f, head, add);
     }
-    int relu = relu_behind(s, tail->out, &tail->ceiling);
+    int relu = relu_behind(s, tail->out);
     if (relu >= 0) {
         tail->relu = true;
+        tail->ceiling = relu_ceiling(&g->node[relu]);
         extend(s, f, head, relu);
         if (add >= 0)
             f->turn[add] = relu;
@@ -141,9 +141,11 @@ static void find_relu(const struct search *s, const struct found *f, int relu)
 {
     struct tail *tail = &f->tail[relu];
     int quant = follower(s, tail->out, TAIL_QUANT);
-    if (quant < 0 || !relu_ceiling(&s->g->node[relu], &tail->ceiling))
+    const real ceiling = relu_ceiling(&s->g->node[relu]);
+    if (quant < 0 || !(ceiling > 0))
         return;
     tail->relu = true;
+    tail->ceiling = ceiling;
     tail->quant = quant;
     extend(s, f, relu, quant);
 }
@@ -155,7 +157,9 @@ int chain_find(const struct graph *g, bool train, bool apart, const bool *wanted
     struct found f = { tail, turn, gone, mem_array((size_t)g->nodes, sizeof *f.taken) };
     int r = f.taken ? count_readers(&s) : ERR_NOMEM;
     for (int i = 0; i < g->nodes && r == 0; i++) {
-        tail[i] = (struct tail){ .out = g->node[i].output[0], .number = -1, .quant = -1, .other = -1 };
+        tail[i] = (struct tail){
+            .out = g->node[i].output[0], .number = -1, .quant = -1, .other = -1, .ceiling = INFINITY
+        };
         turn[i] = i;
     }
     for (int i = 0; i < g->nodes && r == 0 && !apart; i++) {

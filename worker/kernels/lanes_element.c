@@ -59,10 +59,14 @@ static double total_of(const vec sum[PARTS])
     return total;
 }
 
-/* What an x / scale outside counts as in the slope. */
-INLINE vec above_high(vec q, vec high, real held)
+/* q and what of its gradient g passes; to the sum of slopes. */
+INLINE vec quant_back(vec q, vec g, vec low, vec high, real held, vec *slope)
 {
-    return pick(q > high, all(held), all(0));
+    vec clipped = clip(q, low, high);
+    vec_mask within = clipped == q;
+    vec outside = pick(q > high, all(held), all(0));
+    *slope += g * (rounded(clipped) - pick(within, q, outside));
+    return pick(within, g, all(0));
 }
 
 enum { DX_NONE, DX_WRITE, DX_ADD };
@@ -78,10 +82,7 @@ INLINE double fake_back_with(real *dx, const real *dy, const real *x, size_t cou
         for (; i < end; i += LANES)
             EACH (p, PARTS) {
                 size_t at = i + p * VEC;
-                vec g = load(dy + at), q = load(x + at) * scale, clipped = clip(q, low, high);
-                vec_mask within = clipped == q;
-                sum[p] += g * (rounded(clipped) - pick(within, q, above_high(q, high, r->held)));
-                g = pick(within, g, all(0));
+                vec g = quant_back(load(x + at) * scale, load(dy + at), low, high, r->held, &sum[p]);
                 if (way == DX_ADD)
                     g += load(dx + at);
                 if (way != DX_NONE)
@@ -255,15 +256,6 @@ static void norm_back_sum(real sum_dz[LANES], real product[LANES], const real *d
         back_sum_loop(&sum, dy, x, count, n, GATE_OPEN);
     add_lanes(sum_dz, sum.one);
     add_lanes(product, sum.product);
-}
-
-/* q and what of its gradient g passes; to the sum of slopes. */
-INLINE vec quant_back(vec q, vec g, vec low, vec high, real held, vec *slope)
-{
-    vec clipped = clip(q, low, high);
-    vec_mask within = clipped == q;
-    *slope += g * (rounded(clipped) - pick(within, q, above_high(q, high, held)));
-    return pick(within, g, all(0));
 }
 
 static void norm_quant_back_sum(real sum_dz[LANES], real product[LANES], real slope[LANES], const real *dy,

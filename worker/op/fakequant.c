@@ -50,7 +50,7 @@ struct quant_range fakequant_range(const struct step *s, const struct node *n)
     struct quant_range r = { .scale = s->x[quant->input[1]][0], .low = q->low, .high = q->high };
     if (tail->relu && r.low < 0)
         r.low = 0;
-    if (tail->relu && tail->ceiling / r.scale < r.high)
+    if (tail->ceiling / r.scale < r.high)
         r.high = real_rint(tail->ceiling / r.scale);
     return r;
 }
@@ -61,7 +61,8 @@ struct quant_range fakequant_open(const struct step *s, const struct node *n)
     struct quant_range r = fakequant_range(s, n);
     if (tail->relu && r.low == 0)
         r.low = (real)FLT_MIN;
-    if (tail->relu && tail->ceiling / r.scale < ((const struct fakequant *)fakequant_of(s, n)->state)->high)
+    const struct fakequant *q = fakequant_of(s, n)->state;
+    if (tail->ceiling / r.scale < q->high)
         r.high = r.held = tail->ceiling / r.scale;
     return r;
 }

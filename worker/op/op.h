@@ -40,7 +40,7 @@ struct tail {
     int other;        /* value that is added, -1: none; its gradient is the operator's business, too */
     bool other_fresh; /* nothing is in that gradient yet */
     bool relu;
-    real ceiling; /* of the ReLU: what is above comes out as that; INFINITY: none */
+    real ceiling; /* of the ReLU: what is above comes out as that; INFINITY: it has none, or there is none */
 };
 
 enum tail_role {

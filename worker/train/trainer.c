@@ -161,6 +161,7 @@ struct update {
 static void update_steps(const struct trainer *t, const struct optimizer_step *o, real *step, const real *g,
                          real *const moment[2], size_t count)
 {
+    const real share = t->settings.optimizer->step_share;
     real before[CHUNK];
 
     for (size_t at = 0; at < count; at += CHUNK) {
@@ -169,9 +170,9 @@ static void update_steps(const struct trainer *t, const struct optimizer_step *o
         memcpy(before, step + at, n * sizeof *before);
         t->settings.optimizer->update(t->pass, o, step + at, g + at, there, n);
         for (size_t i = 0; i < n; i++) {
-            const real share = t->settings.optimizer->step_share, most = before[i] * STEP_MOVE;
+            const real most = before[i] * STEP_MOVE;
             const real move = (step[at + i] - before[i]) * (share > 0 ? share * before[i] : 1);
-            const bool wild = real_fabs(move) > most;
+            const bool wild = !(real_fabs(move) <= most); /* or not a number */
             step[at + i] = before[i] + (!wild ? move : move > 0 ? most : -most);
             if (wild)
                 there[0][i] = 0;
