@@ -1,12 +1,14 @@
-/* kernels.c - GFLOP/s of every kernel set of this CPU on the layers that matter, one core, beside the
- * measured peak of fused multiply-add. Usage: kernels [seconds per figure]. Figures are the best of many
- * repeats; machines differ and neighbours disturb, so compare ratios within one run. */
+/* kernels.c - GFLOP/s (of CPU time) of every kernel set of this CPU on the layers that matter, one core,
+ * beside the measured peak of fused multiply-add. Usage: kernels [seconds per figure [set [part of a layer's
+ * name]]]. Figures are the best of many repeats; machines differ and neighbours disturb, so compare ratios
+ * within one run. */
 #include "worker/kernels/kernels.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct layer {
     const char *name;
@@ -29,6 +31,12 @@ static const struct layer layers[] = {
     { "3x3 64ch 8x8 b128", CONV(64, 8, 8, 64, 3, 1), 8 },
     { "3x3 64ch 41x41 b16", CONV(64, 41, 41, 64, 3, 1), 1 },
     { "5x5 64>32ch 33x33 b16", CONV(64, 33, 33, 32, 5, 2), 1 },
+    { "1x1 64>128ch 32x32 b64", CONV(64, 32, 32, 128, 1, 0), 4 },
+    { "1x1 256ch 16x16 b64", CONV(256, 16, 16, 256, 1, 0), 4 },
+    { "1x1 512ch 8x8 b64", CONV(512, 8, 8, 512, 1, 0), 4 },
+    { "1x1 1024ch 4x4 b64", CONV(1024, 4, 4, 1024, 1, 0), 4 },
+    { "1x1 144>24ch 16x16 b64", CONV(144, 16, 16, 24, 1, 0), 4 },
+    { "1x1 24>144ch 16x16 b64", CONV(24, 16, 16, 144, 1, 0), 4 },
 };
 
 /* Sixteen independent chains of multiply-add: what the core can do at best. Their values don't matter. */
@@ -85,9 +93,9 @@ static double gflops(struct run *r, void (*stage)(struct run *), double seconds)
     double flops = 2.0 * (double)conv_macs(&r->l->c) * LANES * r->l->blocks, best = 0;
     stage(r);
     for (int64_t end = clock_mono_ns() + (int64_t)(seconds * 1e9); clock_mono_ns() < end;) {
-        int64_t start = clock_mono_ns();
+        double start = clock_cpu_s();
         stage(r);
-        double g = flops / (double)(clock_mono_ns() - start);
+        double g = flops / ((clock_cpu_s() - start) * 1e9);
         best = g > best ? g : best;
     }
     return best;
@@ -131,10 +139,12 @@ static void measure(const struct layer *l, const struct kernels *k, double secon
 int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 0.2, peak = peak_gflops(seconds);
+    const char *set = argc > 2 ? argv[2] : "", *layer = argc > 3 ? argv[3] : "";
     printf("peak %.1f GFLOP/s (0: no AVX-512)\n", peak);
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
         for (int k = 0; kernels_list[k]; k++)
-            if (kernels_list[k]->usable())
+            if (kernels_list[k]->usable() && (!*set || strcmp(kernels_list[k]->name, set) == 0) &&
+                strstr(layers[i].name, layer))
                 measure(&layers[i], kernels_list[k], seconds, peak);
     return 0;
 }

@@ -13,8 +13,10 @@
 #include "worker/kernels/lanes_weight.h"
 #include "worker/kernels/tiles.h"
 
-/* A layer of that many pixels or more pays for weights turned round once. */
-enum { PACKED_PIXELS = 4 };
+enum {
+    PACKED_PIXELS = 4, /* a layer of that many pixels or more pays for weights turned round once, */
+    PACKED_OUTS = 16   /* of so many outputs at a time: whole lines are written */
+};
 
 static bool packs(const struct conv *c)
 {
@@ -30,12 +32,15 @@ static size_t packed_bytes(const struct conv *c)
 /* Weights [O][C][taps] to [C / 4][O][taps][4]. */
 static void pack(const real *w, int O, int C, int taps, real *packed)
 {
-    for (int o = 0; o < O; o++)
-        for (int c = 0; c < C; c++, w += taps) {
-            real *to = packed + (((ptrdiff_t)(c / 4) * O + o) * taps) * 4 + c % 4;
-            for (int k = 0; k < taps; k++)
-                to[k * 4] = w[k];
-        }
+    for (int first = 0; first < O; first += PACKED_OUTS)
+        for (int c = 0; c < C; c += 4)
+            for (int o = first; o < O && o < first + PACKED_OUTS; o++) {
+                const real *from = w + ((ptrdiff_t)o * C + c) * taps;
+                real *to = packed + ((ptrdiff_t)(c / 4) * O + o) * taps * 4;
+                for (int k = 0; k < taps; k++)
+                    for (int i = 0; i < 4 && c + i < C; i++)
+                        to[k * 4 + i] = from[i * taps + k];
+            }
 }
 
 static void conv_forward(const struct conv *c, const real *x, const real *w, const real *bias, real *y,
@@ -60,13 +65,12 @@ static void conv_forward(const struct conv *c, const real *x, const real *w, con
             .w_channel = taps,
             .w_k = 1,
             .p = { .outs = O,
-                   .step = scratch,
                    .w = w + (ptrdiff_t)group * O * C * taps,
                    .w_row = (ptrdiff_t)C * taps,
                    .y_row = (ptrdiff_t)c->OH * c->OW * LANES,
                    .bias = bias ? bias + group * O : NULL },
-            .step = scratch,
         };
+        gather_room(&g, scratch);
         if (deep)
             depth_run(&g, taps, lo, hi, scratch);
         else
@@ -101,14 +105,13 @@ static void conv_backward_data(const struct conv *c, const real *dy, const real 
             .w_channel = turned ? taps * 4 : (ptrdiff_t)C * taps,
             .w_k = turned ? 4 : 1,
             .p = { .outs = C,
-                   .step = scratch,
                    .w = turned ? packed : from,
                    .w_row = turned ? (ptrdiff_t)O * taps * 4 : taps,
                    .packed = turned,
                    .y_row = (ptrdiff_t)c->H * c->W * LANES,
                    .add = add },
-            .step = scratch,
         };
+        gather_room(&g, scratch);
         if (deep)
             depth_run(&g, taps, lo, hi, scratch);
         else

@@ -13,7 +13,8 @@
 enum {
     ROUND_STEPS = 64,   /* steps in a table, about: more channels go through it again */
     GROUP_PIXELS = 128, /* small images are done together, until there are so many pixels or blocks */
-    GROUP_BLOCKS = 4
+    GROUP_BLOCKS = 4,
+    PANEL_OUTS = 32 /* from so many outs on a 1x1 layer's columns are copied side by side */
 };
 
 /* One axis of an image. Forward, destination d and tap k meet at source d * stride + k * dilation - pad;
@@ -88,13 +89,33 @@ struct gather {
     real *y;                  /* first destination likewise */
     ptrdiff_t w_channel, w_k; /* scalars from one source channel, one tap to the next */
     struct product p;
-    struct product_step *step;
+    struct product_step *step, *panel_step;
+    struct product_panel panel;
 };
 
-static size_t gather_bytes(int taps, int sources)
+static size_t table_bytes(int taps, int sources)
 {
     size_t steps = taps > ROUND_STEPS ? taps : ROUND_STEPS, all = (size_t)taps * sources;
     return ((steps < all ? steps : all) * sizeof(struct product_step) + 63) / 64 * 64;
+}
+
+static size_t gather_bytes(int taps, int sources)
+{
+    size_t table = table_bytes(taps, sources);
+    return taps > 1 ? table : 2 * table + (size_t)sources * TILE_COLUMNS * VEC_BYTES;
+}
+
+/* Lays the tables into the scratch memory. */
+static void gather_room(struct gather *g, void *scratch)
+{
+    const int taps = g->row.taps * g->column.taps;
+    const size_t table = table_bytes(taps, g->sources);
+    g->p.step = g->step = scratch;
+    if (taps == 1 && g->p.outs >= PANEL_OUTS) {
+        g->panel.step = g->panel_step = (struct product_step *)((char *)scratch + table);
+        g->panel.x = (real *)((char *)scratch + 2 * table);
+        g->p.panel = &g->panel;
+    }
 }
 
 /* The taps that reach the crossing of two runs, as steps from the sources of the first pixel of both. */
@@ -128,6 +149,9 @@ static void area_steps(struct gather *g, int row, int column)
     g->p.last = (g->sources - (g->p.rounds - 1) * together) * taps;
     g->p.x_round = x_channel * together;
     g->p.w_round = g->w_channel * together;
+    g->panel.source = x_channel;
+    for (int i = 0; g->p.panel && i < together * taps; i++)
+        g->panel_step[i] = (struct product_step){ (ptrdiff_t)i * TILE_COLUMNS * VEC, g->step[i].w };
 }
 
 /* Pixels where a run of rows and a run of columns cross, in blocks [lo, hi). */

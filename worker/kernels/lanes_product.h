@@ -45,6 +45,15 @@ struct product {
     bool packed;            /* the scalars of four outs lie side by side, w_row apart from four to four */
     const real *bias;       /* per out, or NULL */
     bool add;               /* start from what is in y */
+    const struct product_panel *panel; /* or NULL */
+};
+
+/* In a 1x1 layer each step reads another channel, often at so even a distance that they drive each other out
+ * of the cache. So a tile's columns are copied side by side once, and all outs read them there. */
+struct product_panel {
+    real *x;                         /* [step][TILE_COLUMNS] */
+    const struct product_step *step; /* the product's, with x there */
+    ptrdiff_t source;                /* from one step to the next in the product's own x */
 };
 
 struct columns {
@@ -134,6 +143,41 @@ static tile_fn *const tile_table[TILE_COLUMNS][4] = {
 #endif
 };
 
+static void panel_fill(const struct product *p, const real *const *x, int columns)
+{
+    const real *from[TILE_COLUMNS];
+    real *to = p->panel->x;
+    EACH (j, TILE_COLUMNS) /* always as many, with the last one again */
+        from[j] = x[j < columns ? j : columns - 1] + p->step->x;
+    for (int k = (p->rounds - 1) * p->steps + p->last; k > 0; k--, to += TILE_COLUMNS * VEC)
+        EACH (j, TILE_COLUMNS) {
+            store(to + j * VEC, load(from[j]));
+            from[j] += p->panel->source;
+        }
+}
+
+/* All outs of one tile's columns, tiles of 2^tallest outs and, at the end, of fewer. */
+static void tile_run(const struct product *p, const real *const *x, real *const *y, int columns, int tallest)
+{
+    for (int out = 0, log = tallest; out < p->outs; out += 1 << log) {
+        while (1 << log > p->outs - out)
+            log--;
+        tile_table[columns - 1][log](p, x, y, out);
+    }
+}
+
+static void panel_run(const struct product *p, const real *const *x, real *const *y, int columns, int tallest)
+{
+    struct product from = *p;
+    const real *here[TILE_COLUMNS];
+    panel_fill(p, x, columns);
+    from.step = p->panel->step;
+    from.x_round = (ptrdiff_t)p->steps * TILE_COLUMNS * VEC;
+    EACH (j, TILE_COLUMNS)
+        here[j] = p->panel->x + j * VEC;
+    tile_run(&from, here, y, columns, tallest);
+}
+
 /* Empties the columns: tiles of nearly equal width, all outs of one before the next, so that its x stay near.
  */
 static void product_run(const struct product *p, struct columns *c)
@@ -141,11 +185,7 @@ static void product_run(const struct product *p, struct columns *c)
     int tiles = (c->count + TILE_COLUMNS - 1) / TILE_COLUMNS, tallest = c->count <= TALL_COLUMNS ? 3 : 2;
     for (int t = 0; t < tiles; t++) {
         int lo = c->count * t / tiles, hi = c->count * (t + 1) / tiles;
-        for (int out = 0, log = tallest; out < p->outs; out += 1 << log) {
-            while (1 << log > p->outs - out)
-                log--;
-            tile_table[hi - lo - 1][log](p, c->x + lo, c->y + lo, out);
-        }
+        (p->panel && p->rounds ? panel_run : tile_run)(p, c->x + lo, c->y + lo, hi - lo, tallest);
     }
     c->count = 0;
 }

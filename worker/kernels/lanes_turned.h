@@ -12,8 +12,8 @@
 
 enum {
     TURNED_PIXELS = 8,    /* turned at once, of */
-    TURNED_FEATURES = 96, /* so many features: 24 KiB, which stay in L1 */
-    TURNED_LEAST = 32     /* outputs of an image's layer: fewer don't pay for the turning */
+    TURNED_FEATURES = 96, /* so many features: 48 KiB */
+    TURNED_LEAST = 16     /* outputs of an image's layer: fewer don't pay for the turning */
 };
 
 /* Does every weight meet exactly one input feature? Then the layer is fully connected. */
@@ -35,13 +35,20 @@ static bool turns(const struct conv *c)
     return is_dense(c) || (is_pointwise(c) && c->O >= TURNED_LEAST && c->C >= LANES);
 }
 
+/* Weights of an output, filled up to whole vectors. */
+static int turned_row(const struct conv *c)
+{
+    int features = is_dense(c) ? c->C * c->H * c->W : c->C;
+    return (features + VEC - 1) / VEC * VEC;
+}
+
 static size_t turned_bytes(const struct conv *c)
 {
     const size_t samples = TURNED_PIXELS * LANES;
     if (!turns(c))
         return 0;
     return samples * sizeof(struct product_step) +
-           (samples * TURNED_FEATURES + (size_t)c->O * (samples + VEC)) * sizeof(real);
+           (samples * TURNED_FEATURES + (size_t)c->O * (samples + turned_row(c))) * sizeof(real);
 }
 
 /* The matrices: features and outputs of all pixels, which are counted through the blocks. */
@@ -53,7 +60,8 @@ struct turned {
     struct product_step *step;
     real *panel;   /* [sample][TURNED_FEATURES] */
     real *scalars; /* dy of the same samples: [outs wanted][TURNED_PIXELS * LANES] */
-    real *edge;    /* [outs wanted][VEC] */
+    real *sums;    /* [outs wanted][row]: dw itself, where its rows are whole vectors */
+    int row;
 };
 
 /* Channel 0 of a pixel in an array of so many channels. */
@@ -62,47 +70,43 @@ static ptrdiff_t pixel_at(const struct turned *t, int pixel, int channels)
     return ((ptrdiff_t)(pixel / t->pixels) * channels * t->pixels + pixel % t->pixels) * LANES;
 }
 
-/* Features [first, first + count) of one pixel's 16 samples, filled up with zeros to whole vectors. */
-static void turn_pixel(const struct turned *t, int pixel, int first, int count, real *to)
+/* Up to VEC features from `from` on of one pixel's 16 samples, filled up with zeros. */
+static void turn_pixel(const struct turned *t, const real *from, int features, real *to)
 {
-    const real *from = t->x + pixel_at(t, pixel, t->features) + (ptrdiff_t)first * t->pixels * LANES;
-    for (int f = 0; f < count; f += VEC)
-        for (int part = 0; part < PARTS; part++) {
-            vec r[VEC];
-            EACH (i, VEC)
-                r[i] =
-                    f + i < count ? load(from + (ptrdiff_t)(f + i) * t->pixels * LANES + part * VEC) : all(0);
-            turn_square(r);
-            EACH (i, VEC)
-                store(to + (ptrdiff_t)(part * VEC + i) * TURNED_FEATURES + f, r[i]);
-        }
+    for (int part = 0; part < PARTS; part++) {
+        vec r[VEC];
+        EACH (i, VEC)
+            r[i] = i < features ? load(from + (ptrdiff_t)i * t->pixels * LANES + part * VEC) : all(0);
+        turn_square(r);
+        EACH (i, VEC)
+            store(to + (ptrdiff_t)(part * VEC + i) * TURNED_FEATURES, r[i]);
+    }
 }
 
-/* The last features that don't fill a vector: through the edge. */
-static void turned_edge(const struct turned *t, const struct product *whole, const real *panel, real *dw)
+/* Features [first, first + width) of `count` pixels, which are neighbours in memory. */
+static void panel_turn(const struct turned *t, int at, int count, int first, int width)
 {
-    struct product p = *whole;
-    struct columns columns = { 1, { panel }, { t->edge } };
-    size_t bytes = (size_t)(t->features % VEC) * sizeof(real);
-    p.y_row = VEC;
-    memset(t->edge, 0, (size_t)p.outs * VEC * sizeof(real));
-    for (int o = 0; o < p.outs; o++)
-        memcpy(t->edge + o * VEC, dw + (ptrdiff_t)o * t->features, bytes);
-    product_run(&p, &columns);
-    for (int o = 0; o < p.outs; o++)
-        memcpy(dw + (ptrdiff_t)o * t->features, t->edge + o * VEC, bytes);
+    for (int f = 0; f < width; f += VEC)
+        for (int i = 0; i < count; i++)
+            turn_pixel(t,
+                       t->x + pixel_at(t, at + i, t->features) + (ptrdiff_t)(first + f) * t->pixels * LANES,
+                       width - f, t->panel + (ptrdiff_t)i * LANES * TURNED_FEATURES + f);
 }
 
-/* The output gradients of `count` pixels side by side: lines from all over memory are fetched at once. */
+/* The output gradients of `count` pixels side by side, output by output: its pixels are neighbours in memory.
+ */
 static void scalars_load(const struct turned *t, int at, int count)
 {
-    for (int i = 0; i < count; i++) {
-        const real *from = t->dy + pixel_at(t, at + i, t->outs) + (ptrdiff_t)t->lo * t->pixels * LANES;
-        real *to = t->scalars + i * LANES;
-        for (int o = t->lo; o < t->hi; o++, from += t->pixels * LANES, to += TURNED_PIXELS * LANES)
+    const real *from[TURNED_PIXELS];
+    real *to = t->scalars;
+    for (int i = 0; i < count; i++)
+        from[i] = t->dy + pixel_at(t, at + i, t->outs) + (ptrdiff_t)t->lo * t->pixels * LANES;
+    for (int o = t->lo; o < t->hi; o++, to += TURNED_PIXELS * LANES)
+        for (int i = 0; i < count; i++) {
             EACH (p, PARTS)
-                store(to + p * VEC, load(from + p * VEC));
-    }
+                store(to + i * LANES + p * VEC, load(from[i] + p * VEC));
+            from[i] += t->pixels * LANES;
+        }
 }
 
 /* What `count` pixels from `at` on add to the weights of features [first, first + width). */
@@ -114,20 +118,25 @@ static void turned_panel(const struct turned *t, int at, int count, int first, i
                          .outs = t->hi - t->lo,
                          .w = t->scalars,
                          .w_row = TURNED_PIXELS * LANES,
-                         .y_row = t->features,
+                         .y_row = t->row,
                          .add = true };
     struct columns columns = { 0 };
-    real *dw = t->dw + (ptrdiff_t)t->lo * t->features + first;
-    int whole = 0;
-    for (int i = 0; i < count; i++)
-        turn_pixel(t, at + i, first, width, t->panel + (ptrdiff_t)i * LANES * TURNED_FEATURES);
-    for (; whole + VEC <= width; whole += VEC) {
-        columns.x[columns.count] = t->panel + whole;
-        columns.y[columns.count++] = dw + whole;
+    real *sums = t->sums + first;
+    panel_turn(t, at, count, first, width);
+    for (int f = 0; f < width; f += VEC) {
+        columns.x[columns.count] = t->panel + f;
+        columns.y[columns.count++] = sums + f;
     }
     product_run(&p, &columns);
-    if (whole < width)
-        turned_edge(t, &p, t->panel + whole, dw + whole);
+}
+
+/* Rows of dw to rows of whole vectors, or back. */
+static void sums_copy(const struct turned *t, bool back)
+{
+    const size_t bytes = (size_t)t->features * sizeof(real);
+    real *dw = t->dw, *sums = t->sums;
+    for (int o = t->lo; o < t->hi; o++, dw += t->features, sums += t->row)
+        memcpy(back ? dw : sums, back ? sums : dw, bytes);
 }
 
 static void weight_turned(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
@@ -135,18 +144,23 @@ static void weight_turned(const struct conv *c, int blocks, const real *x, const
 {
     struct turned t = { .x = x,
                         .dy = dy,
-                        .dw = dw,
                         .features = is_dense(c) ? c->C * c->H * c->W : c->C,
                         .outs = c->O,
                         .pixels = c->OH * c->OW,
                         .lo = lo,
                         .hi = hi,
-                        .step = scratch };
+                        .step = scratch,
+                        .row = turned_row(c) };
+    t.dw = t.sums = dw + (ptrdiff_t)lo * t.features;
     t.panel = (real *)(t.step + TURNED_PIXELS * LANES);
     t.scalars = t.panel + TURNED_PIXELS * LANES * TURNED_FEATURES;
-    t.edge = t.scalars + (ptrdiff_t)(hi - lo) * TURNED_PIXELS * LANES;
     for (int s = 0; s < TURNED_PIXELS * LANES; s++)
         t.step[s] = (struct product_step){ (ptrdiff_t)s * TURNED_FEATURES, s };
+    if (t.row != t.features) {
+        t.sums = t.scalars + (ptrdiff_t)(hi - lo) * TURNED_PIXELS * LANES;
+        memset(t.sums, 0, (size_t)(hi - lo) * t.row * sizeof(real));
+        sums_copy(&t, false);
+    }
     for (int at = 0; at < blocks * t.pixels; at += TURNED_PIXELS) {
         int count = blocks * t.pixels - at < TURNED_PIXELS ? blocks * t.pixels - at : TURNED_PIXELS;
         scalars_load(&t, at, count);
@@ -155,6 +169,8 @@ static void weight_turned(const struct conv *c, int blocks, const real *x, const
             turned_panel(&t, at, count, first, width);
         }
     }
+    if (t.sums != t.dw)
+        sums_copy(&t, true);
 }
 
 #endif
