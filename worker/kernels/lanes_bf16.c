@@ -62,10 +62,26 @@ struct data_pass {
     struct pair_columns columns;
 };
 
+enum { PANEL_PIXELS = 32 }; /* of fewer, planes are near enough to each other */
+
+/* Bytes of the panel, which begins behind the tables on a line of its own. */
+static size_t data_panel(const struct conv *c)
+{
+    return c->KH * c->KW == 1 && c->OH * c->OW >= PANEL_PIXELS
+               ? (size_t)(c->O + 1) / 2 * PAIR_COLUMNS * VEC_BYTES
+               : 0;
+}
+
+static size_t data_tables(const struct conv *c)
+{
+    return (((size_t)c->H + c->W) * sizeof(struct reached) + (size_t)c->KH * c->KW * sizeof(struct pair_tap) +
+            sizeof(struct data_pass) + 63) /
+           64 * 64;
+}
+
 static size_t scratch_bytes(const struct conv *c)
 {
-    size_t data = ((size_t)c->H + c->W) * sizeof(struct reached) +
-                  (size_t)c->KH * c->KW * sizeof(struct pair_tap) + sizeof(struct data_pass);
+    size_t data = data_tables(c) + data_panel(c);
     return data > weight_scratch(c) ? data : weight_scratch(c);
 }
 
@@ -139,7 +155,8 @@ static void data(const struct conv *c, int blocks, const void *room, real *dx, b
                  .w = (const bf16_pair *)((const char *)room + at.weights),
                  .y_row = (ptrdiff_t)c->H * c->W * LANES,
                  .scale = 1,
-                 .add = add },
+                 .add = add,
+                 .panel = data_panel(c) ? (bf16_pair *)((char *)scratch + data_tables(c)) : NULL },
     };
     d->sum.tap = d->tap;
     axis_fill(&d->row);

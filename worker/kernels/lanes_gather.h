@@ -111,7 +111,7 @@ static void gather_room(struct gather *g, void *scratch)
     const int taps = g->row.taps * g->column.taps;
     const size_t table = table_bytes(taps, g->sources);
     g->p.step = g->step = scratch;
-    if (taps == 1 && g->p.outs >= PANEL_OUTS) {
+    if (taps == 1 && g->p.outs >= PANEL_OUTS && g->row.from * g->column.from > 1) {
         g->panel.step = g->panel_step = (struct product_step *)((char *)scratch + table);
         g->panel.x = (real *)((char *)scratch + 2 * table);
         g->p.panel = &g->panel;

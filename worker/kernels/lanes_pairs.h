@@ -90,6 +90,8 @@ struct pair_sum {
     ptrdiff_t y_row; /* from one out to the next */
     real scale;      /* of the sum */
     bool add;        /* to what is in y */
+    bf16_pair
+        *panel; /* [plane][PAIR_COLUMNS], where there is but one tap (1x1); or NULL. As in lanes_product.h */
 };
 
 struct pair_columns {
@@ -171,20 +173,46 @@ static pair_fn *const pair_table[PAIR_COLUMNS][4] = {
 #endif
 };
 
+static void pair_panel(const struct pair_sum *p, const bf16_pair *const *x, int columns)
+{
+    const bf16_pair *from[PAIR_COLUMNS];
+    bf16_pair *to = p->panel;
+    EACH (j, PAIR_COLUMNS) /* always as many, with the last one again */
+        from[j] = x[j < columns ? j : columns - 1];
+    for (int plane = 0; plane < p->planes; plane++, to += PAIR_COLUMNS * VEC)
+        EACH (j, PAIR_COLUMNS) {
+            store_pairs(to + j * VEC, load_pairs(from[j]));
+            from[j] += p->x_plane;
+        }
+}
+
+/* Outs [lo, hi) of one tile's columns. */
+static void pair_outs(const struct pair_sum *p, const bf16_pair *const *x, real *const *y, int columns,
+                      int tallest, int lo, int hi)
+{
+    struct pair_sum from = *p;
+    const bf16_pair *here[PAIR_COLUMNS];
+    if (p->panel) {
+        pair_panel(p, x, columns);
+        from.x_plane = PAIR_COLUMNS * VEC;
+        EACH (j, PAIR_COLUMNS)
+            here[j] = p->panel + j * VEC;
+    }
+    for (int out = lo, log; out < hi; out += 1 << log) {
+        log = tallest;
+        while (1 << log > hi - out || out % OUTS + (1 << log) > OUTS)
+            log--;
+        pair_table[columns - 1][log](&from, p->panel ? here : x, y, out);
+    }
+}
+
 /* All columns times outs [lo, hi); empties the columns. */
 static void pair_run(const struct pair_sum *p, struct pair_columns *c, int lo, int hi)
 {
-    int tallest = c->count <= PAIR_TALL ? 3 : 2;
-    int tiles = (c->count + PAIR_COLUMNS - 1) / PAIR_COLUMNS;
-    for (int out = lo; out < hi;) {
-        int log = tallest;
-        while (1 << log > hi - out || out % OUTS + (1 << log) > OUTS)
-            log--;
-        for (int t = 0; t < tiles; t++) {
-            int first = c->count * t / tiles, end = c->count * (t + 1) / tiles;
-            pair_table[end - first - 1][log](p, c->x + first, c->y + first, out);
-        }
-        out += 1 << log;
+    int tallest = c->count <= PAIR_TALL ? 3 : 2, tiles = (c->count + PAIR_COLUMNS - 1) / PAIR_COLUMNS;
+    for (int t = 0; t < tiles; t++) {
+        int first = c->count * t / tiles, end = c->count * (t + 1) / tiles;
+        pair_outs(p, c->x + first, c->y + first, end - first, tallest, lo, hi);
     }
     c->count = 0;
 }
