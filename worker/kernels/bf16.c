@@ -9,7 +9,9 @@ static size_t round_up(size_t count, size_t to)
 
 bool bf16_dense(const struct conv *c)
 {
-    return c->KH * c->KW == 1 && c->stride_h == 1 && c->stride_w == 1 && c->OH * c->OW <= BF16_FEW_PIXELS &&
+    const bool few = c->OH * c->OW <= BF16_FEW_PIXELS,
+               many = c->C >= BF16_MANY_INPUTS && c->O >= BF16_MANY_OUTPUTS;
+    return c->KH * c->KW == 1 && c->stride_h == 1 && c->stride_w == 1 && (few || many) &&
            !(c->top | c->left | c->bottom | c->right);
 }
 

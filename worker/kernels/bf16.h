@@ -36,8 +36,9 @@ struct bf16_room {
     size_t dy_channels, dy_blocks, x, weights, sums, bytes;
 };
 
-/* Few pixels: the weight gradient then runs over samples with features in the lanes. */
-enum { BF16_FEW_PIXELS = 8 };
+/* A 1x1 layer of few pixels, or of many inputs and outputs: the weight gradient then runs over samples with
+ * features in the lanes. */
+enum { BF16_FEW_PIXELS = 8, BF16_MANY_INPUTS = 192, BF16_MANY_OUTPUTS = 64 };
 bool bf16_dense(const struct conv *c);
 
 struct bf16_room bf16_room(const struct conv *c, int blocks);

@@ -16,6 +16,7 @@
 
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/lanes_pairs.h"
+#include "worker/kernels/lanes_turn.h"
 
 enum { SAMPLE_PAIRS = LANES / 2 };
 
@@ -128,21 +129,32 @@ static void pack_halves(const struct conv *c, const struct dy_pair *d, int O)
     pack_any(&h, 1, O);
 }
 
+/* Pairs of numbers that are exact in bf16. */
+INLINE pairs exact_pairs(vec first, vec second)
+{
+    return (pairs)first >> 16 | ((pairs)second & 0xffff0000u);
+}
+
 /* One block of dy with the samples side by side, in pairs. */
 static void turn_dy(const struct conv *c, int blocks, int block, const real *dy, bf16_pair *to)
 {
-    ptrdiff_t pixels = (ptrdiff_t)c->OH * c->OW, group = blocks * pixels * SAMPLE_PAIRS * OUTS;
+    enum { SIDE = (int)VEC < (int)OUTS ? (int)VEC : (int)OUTS };
+    const ptrdiff_t pixels = (ptrdiff_t)c->OH * c->OW, group = blocks * pixels * SAMPLE_PAIRS * OUTS;
     const real *from = dy + block * c->O * pixels * LANES;
-    for (int o = 0; o < c->O; o++)
-        for (ptrdiff_t i = 0; i < pixels; i++, from += LANES) {
-            bf16_pair half[LANES], *at = to + o / OUTS * group + o % OUTS;
-            at += (block * pixels + i) * SAMPLE_PAIRS * OUTS;
-            EACH (p, PARTS) {
-                pairs bits = round_bits(load(from + p * VEC)) >> 16;
-                memcpy(half + p * VEC, &bits, sizeof bits);
+    to += block * pixels * SAMPLE_PAIRS * OUTS;
+    for (int o = 0; o < c->O; o += VEC, from += VEC * pixels * LANES)
+        for (ptrdiff_t i = 0; i < pixels * PARTS; i++) {
+            vec r[VEC];
+            EACH (j, VEC)
+                r[j] = o + j < c->O ? load(from + j * pixels * LANES + i * VEC) : all(0);
+            turn_square(r);
+            EACH (l, VEC / 2) {
+                const pairs two = side_by_side(r[2 * l], r[2 * l + 1]);
+                EACH (h, VEC / SIDE)
+                    if (o + h * SIDE < c->O)
+                        memcpy(to + (o + h * SIDE) / OUTS * group + (i * VEC / 2 + l) * OUTS + o % OUTS,
+                               (const bf16_pair *)&two + h * SIDE, SIDE * sizeof *to);
             }
-            for (int l = 0; l < SAMPLE_PAIRS; l++)
-                at[l * OUTS] = half[2 * l] | half[2 * l + 1] << 16;
         }
 }
 
@@ -236,26 +248,35 @@ static void pack_images(const struct conv *c, int blocks, const struct coded *x,
         }
 }
 
-/* One block with the features side by side, in pairs of samples. A pixel of four channels has the samples 2l
- * and 2l + 1 in eight bytes. */
+/* Features [first, first + VEC) of a part of one pixel's samples, side by side, in pairs of samples. */
+static void turn_part(const struct conv *c, const uint8_t *code, ptrdiff_t quad, int first, vec zero,
+                      bf16_pair *to, ptrdiff_t features)
+{
+    vec r[VEC];
+    EACH (q, VEC / 4) {
+        const pairs four =
+            first + 4 * q < c->C ? load_pairs((const bf16_pair *)(code + q * quad)) : (pairs){ 0 };
+        EACH (j, 4)
+            r[4 * q + j] = unpack(four, j, zero);
+    }
+    turn_square(r);
+    EACH (l, VEC / 2)
+        store_pairs(to + l * features, exact_pairs(r[2 * l], r[2 * l + 1]));
+}
+
+/* One block with the features side by side, in pairs of samples. A pixel of four channels has a sample's in
+ * four bytes. */
 static void turn_x(const struct conv *c, const struct coded *x, int block, bf16_pair *to)
 {
-    typedef uint8_t quads2 __attribute__((vector_size(8)));
-    const ptrdiff_t pixels = (ptrdiff_t)c->H * c->W, quads = (c->C + 3) / 4;
+    const ptrdiff_t pixels = (ptrdiff_t)c->H * c->W, quad = pixels * LANES * 4;
     const ptrdiff_t features = (c->C + LANES - 1) / LANES * LANES;
-    for (ptrdiff_t i = 0; i < pixels; i++)
-        for (int l = 0; l < SAMPLE_PAIRS; l++) {
-            const uint8_t *from = x->code + ((block * quads * pixels + i) * LANES + 2 * l) * 4;
-            bf16_pair *at = to + ((block * pixels + i) * SAMPLE_PAIRS + l) * features;
-            for (ptrdiff_t q = 0; q < quads; q++, from += pixels * LANES * 4, at += 4) {
-                quads2 two;
-                memcpy(&two, from, sizeof two);
-                ints8 bits = __builtin_convertvector(two, ints8) - x->zero;
-                to_float_bits(&bits);
-                for (int j = 0; j < 4; j++)
-                    at[j] = (uint32_t)bits[j] >> 16 | ((uint32_t)bits[4 + j] & 0xffff0000u);
-            }
-        }
+    const uint8_t *code = x->code + block * ((c->C + 3) / 4) * quad;
+    const vec zero = all((real)x->zero);
+    to += block * pixels * SAMPLE_PAIRS * features;
+    for (int f = 0; f < features; f += VEC)
+        for (ptrdiff_t i = 0; i < pixels * PARTS; i++)
+            turn_part(c, code + f / 4 * quad + i * VEC * 4, quad, f, zero, to + i * (VEC / 2) * features + f,
+                      features);
 }
 
 static void pack_x(const struct conv *c, int blocks, const struct coded *x, void *room, int lo, int hi)

@@ -18,6 +18,7 @@ enum {
     AREA_PAIRS = 4,       /* at most */
     AREA_BYTES = 3 << 17, /* of the input */
     DOT_TAPS = 6,
+    DENSE_PIXELS = 16, /* at a time: with the columns of a tile they are 48 KiB */
 #if defined(__AVX512F__)
     LOG_DOT_OUTS = 2
 #else
@@ -169,10 +170,29 @@ static void dot_outputs(const struct dot_area *a, int channels, int lo, int hi)
     }
 }
 
+/* What the dense way needs of a thread's memory. */
+struct dense_room {
+    real *sums;       /* [outputs][features], where dw's rows are not whole vectors */
+    bf16_pair *panel; /* of some planes */
+    size_t bytes;
+};
+
+static int dense_features(const struct conv *c)
+{
+    return (c->C + LANES - 1) / LANES * LANES;
+}
+
+static struct dense_room dense_room(const struct conv *c, void *scratch)
+{
+    const size_t sums = c->C % LANES ? (size_t)c->O * dense_features(c) * sizeof(real) : 0;
+    return (struct dense_room){ scratch, (bf16_pair *)((char *)scratch + sums),
+                                sums + (size_t)DENSE_PIXELS * SAMPLE_PAIRS * PAIR_COLUMNS * VEC_BYTES };
+}
+
 static size_t weight_scratch(const struct conv *c)
 {
-    size_t taps = (size_t)c->C * c->KH * c->KW * sizeof(ptrdiff_t), edge = (size_t)c->O * VEC * sizeof(real);
-    return bf16_dense(c) ? edge + SAMPLE_PAIRS * sizeof(struct pair_tap) : taps;
+    const size_t taps = (size_t)c->C * c->KH * c->KW * sizeof(ptrdiff_t);
+    return bf16_dense(c) ? dense_room(c, NULL).bytes : taps;
 }
 
 struct area_cut {
@@ -220,51 +240,57 @@ static void weight_images(const struct conv *c, int blocks, const bf16_pair *x, 
     }
 }
 
-/* The last features that don't fill a vector: through `edge`[outputs][VEC]. */
-static void dense_edge(const struct pair_sum *whole, const bf16_pair *x, real *dw, int features, int lo,
-                       int hi, real *edge)
+/* Adds what some planes say: sample pairs of pixels are planes of one tap. */
+static void dense_planes(const struct pair_sum *p, const bf16_pair *x, real *sums, int features, int lo,
+                         int hi)
 {
-    struct pair_sum p = *whole;
-    struct pair_columns columns = { 1, { x }, { edge } };
-    size_t bytes = (size_t)(features % VEC) * sizeof(real);
-    p.y_row = VEC;
-    memset(edge, 0, (size_t)hi * VEC * sizeof(real));
-    pair_run(&p, &columns, lo, hi);
-    for (int o = lo; o < hi; o++)
-        for (size_t i = 0; i < bytes / sizeof(real); i++)
-            dw[(ptrdiff_t)o * features + i] += edge[o * VEC + i];
+    struct pair_columns columns = { 0 };
+    for (int i = 0; i < features; i += VEC) {
+        columns.x[columns.count] = x + i;
+        columns.y[columns.count++] = sums + i;
+        if (columns.count == PAIR_CHUNK)
+            pair_run(p, &columns, lo, hi);
+    }
+    if (columns.count)
+        pair_run(p, &columns, lo, hi);
+}
+
+/* Outputs [lo, hi) of dw to rows of whole vectors, or back. */
+static void dense_rows(const struct conv *c, real *dw, real *sums, int lo, int hi, bool back)
+{
+    for (int o = lo; o < hi; o++) {
+        real *row = dw + (ptrdiff_t)o * c->C, *whole = sums + (ptrdiff_t)o * dense_features(c);
+        memcpy(back ? row : whole, back ? whole : row, (size_t)c->C * sizeof(real));
+    }
 }
 
 static void weight_dense(const struct conv *c, int blocks, const bf16_pair *x, const bf16_pair *dy, real step,
                          real *dw, int lo, int hi, void *scratch)
 {
-    const int planes = blocks * c->OH * c->OW, features = (c->C + LANES - 1) / LANES * LANES;
-    struct pair_tap *tap = scratch;
-    real *edge = (real *)(tap + SAMPLE_PAIRS);
-    struct pair_columns columns = { 0 };
-    struct pair_sum p = { .tap = tap,
-                          .taps = SAMPLE_PAIRS,
-                          .planes = planes,
-                          .x_plane = (ptrdiff_t)SAMPLE_PAIRS * features,
-                          .w_plane = SAMPLE_PAIRS * OUTS,
-                          .w_group = (ptrdiff_t)planes * SAMPLE_PAIRS * OUTS,
-                          .w = dy,
-                          .y_row = c->C,
+    const int pixels = blocks * c->OH * c->OW, features = dense_features(c);
+    const struct dense_room room = dense_room(c, scratch);
+    const struct pair_tap tap = { 0, 0 };
+    real *sums = features == c->C ? dw : room.sums;
+    struct pair_sum p = { .tap = &tap,
+                          .taps = 1,
+                          .x_plane = features,
+                          .w_plane = OUTS,
+                          .w_group = (ptrdiff_t)pixels * SAMPLE_PAIRS * OUTS,
+                          .y_row = features,
                           .scale = step,
-                          .add = true };
-    int whole = c->C / VEC * VEC;
-    for (int l = 0; l < SAMPLE_PAIRS; l++)
-        tap[l] = (struct pair_tap){ (ptrdiff_t)l * features, (ptrdiff_t)l * OUTS };
-    for (int i = 0; i < whole; i += VEC) {
-        columns.x[columns.count] = x + i;
-        columns.y[columns.count++] = dw + i;
-        if (columns.count == PAIR_CHUNK)
-            pair_run(&p, &columns, lo, hi);
+                          .add = true,
+                          .panel = pixels > DENSE_PIXELS ? room.panel : NULL };
+    if (sums != dw) {
+        memset(sums + (ptrdiff_t)lo * features, 0, (size_t)(hi - lo) * features * sizeof(real));
+        dense_rows(c, dw, sums, lo, hi, false);
     }
-    if (columns.count)
-        pair_run(&p, &columns, lo, hi);
-    if (whole < c->C)
-        dense_edge(&p, x + whole, dw + whole, c->C, lo, hi, edge);
+    for (int at = 0; at < pixels; at += DENSE_PIXELS) {
+        p.planes = (pixels - at < DENSE_PIXELS ? pixels - at : DENSE_PIXELS) * SAMPLE_PAIRS;
+        p.w = dy + (ptrdiff_t)at * SAMPLE_PAIRS * OUTS;
+        dense_planes(&p, x + (ptrdiff_t)at * SAMPLE_PAIRS * features, sums, features, lo, hi);
+    }
+    if (sums != dw)
+        dense_rows(c, dw, sums, lo, hi, true);
 }
 
 static void weight(const struct conv *c, int blocks, const void *room, real step, real *dw, int lo, int hi,
