@@ -85,14 +85,17 @@ static const struct parameter parameters[] = {
       "Least width of weights and input of the first and the last layer; 1 treats them as the others.", "bit",
       1, 8, "8", 32, false, NULL },
     { "/quantize/lambda", "number", "Lambda",
-      "How strongly the weights are drawn to their levels. msqe: weight of -log(coefficient); lsq-br: weight "
-      "of the bins in the loss.",
-      "", 1e-6, 1e6, "1", 0, false, NULL },
+      "How strongly the weights are drawn to their levels: weight of -log(coefficient).", "", 1e-6, 1e6, "1",
+      0, false, NULL },
     { "/quantize/coefficient", "number", "Coefficient",
       "msqe: holds the coefficient at so many times 1 / error of the start; with 1 the weights come e^8 "
       "times nearer to their levels in the whole run, with 0 there is no regularization. Absent: it is "
       "learned.",
       "", 0, 1e6, "null", 0, false, NULL },
+    { "/quantize/bins/lambda", "number", "Bins: lambda",
+      "Weight of the bins in the loss: at the first learning rate all along, a run would bring a weight of a "
+      "bin of mean size e^(2 lambda) times nearer to its level.",
+      "", 1e-6, 1e6, "5", 0, false, NULL },
     { "/quantize/bins/warmup", "number", "Bins: warm-up",
       "Share of the run in which only the step sizes learn, before bins are regularized.", "", 0, 1, "0.33",
       0, false, NULL },
@@ -267,6 +270,7 @@ static const struct {
     { "/quantize/first_last_bits", .quantizing = true },
     { "/quantize/lambda", .quantizing = true },
     { "/quantize/coefficient", .quantizing = true },
+    { "/quantize/bins/lambda", .quantizing = true },
     { "/quantize/bins/warmup", .quantizing = true },
     { "/quantize/bins/ramp", .quantizing = true },
     { "/quantize/bins/hold_steps", .quantizing = true },
@@ -314,9 +318,9 @@ static const char *const training_only[] = {
 static const struct {
     const char *pointer, *methods[3];
 } method_only[] = {
-    { "/quantize/lambda", { "msqe", "lsq-br", NULL } },  { "/quantize/coefficient", { "msqe", NULL } },
-    { "/quantize/bins/warmup", { "lsq-br", NULL } },     { "/quantize/bins/ramp", { "lsq-br", NULL } },
-    { "/quantize/bins/hold_steps", { "lsq-br", NULL } },
+    { "/quantize/lambda", { "msqe", NULL } },        { "/quantize/coefficient", { "msqe", NULL } },
+    { "/quantize/bins/lambda", { "lsq-br", NULL } }, { "/quantize/bins/warmup", { "lsq-br", NULL } },
+    { "/quantize/bins/ramp", { "lsq-br", NULL } },   { "/quantize/bins/hold_steps", { "lsq-br", NULL } },
 };
 
 /* Kinds whose sections begin this pointer; NULL when all of them do (a key outside every section). */

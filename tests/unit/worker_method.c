@@ -225,12 +225,15 @@ static void test_channels_are_quantized_as_if_alone(void **state)
 /* --- bins
  * --------------------------------------------------------------------------------------------------- */
 
-/* lambda sum over bins of (mean - i s)^2 + var, with the codes as they are: the definition. */
+/* lambda sum over bins of N [(mean - i s)^2 + var], with the codes as they are: the definition. N, the mean
+ * size of a bin, is at most four times the bin's. */
 static double bins_loss(const struct quant *q, int weight, const real *w, const real *scale, double lambda)
 {
     const struct quant_weight *l = &q->weight[weight];
-    double total = 0;
+    double total = 0, used = 0;
 
+    for (int code = -16; code <= 16; code++)
+        used += memchr(q->code + l->offset, code, l->count) != NULL;
     for (int code = -16; code <= 16; code++) {
         double members = 0, sum = 0, square = 0;
         for (size_t i = 0; i < l->count; i++) {
@@ -244,8 +247,10 @@ static double bins_loss(const struct quant *q, int weight, const real *w, const 
             sum += miss;
             square += miss * miss;
         }
-        if (members > 0) /* mean and variance of w - i s: the target is nought */
-            total += pow(sum / members, 2) + (square / members - pow(sum / members, 2));
+        if (members > 0) { /* mean and variance of w - i s: the target is nought */
+            const double mean = (double)l->count / used, size = mean < 4 * members ? mean : 4 * members;
+            total += size * (pow(sum / members, 2) + (square / members - pow(sum / members, 2)));
+        }
     }
     return lambda * total;
 }
@@ -266,8 +271,9 @@ static void test_bin_gradients_against_differences(void **state)
         assert_int_equal(quant_new(g, plan, 3, &o, &q, NULL), 0);
         quant_start(q, g);
         quant_apply(q, g, p);
-        regularizer_bins.begin(
-            s, q, &(struct regularizer_settings){ .lambda = 0.7, .steps = 10, .warmup = 0.2, .ramp = 0.2 });
+        regularizer_bins.begin(s, q,
+                               &(struct regularizer_settings){
+                                   .bins = 7, .travel = 10, .steps = 10, .warmup = 0.2, .ramp = 0.2 });
         assert_true(regularizer_bins.coefficient(s) == 0);
         for (int i = 0; i < 4; i++)
             regularizer_bins.update(s, q);

@@ -138,7 +138,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
                       .distill = { s->distil ? 0.5 : 0, 4 },
                       .lambda = 1.0,
                       .coefficient = -1,
-                      .bins = { 0.2, 0.1, false } },
+                      .bins = { 5, 0.2, 0.1, false } },
         .graph = s->graph,
         .net = s->net,
         .pool = s->pool,

@@ -149,7 +149,8 @@ struct trainer_settings job_settings(const struct job *j)
                      spec_double(spec, "/train/distill/temperature", 4) },
         .lambda = spec_double(spec, "/quantize/lambda", 1),
         .coefficient = spec_double(spec, "/quantize/coefficient", -1),
-        .bins = { spec_double(spec, "/quantize/bins/warmup", 0.33),
+        .bins = { spec_double(spec, "/quantize/bins/lambda", 5),
+                  spec_double(spec, "/quantize/bins/warmup", 0.33),
                   spec_double(spec, "/quantize/bins/ramp", 0.05),
                   spec_bool(spec, "/quantize/bins/hold_steps", false) },
     };

@@ -126,13 +126,17 @@ int trainer_init(struct trainer *t, struct err *e)
         quant_bind(t->quant, t->net);
         quant_apply(t->quant, t->graph, t->pool);
         if (t->method->regularizer)
-            t->method->regularizer->begin(t->at.regularizer, t->quant,
-                                          &(struct regularizer_settings){ .lambda = s->lambda,
-                                                                          .coefficient = s->coefficient,
-                                                                          .steps = t->steps_total,
-                                                                          .warmup = s->bins.warmup,
-                                                                          .ramp = s->bins.ramp,
-                                                                          .hold = s->bins.hold });
+            t->method->regularizer->begin(
+                t->at.regularizer, t->quant,
+                &(struct regularizer_settings){ .lambda = s->lambda,
+                                                .coefficient = s->coefficient,
+                                                .bins = s->bins.lambda,
+                                                .travel = (double)t->steps_total * s->learning_rate /
+                                                          (1 - s->momentum),
+                                                .steps = t->steps_total,
+                                                .warmup = s->bins.warmup,
+                                                .ramp = s->bins.ramp,
+                                                .hold = s->bins.hold });
     }
     if (t->rate)
         rate_begin(t->rate, t->steps_total);

@@ -30,7 +30,7 @@ struct trainer_settings {
     struct distill distill;     /* weight 0: no teacher */
     double lambda, coefficient; /* coefficient: struct regularizer_settings */
     struct {
-        double warmup, ramp; /* shares of the run */
+        double lambda, warmup, ramp; /* the last two: shares of the run */
         bool hold;
     } bins; /* bin regularization: struct regularizer_settings */
 };
