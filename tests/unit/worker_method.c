@@ -292,16 +292,8 @@ static void test_bin_gradients_against_differences(void **state)
                 *at = was;
                 assert_true(fabs((up - down) / 2e-2 - (double)gradient[w->offset + k]) < 1e-3);
             }
-            for (int c = 0; c < w->channels; c++) {
-                const real was = w->scale[c];
-                w->scale[c] = was + (real)1e-2;
-                const double up = bins_loss(q, i, g->param, w->scale, 0.7);
-                w->scale[c] = was - (real)1e-2;
-                const double down = bins_loss(q, i, g->param, w->scale, 0.7);
-                w->scale[c] = was;
-                const double mine = (double)q->slope[w->scale - q->scale + c] / lsq_factor(w);
-                assert_true(fabs((up - down) / 2e-2 - mine) < 1e-3 * (1 + fabs(mine)));
-            }
+            for (int c = 0; c < w->channels; c++) /* steps follow the task alone */
+                assert_true(q->slope[w->scale - q->scale + c] == 0);
         }
         free(gradient);
         quant_free(q);

@@ -4,11 +4,13 @@
  *
  *      m sum_i [ (mean(V_i) - i s)^2 + var(V_i) ]  =  m sum_i 1 / |V_i| sum_{w in V_i} (w - i s)^2
  *
- * so a bin weighs the same however few weights it has. Assignments are held, and with p_i = 2 m / |V_i|:
+ * so a bin weighs the same however few weights it has. Assignments and targets are held:
  *
- *      dL/dw = p_i (w - i s)           dL/ds = - sum_i i p_i sum_{w in V_i} (w - i s)
+ *      dL/dw = 2 m / |V_i| (w - i s)
  *
- * The latter is multiplied by LSQ's factor like the rest of the gradient in s.
+ * Steps follow the task alone. The gradient of the bins in them, - sum_i 2 i m / |V_i| sum_{w in V_i} (w - i
+ * s), moved them instead of the weights: late in a run (ResNet-20 at 2 bits, 4 epochs, from 0.85 on) it
+ * cost 2.4 points and left the bins as wide as they were; without, 0.1, and 0.66 of the variance.
  *
  * m is lambda N / T: N is the mean size of the layer's bins, T the run's steps times rate over 1 - momentum.
  * Both are ours: the paper is said to have lambda alone, which freezes the few weights of a depthwise layer
@@ -47,8 +49,8 @@ static bool bins_holds(const double *s)
     return s[HOLD] != 0 && s[STEP] >= s[BEGIN];
 }
 
-static double bins_backward(const double *s, const struct quant *q, const struct quant_chunk *c,
-                            const real *x, real *g)
+static void bins_backward(const double *s, const struct quant *q, const struct quant_chunk *c, const real *x,
+                          real *g)
 {
     const struct quant_weight *w = &q->weight[c->weight];
     const struct quant_bins *bins = &q->layer_bins[c->weight];
@@ -56,11 +58,11 @@ static double bins_backward(const double *s, const struct quant *q, const struct
     const int8_t *code = q->code + c->offset;
     const double lambda = bins_coefficient(s);
     const struct grid_rule rule = grid_rule(w->grid, w->bits, 1);
-    double each[QUANT_LEVELS], slope = 0, mean = 0;
+    double each[QUANT_LEVELS], mean = 0;
     int used = 0;
 
     if (lambda == 0 || w->bits > 4)
-        return 0;
+        return;
     for (int k = 0; k < QUANT_LEVELS; k++) {
         mean += (double)bins->count[k];
         used += bins->count[k] > 0;
@@ -68,12 +70,8 @@ static double bins_backward(const double *s, const struct quant *q, const struct
     mean /= used > 0 ? used : 1;
     for (int k = 0; k < QUANT_LEVELS; k++)
         each[k] = 2 * lambda * fmin(mean / fmax((double)bins->count[k], 1), MOST);
-    for (size_t i = 0; i < c->count * c->stride; i += c->stride) {
-        const double pull = each[(code[i] - rule.low) >> rule.odd] * ((double)x[i] - (double)value[i]);
-        g[i] += (real)pull;
-        slope -= code[i] * pull;
-    }
-    return slope * lsq_factor(w);
+    for (size_t i = 0; i < c->count * c->stride; i += c->stride)
+        g[i] += (real)(each[(code[i] - rule.low) >> rule.odd] * ((double)x[i] - (double)value[i]));
 }
 
 static void bins_update(double *s, const struct quant *q)

@@ -25,10 +25,10 @@ struct regularizer {
     void (*begin)(double *state, const struct quant *q, const struct regularizer_settings *s);
     /* Strength t of the proximal step w <- (w + t Q(w)) / (1 + t) after each optimizer step; NULL: none. */
     double (*pull)(const double *state, const struct quant *q);
-    /* Adds its gradient in the latent weights of a chunk, which are at x, to g; returns that in their scale.
-     * NULL: none. q is of the last quant_apply. */
-    double (*backward)(const double *state, const struct quant *q, const struct quant_chunk *c, const real *x,
-                       real *g);
+    /* Adds its gradient in the latent weights of a chunk, which are at x, to g. NULL: none. q is of the last
+     * quant_apply. */
+    void (*backward)(const double *state, const struct quant *q, const struct quant_chunk *c, const real *x,
+                     real *g);
     bool (*holds)(const double *state);                   /* scales don't learn now; NULL: never */
     void (*update)(double *state, const struct quant *q); /* one step of its own variables */
     double (*coefficient)(const double *state);           /* what the curve shows */

@@ -133,7 +133,7 @@ static void backward_chunks(void *arg, int lo, int hi, int thread)
         if (q->method->backward)
             c->slope += q->method->backward(w, scale_of(w, c->channel), x, g, c->count, c->stride);
         if (p->regularizer)
-            c->slope += q->method->regularizer->backward(p->regularizer, q, c, x, g);
+            q->method->regularizer->backward(p->regularizer, q, c, x, g);
     }
 }
 
