@@ -25,6 +25,12 @@ static bf16_pair *part_of(void *room, size_t bytes)
     return (bf16_pair *)((char *)room + bytes);
 }
 
+/* Inputs of a dense layer, filled up to whole vectors of any set. */
+static int dense_features(const struct conv *c)
+{
+    return (c->C + LANES - 1) / LANES * LANES;
+}
+
 typedef int8_t bytes8 __attribute__((vector_size(8)));
 typedef int32_t ints8 __attribute__((vector_size(32)));
 typedef float floats8 __attribute__((vector_size(32)));
@@ -127,12 +133,6 @@ static void pack_halves(const struct conv *c, const struct dy_pair *d, int O)
     }
     h.pixels = c->OW;
     pack_any(&h, 1, O);
-}
-
-/* Pairs of numbers that are exact in bf16. */
-INLINE pairs exact_pairs(vec first, vec second)
-{
-    return (pairs)first >> 16 | ((pairs)second & 0xffff0000u);
 }
 
 /* One block of dy with the samples side by side, in pairs. */
@@ -261,7 +261,7 @@ static void turn_part(const struct conv *c, const uint8_t *code, ptrdiff_t quad,
     }
     turn_square(r);
     EACH (l, VEC / 2)
-        store_pairs(to + l * features, exact_pairs(r[2 * l], r[2 * l + 1]));
+        store_pairs(to + l * features, side_by_side(r[2 * l], r[2 * l + 1]));
 }
 
 /* One block with the features side by side, in pairs of samples. A pixel of four channels has a sample's in
@@ -269,7 +269,7 @@ static void turn_part(const struct conv *c, const uint8_t *code, ptrdiff_t quad,
 static void turn_x(const struct conv *c, const struct coded *x, int block, bf16_pair *to)
 {
     const ptrdiff_t pixels = (ptrdiff_t)c->H * c->W, quad = pixels * LANES * 4;
-    const ptrdiff_t features = (c->C + LANES - 1) / LANES * LANES;
+    const ptrdiff_t features = dense_features(c);
     const uint8_t *code = x->code + block * ((c->C + 3) / 4) * quad;
     const vec zero = all((real)x->zero);
     to += block * pixels * SAMPLE_PAIRS * features;

@@ -177,11 +177,6 @@ struct dense_room {
     size_t bytes;
 };
 
-static int dense_features(const struct conv *c)
-{
-    return (c->C + LANES - 1) / LANES * LANES;
-}
-
 static struct dense_room dense_room(const struct conv *c, void *scratch)
 {
     const size_t sums = c->C % LANES ? (size_t)c->O * dense_features(c) * sizeof(real) : 0;
@@ -255,15 +250,6 @@ static void dense_planes(const struct pair_sum *p, const bf16_pair *x, real *sum
         pair_run(p, &columns, lo, hi);
 }
 
-/* Outputs [lo, hi) of dw to rows of whole vectors, or back. */
-static void dense_rows(const struct conv *c, real *dw, real *sums, int lo, int hi, bool back)
-{
-    for (int o = lo; o < hi; o++) {
-        real *row = dw + (ptrdiff_t)o * c->C, *whole = sums + (ptrdiff_t)o * dense_features(c);
-        memcpy(back ? row : whole, back ? whole : row, (size_t)c->C * sizeof(real));
-    }
-}
-
 static void weight_dense(const struct conv *c, int blocks, const bf16_pair *x, const bf16_pair *dy, real step,
                          real *dw, int lo, int hi, void *scratch)
 {
@@ -280,9 +266,10 @@ static void weight_dense(const struct conv *c, int blocks, const bf16_pair *x, c
                           .scale = step,
                           .add = true,
                           .panel = pixels > DENSE_PIXELS ? room.panel : NULL };
+    real *first = dw + (ptrdiff_t)lo * c->C, *whole = sums + (ptrdiff_t)lo * features;
     if (sums != dw) {
-        memset(sums + (ptrdiff_t)lo * features, 0, (size_t)(hi - lo) * features * sizeof(real));
-        dense_rows(c, dw, sums, lo, hi, false);
+        memset(whole, 0, (size_t)(hi - lo) * features * sizeof(real));
+        copy_rows(whole, features, first, c->C, hi - lo, c->C);
     }
     for (int at = 0; at < pixels; at += DENSE_PIXELS) {
         p.planes = (pixels - at < DENSE_PIXELS ? pixels - at : DENSE_PIXELS) * SAMPLE_PAIRS;
@@ -290,7 +277,7 @@ static void weight_dense(const struct conv *c, int blocks, const bf16_pair *x, c
         dense_planes(&p, x + (ptrdiff_t)at * SAMPLE_PAIRS * features, sums, features, lo, hi);
     }
     if (sums != dw)
-        dense_rows(c, dw, sums, lo, hi, true);
+        copy_rows(first, c->C, whole, features, hi - lo, c->C);
 }
 
 static void weight(const struct conv *c, int blocks, const void *room, real step, real *dw, int lo, int hi,

@@ -35,11 +35,15 @@ static bool turns(const struct conv *c)
     return is_dense(c) || (is_pointwise(c) && c->O >= TURNED_LEAST && c->C >= LANES);
 }
 
+static int turned_features(const struct conv *c)
+{
+    return is_dense(c) ? c->C * c->H * c->W : c->C;
+}
+
 /* Weights of an output, filled up to whole vectors. */
 static int turned_row(const struct conv *c)
 {
-    int features = is_dense(c) ? c->C * c->H * c->W : c->C;
-    return (features + VEC - 1) / VEC * VEC;
+    return (turned_features(c) + VEC - 1) / VEC * VEC;
 }
 
 static size_t turned_bytes(const struct conv *c)
@@ -130,21 +134,12 @@ static void turned_panel(const struct turned *t, int at, int count, int first, i
     product_run(&p, &columns);
 }
 
-/* Rows of dw to rows of whole vectors, or back. */
-static void sums_copy(const struct turned *t, bool back)
-{
-    const size_t bytes = (size_t)t->features * sizeof(real);
-    real *dw = t->dw, *sums = t->sums;
-    for (int o = t->lo; o < t->hi; o++, dw += t->features, sums += t->row)
-        memcpy(back ? dw : sums, back ? sums : dw, bytes);
-}
-
 static void weight_turned(const struct conv *c, int blocks, const real *x, const real *dy, real *dw, int lo,
                           int hi, void *scratch)
 {
     struct turned t = { .x = x,
                         .dy = dy,
-                        .features = is_dense(c) ? c->C * c->H * c->W : c->C,
+                        .features = turned_features(c),
                         .outs = c->O,
                         .pixels = c->OH * c->OW,
                         .lo = lo,
@@ -159,7 +154,7 @@ static void weight_turned(const struct conv *c, int blocks, const real *x, const
     if (t.row != t.features) {
         t.sums = t.scalars + (ptrdiff_t)(hi - lo) * TURNED_PIXELS * LANES;
         memset(t.sums, 0, (size_t)(hi - lo) * t.row * sizeof(real));
-        sums_copy(&t, false);
+        copy_rows(t.sums, t.row, t.dw, t.features, hi - lo, t.features);
     }
     for (int at = 0; at < blocks * t.pixels; at += TURNED_PIXELS) {
         int count = blocks * t.pixels - at < TURNED_PIXELS ? blocks * t.pixels - at : TURNED_PIXELS;
@@ -170,7 +165,7 @@ static void weight_turned(const struct conv *c, int blocks, const real *x, const
         }
     }
     if (t.sums != t.dw)
-        sums_copy(&t, true);
+        copy_rows(t.dw, t.features, t.sums, t.row, hi - lo, t.features);
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include "worker/real.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -71,6 +72,14 @@ INLINE vec clip(vec x, vec low, vec high)
     vec least = pick(x < low, low, x);
     return pick(least > high, high, least);
 #endif
+}
+
+/* The first `count` numbers of rows that lie so far apart, to others. */
+static inline void copy_rows(real *to, ptrdiff_t to_row, const real *from, ptrdiff_t from_row, int rows,
+                             int count)
+{
+    for (int i = 0; i < rows; i++, to += to_row, from += from_row)
+        memcpy(to, from, (size_t)count * sizeof(real));
 }
 
 /* The sum of a vector's lanes, always in the same tree. */

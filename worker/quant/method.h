@@ -11,8 +11,7 @@ struct regularizer_settings {
     double lambda;       /* msqe */
     double coefficient;  /* msqe: held at this / error of the start; negative: learned */
     int64_t steps;       /* of the run */
-    double bins;         /* lsq-br: weight of the bins in the loss, of a run that travels */
-    double travel;       /* so far: steps * learning rate / (1 - momentum) */
+    double bins, travel; /* lsq-br: lambda; how far a run can move a weight: steps * rate / (1 - momentum) */
     double warmup, ramp; /* shares of the run: without regularization, and until it has its full strength */
     bool hold;           /* scales stay where they are once it has begun */
 };
