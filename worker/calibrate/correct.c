@@ -26,6 +26,35 @@ static bool find_sink(const struct graph *g, const struct layer *l, struct sink 
     return g->value[s->value].kind == VALUE_PARAM;
 }
 
+/* A place for a bias that nothing takes, and no normalization behind it. */
+static bool lacks_sink(const struct graph *g, const struct layer *l)
+{
+    const struct node *n = &g->node[l->node];
+    const int at = n->op->bias;
+    struct sink s;
+
+    return at >= 0 && (at >= n->inputs || n->input[at] < 0) && node_float(n, "beta", 1) == 1 &&
+           !find_sink(g, l, &s);
+}
+
+int correct_make_biases(struct graph *g, int *made, struct err *e)
+{
+    struct layer *layers = NULL;
+    int count = 0, status = graph_layers(g, &layers, &count, e);
+
+    *made = 0;
+    for (int i = 0; i < count && !status; i++) {
+        const int node = layers[i].node;
+        if (!lacks_sink(g, &layers[i]))
+            continue;
+        const int bias = graph_make_bias(g, node, g->value[g->node[node].output[0]].shape.dim[0], e);
+        status = bias < 0 ? bias : 0;
+        ++*made;
+    }
+    free(layers);
+    return status || !*made ? status : graph_finish(g, e);
+}
+
 /* The outputs of one layer, summed by channel. */
 struct looking {
     const struct shape *shape;
@@ -68,6 +97,7 @@ static int mean_outputs(const struct correction *c, struct graph *g, struct quan
     if (status)
         return status;
     net_watch(net, value);
+    net_stop(net, value);
     l.y = net_value(net, value);
     if (!l.y)
         status = err_set(e, ERR_NOMEM, "out of memory");

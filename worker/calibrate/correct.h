@@ -14,9 +14,13 @@ struct correction {
     struct batches batches;
 };
 
+/* Before that, on the network as it came: layers that a constant per channel could go nowhere in get a bias
+ * of zeros, which computes the same; *made counts them. ERR_NOMEM; else those of graph_finish. */
+int correct_make_biases(struct graph *g, int *made, struct err *e);
+
 /* Layer by layer, so that each sees what the corrected ones before it make: the difference of the mean output
  * per channel is added to the layer's bias, or taken off the running mean of the normalization that alone
- * reads it. Layers with neither stay; *corrected counts the others. Errors: those of net_new. */
+ * reads it. Layers with neither (a MatMul) stay; *corrected counts the others. Errors: those of net_new. */
 int correct_biases(const struct correction *c, int *corrected, struct err *e);
 
 /* What a net of correct_biases holds beside net_bytes(): the widest layer's output. */

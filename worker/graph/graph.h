@@ -190,6 +190,10 @@ int graph_set_input(struct graph *g, const struct shape *sample, struct err *e);
 int graph_insert(struct graph *g, int v, const char *op, const char *name, const int *extra, int extras,
                  const int *consumers, int consumer_count, struct err *e);
 
+/* The value of a layer's bias, made where it has none: a trainable PARAM of zeros, NODE.bias (with a number
+ * where that is taken). The graph is to be finished again then. Only for ops with a place for a bias. */
+int graph_make_bias(struct graph *g, int node, int64_t channels, struct err *e);
+
 /* The one node that reads the value, by one of its inputs; -1 when there are none or several, or when the
  * value is an output of the graph. */
 int graph_only_reader(const struct graph *g, int value);

@@ -1,4 +1,5 @@
-/* graph_edit.c - changes to a finished graph: put a node behind a value, copy the whole. */
+/* graph_edit.c - changes to a finished graph: put a node behind a value, give a layer a bias, copy the whole.
+ */
 #include "base/mem.h"
 #include "worker/graph/graph.h"
 #include "worker/graph/node.h"
@@ -53,6 +54,29 @@ int graph_insert(struct graph *g, int v, const char *op, const char *name, const
         if (g->output[i] == v)
             g->output[i] = output;
     return made;
+}
+
+int graph_make_bias(struct graph *g, int node, int64_t channels, struct err *e)
+{
+    struct node *n = &g->node[node];
+    const int at = n->op->bias;
+    if (at < n->inputs && n->input[at] >= 0)
+        return n->input[at];
+    char *name = mem_printf("%s.bias", n->name);
+    for (int i = 1; name && graph_find_value(g, name) >= 0; i++) {
+        free(name);
+        name = mem_printf("%s.bias%d", n->name, i);
+    }
+    const struct shape shape = { 1, { channels } };
+    int bias = name ? graph_add_param(g, name, &shape, true, NULL, e)
+                    : err_set(e, ERR_NOMEM, "Out of memory for the network");
+    free(name);
+    if (bias < 0)
+        return bias;
+    for (; n->inputs <= at; n->inputs++)
+        n->input[n->inputs] = -1;
+    n->input[at] = bias;
+    return bias;
 }
 
 /* What the builder functions don't copy: the constant and the codes. */

@@ -19,6 +19,7 @@ struct net {
     uint32_t *zero; /* per node: inputs whose gradients its backward starts, but can\'t write; owned */
     real **watched; /* per value: own memory of a watched root, owned */
     double (*profile)[NET_STAGES]; /* borrowed, NULL: nobody asks */
+    int turns;                     /* of a forward pass: the plan's, or as many as net_stop left */
     bool train;
 };
 
@@ -267,6 +268,7 @@ int net_new(struct graph *g, const struct net_options *o, struct net **net, stru
     n->graph = g;
     n->pool = o->pool;
     n->train = o->train;
+    n->turns = g->nodes;
     n->step =
         (struct step){ .graph = g, .kernels = o->kernels ? o->kernels : kernels_best(), .seed = o->seed };
     int r = plan_make(g, o, &n->plan, e);
@@ -339,7 +341,7 @@ int net_blocks(const struct net *n)
 /* The position after this one where something runs; -1: none. */
 static int next_forward(const struct net *n, int turn)
 {
-    while (++turn < n->graph->nodes) {
+    while (++turn < n->turns) {
         int i = n->plan.runs[turn];
         if (i >= 0 && !plan_is_alias(&n->plan, &n->graph->node[i]) &&
             shape_count(&n->graph->value[n->graph->node[i].output[0]].shape))
@@ -438,6 +440,13 @@ const real *net_value(const struct net *n, int value)
 {
     int root = n->plan.root[value];
     return n->plan.lasting[root] || n->watched[root] ? n->step.x[value] : NULL;
+}
+
+void net_stop(struct net *n, int value)
+{
+    for (int turn = 0; turn < n->graph->nodes; turn++)
+        if (n->plan.runs[turn] == n->graph->value[value].producer)
+            n->turns = turn + 1;
 }
 
 void net_profile(struct net *n, double (*seconds)[NET_STAGES])

@@ -71,6 +71,9 @@ real *net_input_gradient(struct net *n);                /* NULL unless it was as
 /* an activation of the last forward; NULL when its memory was reused (eval) unless watched, or when it lies
  * within a chain of nodes that run in one pass (options.apart) */
 const real *net_value(const struct net *n, int value);
+/* From now on a forward pass ends behind the node that makes this activation (of a net with options.apart,
+ * without train). */
+void net_stop(struct net *n, int value);
 /* From now on each stage's seconds are added to seconds[node][stage], which the caller owns and sets to zero;
  * NULL: no longer. On one thread CPU time, on several what a clock says. */
 void net_profile(struct net *n, double (*seconds)[NET_STAGES]);

@@ -144,30 +144,9 @@ static int fold_weight(struct graph *g, const struct pair *p)
 
 /* --- biases --- */
 
-/* The layer's bias, made where there is none; negative: an error. */
-static int bias_value(struct graph *g, const struct pair *p, struct err *e)
-{
-    struct node *n = &g->node[p->layer];
-    const int at = n->op->bias;
-    char name[256];
-
-    if (at < n->inputs && n->input[at] >= 0)
-        return n->input[at];
-    snprintf(name, sizeof name, "%.200s.bias", n->name);
-    for (int i = 1; graph_find_value(g, name) >= 0; i++)
-        snprintf(name, sizeof name, "%.200s.bias%d", n->name, i);
-    const int bias = graph_add_param(g, name, &(struct shape){ 1, { p->channels } }, true, NULL, e);
-    if (bias < 0)
-        return bias;
-    for (; n->inputs <= at; n->inputs++)
-        n->input[n->inputs] = -1;
-    n->input[at] = bias;
-    return bias;
-}
-
 static int fold_bias(struct graph *g, const struct pair *p, struct err *e)
 {
-    const int bias = bias_value(g, p, e);
+    const int bias = graph_make_bias(g, p->layer, p->channels, e);
 
     if (bias < 0)
         return bias;

@@ -3,6 +3,7 @@
 
 #include "api/spec.h"
 #include "base/file.h"
+#include "worker/calibrate/correct.h"
 #include "worker/onnx/onnx.h"
 #include "worker/zoo/zoo.h"
 
@@ -59,6 +60,16 @@ static int load_model(struct job *j, struct err *e)
     return status;
 }
 
+/* Correction needs a bias or a normalization behind every layer. */
+static int make_biases(struct job *j, struct err *e)
+{
+    int made, status = correct_make_biases(j->graph, &made, e);
+
+    if (!status && made)
+        events_log(j->events, "info", "%d layers got a bias, to be corrected", made);
+    return status;
+}
+
 /* What is trained is no longer what the file's integers say. */
 static void forget_codes(struct graph *g)
 {
@@ -112,6 +123,8 @@ int job_load(struct job *j, struct err *e)
         forget_codes(j->graph);
     j->float_bytes = 4 * graph_parameters(j->graph);
     j->feed = j->task->feed(j->data);
+    if (j->kind->quantizes && job_corrects(j) && (status = make_biases(j, e)))
+        return status;
     if (!j->kind->trains || !(spec_double(j->spec, "/train/distill/weight", 0) > 0))
         return 0;
     return graph_clone(j->graph, &j->teacher, e);
