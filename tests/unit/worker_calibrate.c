@@ -5,6 +5,7 @@
 #include "worker/calibrate/correct.h"
 #include "worker/calibrate/range.h"
 #include "worker/kernels/kernels.h"
+#include "worker/op/op.h"
 #include "worker/quant/method.h"
 
 #include <stdio.h>
@@ -69,9 +70,10 @@ static double moved(const struct correction *c, struct graph *g, int value)
     return sum / (double)count;
 }
 
-static void correct(const char *name, const char *sink, int expected)
+/* Takes g. */
+static void correct(struct graph *g, const char *sink, int expected)
 {
-    struct graph *g = make(name), *plain;
+    struct graph *plain;
     struct err e = { 0 };
     struct layer *layers;
     struct pool *pool = pool_new(1);
@@ -115,7 +117,41 @@ static void correct(const char *name, const char *sink, int expected)
 static void test_biases_take_the_mean_back(void **state)
 {
     (void)state;
-    correct("lenet5", "fc2.bias", 4);
+    correct(make("lenet5"), "fc2.bias", 4);
+}
+
+static struct graph *without_biases(const char *name)
+{
+    struct graph *g = make(name);
+    struct layer *layers;
+    int count;
+
+    assert_int_equal(graph_layers(g, &layers, &count, NULL), 0);
+    for (int i = 0; i < count; i++)
+        g->node[layers[i].node].inputs = g->node[layers[i].node].op->bias;
+    free(layers);
+    assert_int_equal(graph_finish(g, NULL), 0);
+    return g;
+}
+
+static void test_layers_without_a_place_get_a_bias(void **state)
+{
+    struct graph *g = without_biases("lenet5"), *normalized = make("resnet20"), *was;
+    struct err e = { 0 };
+    int made;
+    (void)state;
+
+    assert_int_equal(graph_clone(g, &was, &e), 0);
+    assert_int_equal(correct_make_biases(g, &made, &e), 0);
+    assert_int_equal(made, 4);
+    assert_same_function(was, g);
+    assert_int_equal(correct_make_biases(g, &made, &e), 0);
+    assert_int_equal(made, 0);
+    assert_int_equal(correct_make_biases(normalized, &made, &e), 0);
+    assert_int_equal(made, 0);
+    graph_free(was);
+    graph_free(normalized);
+    correct(g, "fc2.bias", 4);
 }
 
 /* Its convolutions have no biases: running means take it. */
@@ -135,7 +171,7 @@ static void test_normalizations_take_the_mean_back(void **state)
     snprintf(name, sizeof name, "%s", mean);
     free(layers);
     graph_free(g);
-    correct("resnet20", name, count);
+    correct(make("resnet20"), name, count);
 }
 
 int main(void)
@@ -144,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_rules_differ_by_what_they_do_with_an_outlier),
         cmocka_unit_test(test_signed_ranges_hold_both_ends),
         cmocka_unit_test(test_biases_take_the_mean_back),
+        cmocka_unit_test(test_layers_without_a_place_get_a_bias),
         cmocka_unit_test(test_normalizations_take_the_mean_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,35 @@ static void watched_values(void **state)
     graph_free(g);
 }
 
+/* Behind conv2 a stopped pass leaves everything as the last one made it. */
+static void stopped_pass(void **state)
+{
+    struct graph *g = lenet();
+    (void)state;
+    struct net *n = net_for(g, (struct net_options){ .batch = 16, .apart = true });
+    const int value[2] = { graph_find_value(g, "conv2.out"), graph_find_value(g, "fc1.out") };
+    real *made[2];
+    for (int i = 0; i < 2; i++)
+        net_watch(n, value[i]);
+    fill_lanes(net_input(n), 784, 1, 16, 4);
+    net_forward(n, 16, false, 0);
+    for (int i = 0; i < 2; i++) {
+        const size_t bytes = (size_t)shape_count(&g->value[value[i]].shape) * LANES * sizeof(real);
+        made[i] = mem_alloc(bytes);
+        memcpy(made[i], net_value(n, value[i]), bytes);
+    }
+    net_stop(n, value[0]);
+    fill_lanes(net_input(n), 784, 1, 16, 5);
+    net_forward(n, 16, false, 0);
+    for (int i = 0; i < 2; i++) {
+        const size_t bytes = (size_t)shape_count(&g->value[value[i]].shape) * LANES * sizeof(real);
+        assert_int_equal(memcmp(net_value(n, value[i]), made[i], bytes) == 0, i);
+        free(made[i]);
+    }
+    net_free(n);
+    graph_free(g);
+}
+
 static void near(const real *a, const real *b, size_t count, const char *what)
 {
     for (size_t i = 0; i < count; i++)
@@ -269,10 +298,15 @@ static void bad_batches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bits_any_threads), cmocka_unit_test(reused_memory),
-        cmocka_unit_test(watched_values),        cmocka_unit_test(figure_is_what_is_allocated),
-        cmocka_unit_test(other_weights),         cmocka_unit_test(smaller_batches),
-        cmocka_unit_test(bad_batches),           cmocka_unit_test(chains),
+        cmocka_unit_test(same_bits_any_threads),
+        cmocka_unit_test(reused_memory),
+        cmocka_unit_test(watched_values),
+        cmocka_unit_test(stopped_pass),
+        cmocka_unit_test(figure_is_what_is_allocated),
+        cmocka_unit_test(other_weights),
+        cmocka_unit_test(smaller_batches),
+        cmocka_unit_test(bad_batches),
+        cmocka_unit_test(chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
