@@ -55,126 +55,183 @@ int correct_make_biases(struct graph *g, int *made, struct err *e)
     return status || !*made ? status : graph_finish(g, e);
 }
 
-/* The outputs of one layer, summed by channel. */
-struct looking {
-    const struct shape *shape;
-    const real *y;
-    int64_t channels, samples;
-    double *sum;
+/* What a layer gives, by channel: sums, then means. */
+struct outputs {
+    int value;
+    int64_t channels;
+    double *mean; /* owned */
+};
+
+/* One layer in both networks. */
+struct place {
+    struct sink before, now;
+    struct outputs plain, is;
 };
 
 /* Features of a channel lie side by side, but where the layer works on rows of channels: then they alternate.
  */
-static void look(void *arg, int batch, int samples)
+static void add_outputs(const struct outputs *o, const struct shape *shape, const real *y, int samples)
 {
-    struct looking *s = arg;
-    const int64_t features = shape_count(s->shape), each = features / s->channels;
-    const bool last = s->shape->dim[0] != s->channels;
-    (void)batch;
+    const int64_t features = shape_count(shape), each = features / o->channels;
+    const bool last = shape->dim[0] != o->channels;
 
     for (int b = 0; b * LANES < samples; b++)
         for (int64_t f = 0; f < features; f++) {
-            const real *lane = s->y + ((size_t)b * (size_t)features + (size_t)f) * LANES;
+            const real *lane = y + ((size_t)b * (size_t)features + (size_t)f) * LANES;
             const int valid = samples - b * LANES < LANES ? samples - b * LANES : LANES;
             double one = 0;
             for (int l = 0; l < valid; l++)
                 one += (double)lane[l];
-            s->sum[last ? f % s->channels : f / each] += one;
+            o->mean[last ? f % o->channels : f / each] += one;
         }
+}
+
+struct looking {
+    const struct graph *graph;
+    struct net *net;
+    struct outputs *const *layer; /* in the order of the graph */
+    int layers;
+    int64_t samples;
+};
+
+/* A pass stops behind the first of the layers, and goes on from one to the next. */
+static void look(void *arg, int batch, int samples)
+{
+    struct looking *s = arg;
+    (void)batch;
+
+    for (int i = 0; i < s->layers; i++) {
+        const int value = s->layer[i]->value;
+        if (i) {
+            net_stop(s->net, value);
+            net_continue(s->net);
+        }
+        add_outputs(s->layer[i], &s->graph->value[value].shape, net_value(s->net, value), samples);
+    }
+    net_stop(s->net, s->layer[0]->value);
     s->samples += samples;
 }
 
-/* Mean output per channel of the layer that makes `value`. */
-static int mean_outputs(const struct correction *c, struct graph *g, struct quant *q, int value,
-                        int64_t channels, double *mean, struct err *e)
+static int mean_outputs(const struct correction *c, struct graph *g, struct quant *q,
+                        struct outputs *const *layer, int layers, struct err *e)
 {
-    struct looking l = { .shape = &g->value[value].shape, .channels = channels, .sum = mean };
+    struct looking l = { .graph = g, .layer = layer, .layers = layers };
     struct net_options o = c->net;
-    struct net *net;
 
     o.apart = true;
-    int status = net_new(g, &o, &net, e);
+    const int status = net_new(g, &o, &l.net, e);
     if (status)
         return status;
-    net_watch(net, value);
-    net_stop(net, value);
-    l.y = net_value(net, value);
-    if (!l.y)
-        status = err_set(e, ERR_NOMEM, "out of memory");
     if (q)
-        quant_bind(q, net);
-    memset(mean, 0, (size_t)channels * sizeof *mean);
-    if (!status)
-        batches_run(&c->batches, net, look, &l);
-    net_free(net);
-    const double count = (double)l.samples * (double)shape_count(l.shape) / (double)channels;
-    for (int64_t i = 0; i < channels && !status; i++)
-        mean[i] /= count;
-    return status;
+        quant_bind(q, l.net);
+    net_stop(l.net, layer[0]->value);
+    batches_run(&c->batches, l.net, look, &l);
+    net_free(l.net);
+    for (int i = 0; i < layers; i++) {
+        const double count = (double)l.samples * (double)shape_count(&g->value[layer[i]->value].shape);
+        for (int64_t k = 0; k < layer[i]->channels; k++)
+            layer[i]->mean[k] *= (double)layer[i]->channels / count;
+    }
+    return 0;
 }
 
 /* Beyond what a normalization takes away. */
-static void beyond(const struct graph *g, const struct sink *s, int64_t channels, double *mean)
+static void beyond(const struct graph *g, const struct sink *s, const struct outputs *o)
 {
-    for (int64_t i = 0; i < channels && s->sign < 0; i++)
-        mean[i] -= (double)g->param[g->value[s->value].offset + (size_t)i];
+    for (int64_t i = 0; i < o->channels && s->sign < 0; i++)
+        o->mean[i] -= (double)g->param[g->value[s->value].offset + (size_t)i];
 }
 
-static int correct_layer(const struct correction *c, const struct layer *was, const struct layer *is,
-                         const struct sink *before, const struct sink *s, struct err *e)
+static int correct_layer(const struct correction *c, struct place *p, struct err *e)
 {
-    const int plain_value = c->plain->node[was->node].output[0], value = c->graph->node[is->node].output[0];
-    const int64_t channels = shape_count(&c->graph->value[s->value].shape);
-    double *mean = mem_array(2 * (size_t)channels, sizeof *mean), *plain = mean ? mean + channels : NULL;
-    int status = mean ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+    const int status = mean_outputs(c, c->graph, c->quant, &(struct outputs *){ &p->is }, 1, e);
+    real *to = c->graph->param + c->graph->value[p->now.value].offset;
 
-    if (!status)
-        status = mean_outputs(c, c->plain, NULL, plain_value, channels, plain, e);
-    if (!status)
-        status = mean_outputs(c, c->graph, c->quant, value, channels, mean, e);
-    if (!status) {
-        beyond(c->plain, before, channels, plain);
-        beyond(c->graph, s, channels, mean);
+    if (status)
+        return status;
+    beyond(c->plain, &p->before, &p->plain);
+    beyond(c->graph, &p->now, &p->is);
+    for (int64_t i = 0; i < p->is.channels; i++)
+        to[i] = (real)((double)to[i] + p->now.sign * (p->plain.mean[i] - p->is.mean[i]));
+    return 0;
+}
+
+static bool open_outputs(struct outputs *o, const struct graph *g, const struct layer *l, int64_t channels)
+{
+    *o = (struct outputs){ g->node[l->node].output[0], channels,
+                           mem_array((size_t)channels, sizeof *o->mean) };
+    return o->mean;
+}
+
+struct places {
+    struct place *place; /* owned */
+    int count;
+};
+
+static void places_free(struct places *p)
+{
+    for (int i = 0; i < p->count; i++) {
+        free(p->place[i].plain.mean);
+        free(p->place[i].is.mean);
     }
-    real *to = c->graph->param + c->graph->value[s->value].offset;
-    for (int64_t i = 0; i < channels && !status; i++)
-        to[i] = (real)((double)to[i] + s->sign * (plain[i] - mean[i]));
-    free(mean);
-    return status;
+    free(p->place);
 }
 
-int correct_biases(const struct correction *c, int *corrected, struct err *e)
+/* The layers that have a sink in both networks. */
+static int find_places(const struct correction *c, struct places *p, struct err *e)
 {
     struct layer *plain = NULL, *layers = NULL;
-    struct sink before, sink;
     int plain_count = 0, count = 0;
     int status = graph_layers(c->plain, &plain, &plain_count, e);
 
-    *corrected = 0;
     if (!status)
         status = graph_layers(c->graph, &layers, &count, e);
     if (!status && count != plain_count)
         status = err_set(e, ERR_INTERNAL, "the quantized network has other layers");
-    quant_apply(c->quant, c->graph, c->net.pool);
-    for (int i = 0; i < count && !status; i++)
-        if (find_sink(c->plain, &plain[i], &before) && find_sink(c->graph, &layers[i], &sink)) {
-            status = correct_layer(c, &plain[i], &layers[i], &before, &sink, e);
-            ++*corrected;
-        }
+    if (!status && !(p->place = mem_array((size_t)count + 1, sizeof *p->place)))
+        status = err_set(e, ERR_NOMEM, "out of memory");
+    for (int i = 0; i < count && !status; i++) {
+        struct place *at = &p->place[p->count];
+        if (!find_sink(c->plain, &plain[i], &at->before) || !find_sink(c->graph, &layers[i], &at->now))
+            continue;
+        const int64_t channels = shape_count(&c->graph->value[at->now.value].shape);
+        const bool opened = open_outputs(&at->plain, c->plain, &plain[i], channels);
+        p->count++;
+        if (!open_outputs(&at->is, c->graph, &layers[i], channels) || !opened)
+            status = err_set(e, ERR_NOMEM, "out of memory");
+    }
     free(plain);
     free(layers);
     return status;
 }
 
-size_t correct_bytes(const struct graph *plain, int batch)
+/* All layers of the plain network, in one pass. */
+static int plain_outputs(const struct correction *c, const struct places *p, struct err *e)
 {
-    size_t most = 0;
+    struct outputs **layer = mem_array((size_t)p->count, sizeof *layer);
 
-    for (int at = 0; at < plain->nodes; at++) {
-        const struct value *v = &plain->value[plain->node[at].output[0]];
-        const size_t bytes = batch_bytes(&v->shape, batch);
-        if (plain->node[at].op->weight >= 0 && bytes > most)
-            most = bytes;
+    if (!layer)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    for (int i = 0; i < p->count; i++)
+        layer[i] = &p->place[i].plain;
+    const int status = mean_outputs(c, c->plain, NULL, layer, p->count, e);
+    free(layer);
+    return status;
+}
+
+int correct_biases(const struct correction *c, int *corrected, struct err *e)
+{
+    struct places p = { 0 };
+    int status = find_places(c, &p, e);
+
+    *corrected = 0;
+    quant_apply(c->quant, c->graph, c->net.pool);
+    if (!status && p.count)
+        status = plain_outputs(c, &p, e);
+    for (int i = 0; i < p.count && !status; i++) {
+        status = correct_layer(c, &p.place[i], e);
+        ++*corrected;
     }
-    return most;
+    places_free(&p);
+    return status;
 }

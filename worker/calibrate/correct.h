@@ -23,7 +23,4 @@ int correct_make_biases(struct graph *g, int *made, struct err *e);
  * reads it. Layers with neither (a MatMul) stay; *corrected counts the others. Errors: those of net_new. */
 int correct_biases(const struct correction *c, int *corrected, struct err *e);
 
-/* What a net of correct_biases holds beside net_bytes(): the widest layer's output. */
-size_t correct_bytes(const struct graph *plain, int batch);
-
 #endif

@@ -20,6 +20,7 @@ struct net {
     real **watched; /* per value: own memory of a watched root, owned */
     double (*profile)[NET_STAGES]; /* borrowed, NULL: nobody asks */
     int turns;                     /* of a forward pass: the plan's, or as many as net_stop left */
+    int done;                      /* the last one that ran */
     bool train;
 };
 
@@ -350,6 +351,21 @@ static int next_forward(const struct net *n, int turn)
     return -1;
 }
 
+/* From that position on. */
+static void forward(struct net *n, int turn)
+{
+    bool gathered = false;
+    while (turn >= 0) {
+        int i = n->plan.runs[turn], next = next_forward(n, turn);
+        if (!gathered)
+            run_stage(n, i, NET_FORWARD_GATHER);
+        run_stage(n, i, NET_FORWARD_REDUCE);
+        gathered = run_stages(n, i, NET_FORWARD, next < 0 ? -1 : n->plan.runs[next], NET_FORWARD_GATHER);
+        n->done = turn;
+        turn = next;
+    }
+}
+
 void net_forward(struct net *n, int samples, bool training, uint64_t tick)
 {
     struct step *s = &n->step;
@@ -358,15 +374,12 @@ void net_forward(struct net *n, int samples, bool training, uint64_t tick)
     s->blocks = (samples + LANES - 1) / LANES;
     s->training = training;
     s->tick = tick;
-    bool gathered = false;
-    for (int turn = next_forward(n, -1); turn >= 0;) {
-        int i = n->plan.runs[turn], next = next_forward(n, turn);
-        if (!gathered)
-            run_stage(n, i, NET_FORWARD_GATHER);
-        run_stage(n, i, NET_FORWARD_REDUCE);
-        gathered = run_stages(n, i, NET_FORWARD, next < 0 ? -1 : n->plan.runs[next], NET_FORWARD_GATHER);
-        turn = next;
-    }
+    forward(n, next_forward(n, -1));
+}
+
+void net_continue(struct net *n)
+{
+    forward(n, next_forward(n, n->done));
 }
 
 const real *net_output(const struct net *n, int index)
@@ -438,8 +451,9 @@ real *net_gradients(struct net *n)
 
 const real *net_value(const struct net *n, int value)
 {
-    int root = n->plan.root[value];
-    return n->plan.lasting[root] || n->watched[root] ? n->step.x[value] : NULL;
+    int root = n->plan.root[value], last = n->plan.runs[n->done];
+    bool stopped = n->turns < n->graph->nodes && n->graph->value[value].producer == last;
+    return stopped || n->plan.lasting[root] || n->watched[root] ? n->step.x[value] : NULL;
 }
 
 void net_stop(struct net *n, int value)

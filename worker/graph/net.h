@@ -71,9 +71,10 @@ real *net_input_gradient(struct net *n);                /* NULL unless it was as
 /* an activation of the last forward; NULL when its memory was reused (eval) unless watched, or when it lies
  * within a chain of nodes that run in one pass (options.apart) */
 const real *net_value(const struct net *n, int value);
-/* From now on a forward pass ends behind the node that makes this activation (of a net with options.apart,
- * without train). */
+/* From now on a forward pass ends behind the node that makes this activation, which can be read there (of a
+ * net with options.apart, without train). net_continue goes on to a stop that was set later. */
 void net_stop(struct net *n, int value);
+void net_continue(struct net *n);
 /* From now on each stage's seconds are added to seconds[node][stage], which the caller owns and sets to zero;
  * NULL: no longer. On one thread CPU time, on several what a clock says. */
 void net_profile(struct net *n, double (*seconds)[NET_STAGES]);

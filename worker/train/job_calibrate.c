@@ -165,8 +165,7 @@ static int correction_bytes(struct job *j, struct graph *quantized, size_t *byte
     o.apart = true;
     o.codes = false;
     const int status = net_bytes(quantized, &o, bytes, e);
-    *bytes += correct_bytes(j->graph, o.batch) + j->graph->param_count * sizeof(real) +
-              quantized->param_count * (sizeof(real) + 1);
+    *bytes += j->graph->param_count * sizeof(real) + quantized->param_count * (sizeof(real) + 1);
     return status;
 }
 
