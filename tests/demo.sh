@@ -5,15 +5,17 @@ cd "$(dirname "$0")/.."
 data=$(pwd)/build/demo
 rm -rf "$data" && mkdir -p "$data"
 
+touch "$data/quantd.out" # is read before the daemon has opened it, on a busy machine
 build/quantd --listen 127.0.0.1:0 --data "$data" --slots 2 >"$data/quantd.out" 2>"$data/quantd.log" &
 daemon=$!
 trap 'kill $daemon 2>/dev/null || :' EXIT
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for i in $(seq 120); do
     QUANTD_URL=$(sed -n 's/^listening on //p' "$data/quantd.out")
     [ -n "$QUANTD_URL" ] && break
     kill -0 $daemon 2>/dev/null || { cat "$data/quantd.log" >&2; exit 1; }
     sleep 0.25
 done
+[ -n "$QUANTD_URL" ] || { echo "quantd does not listen after 30 s: $data/quantd.log" >&2; exit 1; }
 export QUANTD_URL
 echo "quantd runs at $QUANTD_URL (data in $data)"
 
