@@ -128,8 +128,7 @@ static const struct parameter parameters[] = {
       "", 0, 0, "null", 0, false, NULL },
     { "/calibrate/bias_correction", "boolean", "Correct biases",
       "What quantization has moved the mean of each channel by is taken off its bias, or that of a "
-      "normalization; a "
-      "layer with neither gets one. Absent: with ptq only.",
+      "normalization; a layer with neither gets one. Absent: with ptq only.",
       "", 0, 0, "null", 0, false, NULL },
     { "/calibrate/statistics_samples", "integer", "Samples of normalizations",
       "Once the weights are final, normalizations measure their means and variances again on so many "

@@ -62,10 +62,11 @@ struct outputs {
     double *mean; /* owned */
 };
 
-/* One layer in both networks. */
-struct place {
-    struct sink before, now;
-    struct outputs plain, is;
+/* The layers that have a sink in both networks; owned arrays. */
+struct places {
+    struct sink *before, *now;
+    struct outputs *plain, *is;
+    int count;
 };
 
 /* Features of a channel lie side by side, but where the layer works on rows of channels: then they alternate.
@@ -89,7 +90,7 @@ static void add_outputs(const struct outputs *o, const struct shape *shape, cons
 struct looking {
     const struct graph *graph;
     struct net *net;
-    struct outputs *const *layer; /* in the order of the graph */
+    struct outputs *layer; /* in the order of the graph */
     int layers;
     int64_t samples;
 };
@@ -101,19 +102,19 @@ static void look(void *arg, int batch, int samples)
     (void)batch;
 
     for (int i = 0; i < s->layers; i++) {
-        const int value = s->layer[i]->value;
+        const int value = s->layer[i].value;
         if (i) {
             net_stop(s->net, value);
             net_continue(s->net);
         }
-        add_outputs(s->layer[i], &s->graph->value[value].shape, net_value(s->net, value), samples);
+        add_outputs(&s->layer[i], &s->graph->value[value].shape, net_value(s->net, value), samples);
     }
-    net_stop(s->net, s->layer[0]->value);
+    net_stop(s->net, s->layer[0].value);
     s->samples += samples;
 }
 
-static int mean_outputs(const struct correction *c, struct graph *g, struct quant *q,
-                        struct outputs *const *layer, int layers, struct err *e)
+static int mean_outputs(const struct correction *c, struct graph *g, struct quant *q, struct outputs *layer,
+                        int layers, struct err *e)
 {
     struct looking l = { .graph = g, .layer = layer, .layers = layers };
     struct net_options o = c->net;
@@ -124,13 +125,13 @@ static int mean_outputs(const struct correction *c, struct graph *g, struct quan
         return status;
     if (q)
         quant_bind(q, l.net);
-    net_stop(l.net, layer[0]->value);
+    net_stop(l.net, layer[0].value);
     batches_run(&c->batches, l.net, look, &l);
     net_free(l.net);
     for (int i = 0; i < layers; i++) {
-        const double count = (double)l.samples * (double)shape_count(&g->value[layer[i]->value].shape);
-        for (int64_t k = 0; k < layer[i]->channels; k++)
-            layer[i]->mean[k] *= (double)layer[i]->channels / count;
+        const double count = (double)l.samples * (double)shape_count(&g->value[layer[i].value].shape);
+        for (int64_t k = 0; k < layer[i].channels; k++)
+            layer[i].mean[k] *= (double)layer[i].channels / count;
     }
     return 0;
 }
@@ -142,17 +143,19 @@ static void beyond(const struct graph *g, const struct sink *s, const struct out
         o->mean[i] -= (double)g->param[g->value[s->value].offset + (size_t)i];
 }
 
-static int correct_layer(const struct correction *c, struct place *p, struct err *e)
+static int correct_layer(const struct correction *c, const struct places *p, int i, struct err *e)
 {
-    const int status = mean_outputs(c, c->graph, c->quant, &(struct outputs *){ &p->is }, 1, e);
-    real *to = c->graph->param + c->graph->value[p->now.value].offset;
+    const struct outputs *plain = &p->plain[i], *is = &p->is[i];
+    const struct sink *now = &p->now[i];
+    const int status = mean_outputs(c, c->graph, c->quant, &p->is[i], 1, e);
+    real *to = c->graph->param + c->graph->value[now->value].offset;
 
     if (status)
         return status;
-    beyond(c->plain, &p->before, &p->plain);
-    beyond(c->graph, &p->now, &p->is);
-    for (int64_t i = 0; i < p->is.channels; i++)
-        to[i] = (real)((double)to[i] + p->now.sign * (p->plain.mean[i] - p->is.mean[i]));
+    beyond(c->plain, &p->before[i], plain);
+    beyond(c->graph, now, is);
+    for (int64_t k = 0; k < is->channels; k++)
+        to[k] = (real)((double)to[k] + now->sign * (plain->mean[k] - is->mean[k]));
     return 0;
 }
 
@@ -163,21 +166,29 @@ static bool open_outputs(struct outputs *o, const struct graph *g, const struct 
     return o->mean;
 }
 
-struct places {
-    struct place *place; /* owned */
-    int count;
-};
+static bool open_places(struct places *p, int room)
+{
+    const size_t count = (size_t)room + 1;
+
+    p->before = mem_array(count, sizeof *p->before);
+    p->now = mem_array(count, sizeof *p->now);
+    p->plain = mem_array(count, sizeof *p->plain);
+    p->is = mem_array(count, sizeof *p->is);
+    return p->before && p->now && p->plain && p->is;
+}
 
 static void places_free(struct places *p)
 {
     for (int i = 0; i < p->count; i++) {
-        free(p->place[i].plain.mean);
-        free(p->place[i].is.mean);
+        free(p->plain[i].mean);
+        free(p->is[i].mean);
     }
-    free(p->place);
+    free(p->before);
+    free(p->now);
+    free(p->plain);
+    free(p->is);
 }
 
-/* The layers that have a sink in both networks. */
 static int find_places(const struct correction *c, struct places *p, struct err *e)
 {
     struct layer *plain = NULL, *layers = NULL;
@@ -188,34 +199,20 @@ static int find_places(const struct correction *c, struct places *p, struct err 
         status = graph_layers(c->graph, &layers, &count, e);
     if (!status && count != plain_count)
         status = err_set(e, ERR_INTERNAL, "the quantized network has other layers");
-    if (!status && !(p->place = mem_array((size_t)count + 1, sizeof *p->place)))
+    if (!status && !open_places(p, count))
         status = err_set(e, ERR_NOMEM, "out of memory");
     for (int i = 0; i < count && !status; i++) {
-        struct place *at = &p->place[p->count];
-        if (!find_sink(c->plain, &plain[i], &at->before) || !find_sink(c->graph, &layers[i], &at->now))
+        const int at = p->count;
+        if (!find_sink(c->plain, &plain[i], &p->before[at]) || !find_sink(c->graph, &layers[i], &p->now[at]))
             continue;
-        const int64_t channels = shape_count(&c->graph->value[at->now.value].shape);
-        const bool opened = open_outputs(&at->plain, c->plain, &plain[i], channels);
+        const int64_t channels = shape_count(&c->graph->value[p->now[at].value].shape);
+        const bool opened = open_outputs(&p->plain[at], c->plain, &plain[i], channels);
         p->count++;
-        if (!open_outputs(&at->is, c->graph, &layers[i], channels) || !opened)
+        if (!open_outputs(&p->is[at], c->graph, &layers[i], channels) || !opened)
             status = err_set(e, ERR_NOMEM, "out of memory");
     }
     free(plain);
     free(layers);
-    return status;
-}
-
-/* All layers of the plain network, in one pass. */
-static int plain_outputs(const struct correction *c, const struct places *p, struct err *e)
-{
-    struct outputs **layer = mem_array((size_t)p->count, sizeof *layer);
-
-    if (!layer)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    for (int i = 0; i < p->count; i++)
-        layer[i] = &p->place[i].plain;
-    const int status = mean_outputs(c, c->plain, NULL, layer, p->count, e);
-    free(layer);
     return status;
 }
 
@@ -227,9 +224,9 @@ int correct_biases(const struct correction *c, int *corrected, struct err *e)
     *corrected = 0;
     quant_apply(c->quant, c->graph, c->net.pool);
     if (!status && p.count)
-        status = plain_outputs(c, &p, e);
+        status = mean_outputs(c, c->plain, NULL, p.plain, p.count, e); /* all of them in one pass */
     for (int i = 0; i < p.count && !status; i++) {
-        status = correct_layer(c, &p.place[i], e);
+        status = correct_layer(c, &p, i, e);
         ++*corrected;
     }
     places_free(&p);
