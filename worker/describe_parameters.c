@@ -222,6 +222,11 @@ static const struct parameter parameters[] = {
       "0", 0, false, NULL },
     { "/train/distill/temperature", "number", "Temperature", "Divides the outputs before they are compared.",
       "", 0.1, 100, "4", 0, false, NULL },
+    { "/train/distill/features", "number", "Learning from layers",
+      "Weight of the squared error of what layers give out, in parts of what they give out in the model as "
+      "it "
+      "came; it falls to 0 in the course of the run.",
+      "", 0, 100, "0", 0, false, NULL },
     { "/train/patch", "integer", "Patch",
       "Side of a training patch in the large image, a multiple of scale. Absent: 48, or 96 for models that "
       "enlarge.",
@@ -312,6 +317,7 @@ static const char *const training_only[] = {
     "/train/label_smoothing",
     "/train/distill/weight",
     "/train/distill/temperature",
+    "/train/distill/features",
     "/train/samples_per_epoch",
 };
 

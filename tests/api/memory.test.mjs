@@ -43,6 +43,7 @@ const lenet5 = { model: 'zoo:lenet5@3x32x32/10' };
 const cases = {
   'train': { ...resnet20, kind: 'train' },
   'train with Adam and a teacher': { ...resnet20, kind: 'train', train: { ...train, optimizer: 'adam', distill: { weight: 0.5 } } },
+  'quantize with hints': { ...resnet20, kind: 'quantize', train: { ...train, distill: { features: 0.1 } } },
   'prune': { ...resnet20, kind: 'prune', prune: { epochs: 1 } },
   'quantize': { ...resnet20, kind: 'quantize' },
   'quantize in mixed precision': { ...resnet20, kind: 'quantize', train: { ...train, precision: 'mixed' } },

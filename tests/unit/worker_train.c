@@ -42,6 +42,7 @@ struct session {
     struct trainer trainer;
     struct graph *wise; /* of the teacher, when there is one */
     struct net *teacher;
+    struct hints *hints;
     char path[64];
     bool distil;
     enum precision precision;
@@ -114,9 +115,13 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     if (s->rule && !s->per_channel)
         assert_int_equal(
             rate_new(s->graph, s->quant, s->prune, &(struct rate_rule){ 1e-4, 0.3, 0.3 }, &s->rate, &e), 0);
-    struct net_options o = {
-        .batch = 32, .train = true, .seed = 9, .precision = s->precision, .codes = true, .pool = s->pool
-    };
+    struct net_options o = { .batch = 32,
+                             .train = true,
+                             .hints = s->distil,
+                             .seed = 9,
+                             .precision = s->precision,
+                             .codes = true,
+                             .pool = s->pool };
     if (net_new(s->graph, &o, &s->net, &e))
         fail_msg("%s", e.text);
     assert_int_equal(loader_new(d, LOADER_TRAIN, true, false, 9, &train, &e), 0);
@@ -125,6 +130,8 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
         s->wise = toy_graph();
         assert_int_equal(
             net_new(s->wise, &(struct net_options){ .batch = 32, .pool = s->pool }, &s->teacher, &e), 0);
+        const struct hints_new how = { s->graph, s->wise, s->net, s->teacher, s->pool };
+        assert_int_equal(hints_new(&how, &s->hints, &e), 0);
     }
     s->trainer = (struct trainer){
         .settings = { .epochs = 3,
@@ -135,7 +142,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
                       .optimizer = optimizer_find(optimizer),
                       .schedule = schedule_find("cosine"),
                       .loss = &loss_cross_entropy,
-                      .distill = { s->distil ? 0.5 : 0, 4 },
+                      .distill = { s->distil ? 0.5 : 0, 4, s->distil ? 0.5 : 0 },
                       .lambda = 1.0,
                       .coefficient = -1,
                       .bins = { 5, 0.2, 0.1, false } },
@@ -144,6 +151,7 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
         .pool = s->pool,
         .feed = &train->feed,
         .teacher = s->teacher,
+        .hints = s->hints,
         .quant = s->quant,
         .method = method,
         .prune = s->prune,
@@ -162,6 +170,8 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
 static void session_end(struct session *s)
 {
     trainer_deinit(&s->trainer);
+    hints_free(s->hints);
+    s->hints = NULL;
     net_free(s->net);
     net_free(s->teacher);
     graph_free(s->wise);

@@ -35,6 +35,7 @@ struct net_options {
     bool train;          /* plan gradients too */
     bool input_gradient; /* with train: of the input too */
     bool apart;          /* every node by itself, so that every activation can be read */
+    bool hints;          /* with train: what layers with weights make outlasts the forward pass (net_meet) */
     uint64_t seed;       /* for dropout */
     size_t limit;        /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
     enum precision precision;
@@ -71,6 +72,13 @@ real *net_input_gradient(struct net *n);                /* NULL unless it was as
 /* an activation of the last forward; NULL when its memory was reused (eval) unless watched, or when it lies
  * within a chain of nodes that run in one pass (options.apart) */
 const real *net_value(const struct net *n, int value);
+/* The gradient of an activation, [blocks][features][LANES]; NULL where none is wanted. */
+real *net_gradient(const struct net *n, int value);
+/* From now on net_backward calls meet(arg, value) for what each layer with weights makes, on the caller's
+ * thread: all of its gradient has come in, and the layer has read nothing of it. What is added to
+ * net_gradient() counts from there on. Of a net with options.hints. */
+typedef void net_meet_fn(void *arg, int value);
+void net_meet(struct net *n, net_meet_fn *meet, void *arg);
 /* From now on a forward pass ends behind the node that makes this activation, which can be read there (of a
  * net with options.apart, without train). net_continue goes on to a stop that was set later. */
 void net_stop(struct net *n, int value);

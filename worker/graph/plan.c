@@ -217,6 +217,8 @@ static void find_lives(struct planner *w)
         for (int k = 0; k < n->outputs; k++)
             if (w->p->op[i]->backward_needs_outputs >> k & 1)
                 read_at(w, n->output[k], backward_time(g, turn));
+        if (w->o->hints && n->op->weight >= 0)
+            read_at(w, n->output[0], backward_time(g, turn));
     }
     read_at(w, g->input, end_time(w));
     for (int v = 0; v < g->values; v++) {

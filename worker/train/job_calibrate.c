@@ -60,9 +60,17 @@ static bool wanted(const struct job *j, const char *pointer)
     return spec_bool(j->spec, pointer, m && m->post_training);
 }
 
-static bool equalizes(const struct job *j)
+bool job_equalizes(const struct job *j)
 {
     return wanted(j, "/calibrate/equalize");
+}
+
+/* The same function, with the channels that the network now begins with. */
+static int renew_teacher(struct job *j, struct err *e)
+{
+    graph_free(j->teacher);
+    j->teacher = NULL;
+    return graph_clone(j->graph, &j->teacher, e);
 }
 
 static int equalize_channels(struct job *j, struct err *e)
@@ -78,13 +86,13 @@ static int equalize_channels(struct job *j, struct err *e)
     if (!status)
         events_log(j->events, "info", "the channels of %d layers were equalized", layers);
     trainer_target_free(&target);
-    return status;
+    return status || !j->teacher || j->kind->prunes ? status : renew_teacher(j, e);
 }
 
 int job_calibrate(struct job *j, const struct method *m, struct quant_layer_plan *plan, int count,
                   struct err *e)
 {
-    const int status = equalizes(j) ? equalize_channels(j, e) : 0;
+    const int status = job_equalizes(j) ? equalize_channels(j, e) : 0;
 
     return status ? status : find_ranges(j, m, plan, count, e);
 }
@@ -174,7 +182,7 @@ int job_calibration_bytes(struct job *j, struct graph *quantized, size_t *bytes,
     size_t equalization = 0, correction = 0;
     int status = range_bytes(j, bytes, e);
 
-    if (!status && equalizes(j))
+    if (!status && job_equalizes(j))
         status = equalization_bytes(j, &equalization, e);
     if (!status && job_corrects(j))
         status = correction_bytes(j, quantized, &correction, e);

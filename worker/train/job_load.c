@@ -98,6 +98,21 @@ static int choose_loss(struct job *j, struct err *e)
     return err_at(e, "/train/loss");
 }
 
+static int take_teacher(struct job *j, struct err *e)
+{
+    const struct distill d = job_settings(j).distill;
+
+    if (!(d.weight > 0 || d.features > 0))
+        return 0;
+    if (d.features > 0 && j->kind->prunes && job_equalizes(j)) {
+        err_set(e, ERR_INVALID,
+                "channels of a pruned model are no longer those of the model as it came once they are "
+                "equalized: distill.features can't compare them");
+        return err_at(e, "/calibrate/equalize");
+    }
+    return graph_clone(j->graph, &j->teacher, e);
+}
+
 int job_load(struct job *j, struct err *e)
 {
     const struct task_job t = { .dir = j->dir,
@@ -125,7 +140,5 @@ int job_load(struct job *j, struct err *e)
     j->feed = j->task->feed(j->data);
     if (j->kind->quantizes && job_corrects(j) && (status = make_biases(j, e)))
         return status;
-    if (!j->kind->trains || !(spec_double(j->spec, "/train/distill/weight", 0) > 0))
-        return 0;
-    return graph_clone(j->graph, &j->teacher, e);
+    return j->kind->trains ? take_teacher(j, e) : 0;
 }

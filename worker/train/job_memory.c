@@ -89,6 +89,8 @@ static int training_bytes(struct job *j, struct graph *quantized, size_t *bytes,
 
     if (!status && j->teacher)
         status = net_bytes(j->teacher, &eval, &teacher, e);
+    if (!status && train.hints)
+        teacher += hints_bytes(g, j->teacher, s.batch_size);
     if (!status)
         status = j->task->score_bytes(j->data, g, true, &score, e);
     if (!status)

@@ -94,7 +94,8 @@ struct calibration job_calibration(struct job *j, const struct method *m, const 
 /* Channels equalized where that is wanted, then the ranges of the activations in the plan. */
 int job_calibrate(struct job *j, const struct method *m, struct quant_layer_plan *plan, int count,
                   struct err *e);
-bool job_corrects(const struct job *j); /* are biases corrected? */
+bool job_equalizes(const struct job *j); /* are channels equalized? */
+bool job_corrects(const struct job *j);  /* are biases corrected? */
 /* Correct them; plain: the graph before it was quantized. */
 int job_correct(struct job *j, struct graph *plain, struct err *e);
 /* The greatest of the nets of both, beside data and model. */

@@ -146,7 +146,8 @@ struct trainer_settings job_settings(const struct job *j)
         .loss = j->loss,
         .label_smoothing = spec_double(spec, "/train/label_smoothing", 0),
         .distill = { spec_double(spec, "/train/distill/weight", 0),
-                     spec_double(spec, "/train/distill/temperature", 4) },
+                     spec_double(spec, "/train/distill/temperature", 4),
+                     spec_double(spec, "/train/distill/features", 0) },
         .lambda = spec_double(spec, "/quantize/lambda", 1),
         .coefficient = spec_double(spec, "/quantize/coefficient", -1),
         .bins = { spec_double(spec, "/quantize/bins/lambda", 5),
@@ -273,6 +274,16 @@ static int run(struct job *j, const struct job_stage *stage, struct trainer *t, 
     return status || !stage->after ? status : stage->after(j, t, e);
 }
 
+static int give_hints(const struct job *j, struct trainer *t, struct err *e)
+{
+    const struct hints_new how = {
+        .graph = j->graph, .teacher_graph = j->teacher, .net = t->net, .teacher = t->teacher, .pool = j->pool
+    };
+    const int status = hints_new(&how, &t->hints, e);
+
+    return status == ERR_INVALID ? err_at(e, "/train/distill/features") : status;
+}
+
 int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
 {
     struct trainer t = { .settings = stage->settings,
@@ -295,16 +306,19 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
     j->judged_step = -1;
     snprintf(sink.path, sizeof sink.path, "%s/%s%s", j->dir, j->prefix, stage->checkpoint);
     t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save, sink_judge };
-    wise.train = false;
+    wise.train = wise.hints = false;
     if (j->teacher)
         status = net_new(j->teacher, &wise, &teacher, e);
     t.teacher = teacher;
     if (!status)
         status = net_new(j->graph, &o, &j->net, e);
     t.net = j->net;
+    if (!status && o.hints)
+        status = give_hints(j, &t, e);
     if (!status)
         status = run(j, stage, &t, e);
     trainer_deinit(&t);
+    hints_free(t.hints);
     net_free(teacher);
     net_free(j->net);
     j->net = NULL;

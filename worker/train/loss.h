@@ -13,6 +13,7 @@
  *     values    nothing of its own: the target becomes (1 - weight) target + weight t */
 struct distill {
     double weight, temperature; /* T, for classes */
+    double features;            /* of what layers give out (hints.h), at the first step; 0: only outputs */
 };
 
 struct loss_call {

@@ -325,8 +325,12 @@ static void report_span(struct trainer *t, double rate)
         s->metric(s->arg, "pruned_share", step, (double)t->prune->marked / (double)t->prune->total);
         s->metric(s->arg, "prune_coefficient", step, t->prune->rule.pruner->coefficient(t->prune->state));
     }
+    if (t->hints)
+        s->metric(s->arg, "feature_error", step, t->at.span_hints / (double)t->at.span_steps);
     t->at.span_loss = 0;
     t->at.span_samples = 0;
+    t->at.span_hints = 0;
+    t->at.span_steps = 0;
 }
 
 /* The teacher sees the same batch; where values are learned, the target moves towards what it says. */
@@ -368,9 +372,10 @@ static bool is_point(const struct trainer *t, int points)
 int trainer_step(struct trainer *t, struct err *e)
 {
     const struct trainer_settings *s = &t->settings;
+    const double done = (double)t->at.step / (double)t->steps_total;
     int64_t left = t->feed->count - t->at.sample;
     int samples = left < s->batch_size ? (int)left : s->batch_size, blocks = net_blocks(t->net);
-    double rate = s->learning_rate * s->schedule->factor((double)t->at.step / (double)t->steps_total);
+    double rate = s->learning_rate * s->schedule->factor(done);
 
     t->feed->type->fill(t->feed, t->pool, t->at.sample, samples, blocks, net_input(t->net), &t->target);
     if (t->feed->type->ahead)
@@ -391,6 +396,8 @@ int trainer_step(struct trainer *t, struct err *e)
         return diverged(t, rate, e);
     if (t->quant)
         quant_observe(t->quant, t->net, t->graph, samples, t->pool);
+    if (t->hints)
+        hints_set(t->hints, samples, s->distill.features * (1 - done));
     net_backward(t->net);
     update_all(t, rate);
     t->at.step++;
@@ -399,6 +406,8 @@ int trainer_step(struct trainer *t, struct err *e)
     t->at.epoch_correct += r.correct;
     t->at.span_loss += r.loss;
     t->at.span_samples += samples;
+    t->at.span_hints += t->hints ? hints_error(t->hints) : 0;
+    t->at.span_steps++;
     if (is_point(t, CURVE_POINTS))
         report_span(t, rate);
     if (t->quant && is_point(t, BINS_POINTS))

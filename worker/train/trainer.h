@@ -7,6 +7,7 @@
 #include "worker/quant/method.h"
 #include "worker/rate/rate.h"
 #include "worker/train/feed.h"
+#include "worker/train/hints.h"
 #include "worker/train/loss.h"
 #include "worker/train/optimizer.h"
 
@@ -27,7 +28,7 @@ struct trainer_settings {
     const struct schedule *schedule;
     const struct loss *loss;
     double label_smoothing;
-    struct distill distill;     /* weight 0: no teacher */
+    struct distill distill;     /* all of it 0: no teacher */
     double lambda, coefficient; /* coefficient: struct regularizer_settings */
     struct {
         double lambda, warmup, ramp; /* the last two: shares of the run */
@@ -42,6 +43,8 @@ struct trainer_position {
     int64_t epoch_correct;
     double span_loss; /* sums since the last point of the loss curve */
     int64_t span_samples;
+    double span_hints; /* likewise, over steps */
+    int64_t span_steps;
     double regularizer[REGULARIZER_STATE];
 };
 
@@ -63,6 +66,7 @@ struct trainer {
     struct pool *pool;
     struct feed *feed;
     struct net *teacher; /* of the same batch size, in inference mode; NULL without distillation */
+    struct hints *hints; /* from that teacher; NULL: it is asked for its outputs alone */
     struct quant *quant; /* NULL: float training */
     const struct method *method;
     struct prune *prune; /* begins with the first step unless its mask is fixed; NULL: none */
@@ -80,8 +84,8 @@ struct trainer {
     struct trainer_position at;
 };
 
-/* graph, net (of settings.batch_size), pool, feed, teacher, quant (fitted), method and prune are borrowed.
- * The net reads quantized weights from then on. */
+/* graph, net (of settings.batch_size), pool, feed, teacher, hints, quant (fitted), method and prune are
+ * borrowed. The net reads quantized weights from then on. */
 int trainer_init(struct trainer *t, struct err *e);
 void trainer_deinit(struct trainer *t);
 

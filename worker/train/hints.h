@@ -1,0 +1,37 @@
+/* hints.h - learning from what another network has between its layers (after FitNets, Romero et al., arXiv
+ * 1412.6550). Added to the loss is
+ *
+ *      w / L  sum_l  |x_l - t_l|^2 / |t_l|^2
+ *
+ * x_l is what layer l with weights gives out, in front of normalization and ReLU, t_l what the layer of the
+ * same name gives out in the teacher; |.|^2 sums over the batch. All layers but those that make an output of
+ * the network count, L of them. FitNets have one such layer, and a layer in between that learns to translate;
+ * here both networks have the same structure. The norm of t_l, ours, makes layers of any scale count alike.
+ */
+#ifndef WORKER_TRAIN_HINTS_H
+#define WORKER_TRAIN_HINTS_H
+
+#include "worker/graph/net.h"
+
+struct hints;
+
+struct hints_new {
+    const struct graph *graph, *teacher_graph;
+    struct net *net; /* of graph, for training, with options.hints */
+    struct net
+        *teacher;      /* of the same batch size, before its first forward pass: it keeps more from here on */
+    struct pool *pool; /* NULL: the caller's thread alone */
+};
+
+/* Everything in `how` is borrowed. ERR_INVALID where no layer has one of the same name and shape in the
+ * teacher. Owned by the caller, who frees it before the nets. */
+int hints_new(const struct hints_new *how, struct hints **h, struct err *e);
+void hints_free(struct hints *h); /* NULL is fine */
+/* What the teacher keeps for it, beside net_bytes(). */
+size_t hints_bytes(const struct graph *graph, const struct graph *teacher, int batch);
+
+/* Before net_backward, when both nets have gone forward over the same batch: so many samples, and w. */
+void hints_set(struct hints *h, int samples, double weight);
+double hints_error(const struct hints *h); /* 1 / L sum_l ..., of the last net_backward */
+
+#endif
