@@ -271,6 +271,8 @@ static int run(struct job *j, const struct job_stage *stage, struct trainer *t, 
                               "the checkpoint can't be used: training starts from the beginning"));
     events_phase(j->events, stage->phase);
     status = trainer_run(t, e);
+    hints_free(t->hints); /* what comes after may make another net */
+    t->hints = NULL;
     return status || !stage->after ? status : stage->after(j, t, e);
 }
 
