@@ -11,6 +11,7 @@ const KNOWN = [
   { title: "Quantization error (MSQE)", series: ["msqe"] },
   { title: "Coefficient α", series: ["coefficient"], log: true },
   { title: "Error in steps", series: ["error_in_steps"], log: true },
+  { title: "Error of what layers give out", series: ["feature_error"], log: true },
   { title: "Learning rate", series: ["learning_rate"] },
 ];
 const LABELS = { top1: "test", held_out_top1: "held out", train_top1: "training", psnr_db: "test", held_out_psnr_db: "held out" };

@@ -113,7 +113,7 @@ static void test_smoothing_and_a_teacher(void **state)
         setup(&c);
         c.call.smoothing = i & 1 ? 0.1 : 0;
         c.call.teacher = i & 2 ? c.teacher : NULL;
-        c.call.distill = (struct distill){ 0.7, 3 };
+        c.call.distill = (struct distill){ 0.7, 3, 0 };
         check_gradient(&loss_cross_entropy, &c);
         teardown(&c);
     }
@@ -132,7 +132,7 @@ static void test_known_values(void **state)
     c.call.smoothing = 0.3;
     assert_true(fabs(loss_cross_entropy.run(&c.call).loss - SAMPLES * log(FEATURES)) < 1e-9);
     c.call.teacher = c.y;
-    c.call.distill = (struct distill){ 1, 2 };
+    c.call.distill = (struct distill){ 1, 2, 0 };
     assert_true(fabs(loss_cross_entropy.run(&c.call).loss) < 1e-9);
     for (int i = 0; i < COUNT; i++)
         c.value[i] = i % 2 ? (real)0.5 : (real)-0.5;

@@ -48,6 +48,7 @@ static const struct series_kind kinds[] = {
     { "msqe", "Quantization error (MSQE)", "", 1, true, ORANGE },
     { "coefficient", "Regularization coefficient", "", 1, true, PURPLE },
     { "error_in_steps", "RMS error", "steps", 1, true, ORANGE },
+    { "feature_error", "Error of what layers give out", "", 1, true, ORANGE },
     { "sparsity", "Sparsity", "%", 100, false, ORANGE },
     { "learning_rate", "Learning rate", "", 1, false, GREY },
 };
