@@ -225,7 +225,7 @@ static const struct parameter parameters[] = {
     { "/train/distill/features", "number", "Learning from layers",
       "Weight of the squared error of what layers give out, in parts of what they give out in the model as "
       "it "
-      "came; it falls to 0 in the course of the run.",
+      "came; it falls in a line to 0 in each stage.",
       "", 0, 100, "0", 0, false, NULL },
     { "/train/patch", "integer", "Patch",
       "Side of a training patch in the large image, a multiple of scale. Absent: 48, or 96 for models that "

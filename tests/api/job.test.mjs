@@ -237,6 +237,15 @@ test('compress: polish makes the file smaller, and the metric on training sample
   assert.ok(bytes[1] < 0.98 * bytes[0], `${bytes}`);
 });
 
+test('hints: layers that pruning has narrowed get none, and that is said; the job goes on', async () => {
+  const job = await finish((await submit({
+    kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { sparsity: 0.99, epochs: 1, structure: 'rows' }, resources: { cpus: 2 },
+    quantize: { weights: { bits: 4 } }, train: { epochs: 1, distill: { features: 0.1 } } })).body.id);
+  const log = await (await fetch(`${daemon.url}/v1/jobs/${job.id}/log`)).text();
+  assert.match(log, /3 layers learn from what those of the model as it came give out/); // conv1, conv2, fc1 before the cut
+  assert.match(log, /pruning has narrowed every layer/);
+});
+
 test('what is pruned needs a level at zero: a method of learned bases is refused with its place', async () => {
   const { status, body } = await submit({ kind: 'compress', model: 'zoo:lenet5', dataset: 'builtin:glyphs', quantize: { method: 'lq-nets' } });
   assert.equal(status, 422);

@@ -35,9 +35,9 @@ struct net_options {
     bool train;          /* plan gradients too */
     bool input_gradient; /* with train: of the input too */
     bool apart;          /* every node by itself, so that every activation can be read */
-    bool hints;          /* with train: what layers with weights make outlasts the forward pass (net_meet) */
-    uint64_t seed;       /* for dropout */
-    size_t limit;        /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
+    bool hints;    /* with train: what layers with weights make lasts until they go backward (net_meet) */
+    uint64_t seed; /* for dropout */
+    size_t limit;  /* bytes that may be used, 0 = no limit; more is ERR_MEMORY with both figures */
     enum precision precision;
     bool codes; /* the codes of quantized weights will be there (net_set_codes): these layers go forward on
                    exact integers. Else all is floating point, whatever the precision */
@@ -76,7 +76,7 @@ const real *net_value(const struct net *n, int value);
 real *net_gradient(const struct net *n, int value);
 /* From now on net_backward calls meet(arg, value) for what each layer with weights makes, on the caller's
  * thread: all of its gradient has come in, and the layer has read nothing of it. What is added to
- * net_gradient() counts from there on. Of a net with options.hints. */
+ * net_gradient() counts from there on. Of a net with options.hints. NULL: no longer. */
 typedef void net_meet_fn(void *arg, int value);
 void net_meet(struct net *n, net_meet_fn *meet, void *arg);
 /* From now on a forward pass ends behind the node that makes this activation, which can be read there (of a

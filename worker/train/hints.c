@@ -135,11 +135,16 @@ static void meet(void *arg, int value)
     run(h, pull_blocks, &m);
 }
 
+/* Does it leave the network as it is, perhaps under another shape? */
 static bool is_output(const struct graph *g, int value)
 {
-    for (int i = 0; i < g->outputs; i++)
-        if (g->output[i] == value)
+    for (int i = 0; i < g->outputs; i++) {
+        int v = g->output[i], maker = g->value[v].producer;
+        for (; v != value && maker >= 0 && g->node[maker].op->pass_shape_only; maker = g->value[v].producer)
+            v = g->node[maker].input[0];
+        if (v == value)
             return true;
+    }
     return false;
 }
 
@@ -181,10 +186,7 @@ static int collect(struct hints *h, const struct hints_new *how, struct err *e)
             return err_set(e, ERR_NOMEM, "out of memory");
         h->hint[h->count++] = (struct hint){ value, twin };
     }
-    return h->count ? 0
-                    : err_set(e, ERR_INVALID,
-                              "no layer but the last has the outputs of one in the model as "
-                              "it came: there is nothing to learn from between the layers");
+    return 0;
 }
 
 int hints_new(const struct hints_new *how, struct hints **out, struct err *e)
@@ -213,6 +215,11 @@ void hints_free(struct hints *h)
     free(h->hint);
     free(h->part);
     free(h);
+}
+
+int hints_layers(const struct hints *h)
+{
+    return h->count;
 }
 
 void hints_set(struct hints *h, int samples, double weight)

@@ -74,7 +74,6 @@ struct net_options job_net_options(const struct job *j, bool train, int batch)
 {
     return (struct net_options){ .batch = batch,
                                  .train = train,
-                                 .hints = train && job_settings(j).distill.features > 0,
                                  .seed = (uint64_t)spec_int(j->spec, "/train/seed", 1),
                                  .limit = job_limit(j),
                                  .precision = job_precision(j),

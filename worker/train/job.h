@@ -38,7 +38,8 @@ struct job {
     /* owned */
     void *data; /* the task's */
     struct graph *graph;
-    struct graph *teacher; /* the model as it came, for distillation; NULL without */
+    struct graph *teacher; /* the model as it came, for distillation; NULL without. Where layers are compared
+                              (hints) its channels are equalized if those of graph are */
     struct graph *source;  /* the same, for each trial of a search; NULL without */
     struct pool *pool;
     struct prune *prune;

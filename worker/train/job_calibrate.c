@@ -86,7 +86,7 @@ static int equalize_channels(struct job *j, struct err *e)
     if (!status)
         events_log(j->events, "info", "the channels of %d layers were equalized", layers);
     trainer_target_free(&target);
-    return status || !j->teacher || j->kind->prunes ? status : renew_teacher(j, e);
+    return status || !(job_settings(j).distill.features > 0) ? status : renew_teacher(j, e);
 }
 
 int job_calibrate(struct job *j, const struct method *m, struct quant_layer_plan *plan, int count,

@@ -110,7 +110,13 @@ static int take_teacher(struct job *j, struct err *e)
                 "equalized: distill.features can't compare them");
         return err_at(e, "/calibrate/equalize");
     }
-    return graph_clone(j->graph, &j->teacher, e);
+    const int status = graph_clone(j->graph, &j->teacher, e);
+    if (status || !(d.features > 0) || hints_bytes(j->graph, j->teacher, 1) > 0)
+        return status;
+    err_set(e, ERR_INVALID,
+            "the model has no layer but those that make its outputs: there are no others to "
+            "learn from");
+    return err_at(e, "/train/distill/features");
 }
 
 int job_load(struct job *j, struct err *e)

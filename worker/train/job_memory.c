@@ -79,14 +79,16 @@ static int training_bytes(struct job *j, struct graph *quantized, size_t *bytes,
 {
     const struct trainer_settings s = job_settings(j);
     const bool trains = s.epochs > 0 || job_statistics_samples(j) > 0;
-    const struct net_options train = job_net_options(j, trains, s.batch_size),
-                             eval = job_net_options(j, false, s.batch_size);
+    const struct net_options eval = job_net_options(j, false, s.batch_size);
+    struct net_options train = job_net_options(j, trains, s.batch_size);
     const size_t block = j->graph->param_count * sizeof(real);
     const size_t moments = s.optimizer ? (size_t)s.optimizer->moments : 0;
     struct graph *g = quantized ? quantized : j->graph;
     size_t net = 0, teacher = 0, score = 0, polish = 0;
-    int status = net_bytes(g, &train, &net, e);
+    int status;
 
+    train.hints = trains && s.distill.features > 0;
+    status = net_bytes(g, &train, &net, e);
     if (!status && j->teacher)
         status = net_bytes(j->teacher, &eval, &teacher, e);
     if (!status && train.hints)

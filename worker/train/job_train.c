@@ -283,7 +283,21 @@ static int give_hints(const struct job *j, struct trainer *t, struct err *e)
     };
     const int status = hints_new(&how, &t->hints, e);
 
-    return status == ERR_INVALID ? err_at(e, "/train/distill/features") : status;
+    if (status)
+        return status;
+    if (hints_layers(t->hints) > 0) {
+        events_log(j->events, "info", "%d layers learn from what those of the model as it came give out",
+                   hints_layers(t->hints));
+        return 0;
+    }
+    hints_free(t->hints);
+    t->hints = NULL;
+    events_emit(
+        j->events, "warning",
+        json_pack("{s:s, s:s}", "code", "no_hints", "text",
+                  "pruning has narrowed every layer: none can learn from that of the model as it came "
+                  "(/train/distill/features)"));
+    return 0;
 }
 
 int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
@@ -308,7 +322,8 @@ int job_stage(struct job *j, const struct job_stage *stage, struct err *e)
     j->judged_step = -1;
     snprintf(sink.path, sizeof sink.path, "%s/%s%s", j->dir, j->prefix, stage->checkpoint);
     t.sink = (struct trainer_sink){ &sink, sink_metric, sink_save, sink_judge };
-    wise.train = wise.hints = false;
+    wise.train = false;
+    o.hints = o.train && t.settings.distill.features > 0;
     if (j->teacher)
         status = net_new(j->teacher, &wise, &teacher, e);
     t.teacher = teacher;

@@ -346,6 +346,8 @@ static const real *ask_teacher(struct trainer *t, int samples)
            blocks * (size_t)shape_count(&in->shape) * LANES * sizeof(real));
     net_forward(t->teacher, samples, false, 0);
     const real *wise = net_output(t->teacher, 0);
+    if (!(weight > 0)) /* its layers alone */
+        return NULL;
     if (t->settings.loss->classes)
         return wise;
     for (size_t i = 0; i < blocks * (size_t)t->features * LANES; i++)
