@@ -344,14 +344,16 @@ test("a refused upload does not take the same bytes from somebody who stored the
   }
 });
 
-test("512 connections are all it takes; when one goes, the next is served at once", async () => {
+test("512 connections are all it takes; when one goes, the next is served at once", async (t) => {
   const own = await startQuantd({ worker: "fake" });
+  t.after(() => own.stop());
   const { hostname, port } = new URL(own.url);
   const connect = () => new Promise((done, failed) => {
     const socket = net.connect(Number(port), hostname, () => done(socket)).on("error", failed);
   });
   const ask = (ms) => raw(own.url, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", undefined, ms);
   const sockets = await Promise.all(Array.from({ length: 512 }, connect));
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
   await sleep(200);
   // on a busy machine the last of them may have to knock again
   for (let left = 20; (await ask(300)) !== ""; left--) assert.ok(left > 0, "one more is served");
@@ -359,6 +361,4 @@ test("512 connections are all it takes; when one goes, the next is served at onc
   sockets.pop().destroy();
   await sleep(200);
   assert.match(await ask(), /^HTTP\/1.1 200/);
-  for (const socket of sockets) socket.destroy();
-  await own.stop();
 });
