@@ -24,24 +24,38 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const colour = (i) => (dark.matches ? BRIGHT : COLOURS)[i % COLOURS.length];
 
+// Shares of the weights by their distance to the nearest level: one series for each distance, "bins/-0.469" to "bins/0.469".
+const BINS = "bins/";
+const distance = (name) => +name.slice(BINS.length);
+
+/** One chart over the distances instead of one over steps for each: of one run how it began and how it is now. */
+function histogram(runs, names) {
+  const x = names.sort((a, b) => distance(a) - distance(b));
+  const shown = runs.filter((r) => x.some((n) => r.series.has(n)));
+  const line = (run, label, at) => ({ label, run, colour: runs.indexOf(run), dash: 0, points: () => x.map((n) => run.series.get(n)?.values.at(at)) });
+  const lines = runs.length > 1 ? shown.map((r) => line(r, r.label, -1)) : shown.flatMap((r) => [line(r, "now", -1), line(r, "at the beginning", 0)]);
+  const percent = (v) => `${+(v * 100).toFixed(2)} %`;
+  return { title: "Weights between their levels", over: "the distance to the level, in steps", place: (d) => `${number(d, 3)} of a step`, series: [BINS], x: x.map(distance), lines, many: runs.length > 1, format: percent, tick: percent };
+}
+
 /** The charts for these runs [{label, series: Map}]: [{title, lines: [{label, name, run}], …}]. */
 export function layout(runs) {
   const names = new Set(runs.flatMap((r) => [...r.series.keys()]));
   const known = new Set(KNOWN.flatMap((k) => k.series));
-  const rest = [...names].filter((n) => !known.has(n)).map((n) => ({ title: title(n), series: [n] }));
-  return [...KNOWN, ...rest]
+  const bins = [...names].filter((n) => n.startsWith(BINS));
+  const rest = [...names].filter((n) => !known.has(n) && !n.startsWith(BINS)).map((n) => ({ title: title(n), series: [n] }));
+  const curves = [...KNOWN, ...rest]
     .map((k) => ({ ...k, lines: k.series.flatMap((name, dash) => runs.filter((r) => r.series.has(name)).map((run) => ({ name, run, dash, colour: runs.indexOf(run) }))) }))
     .filter((k) => k.lines.length)
     .map((k) => ({ ...k, many: runs.length > 1, lines: k.lines.map((l) => ({ ...l, label: runs.length > 1 ? l.run.label + (k.series.length > 1 ? ` ${LABELS[l.name] ?? ""}` : "") : LABELS[l.name] ?? title(l.name) })) }));
+  return bins.length ? [...curves, histogram(runs, bins)] : curves;
 }
 
-const table = (chart, log) =>
-  uPlot.join(
-    chart.lines.map(({ run, name }) => {
-      const s = run.series.get(name);
-      return [s.steps, log ? s.values.map((v) => (v > 0 ? v : null)) : s.values];
-    }),
-  );
+const table = (chart, log) => {
+  const drawn = (values) => (log ? values.map((v) => (v > 0 ? v : null)) : values);
+  if (chart.x) return [chart.x, ...chart.lines.map((l) => drawn(l.points()))];
+  return uPlot.join(chart.lines.map(({ run, name }) => [run.series.get(name).steps, drawn(run.series.get(name).values)]));
+};
 
 /** On a logarithmic axis of many decades only the powers of ten get lines. */
 const decades = (u, splits) => {
@@ -53,13 +67,13 @@ function options(chart, log, width, onCursor) {
   const ink = css("--quiet"), rule = css("--rule");
   const axis = { stroke: ink, font: "11px system-ui, sans-serif", grid: { stroke: rule, width: 1 }, ticks: { show: false }, border: { show: false } };
   // One run has a line per series, several runs a colour per run and a dash per series.
-  const line = (l, i) => ({ label: l.label, stroke: colour(chart.many ? l.colour : i), width: 1.6, dash: chart.many ? DASHES[l.dash] : DASHES[i], spanGaps: true, points: { show: l.run.series.get(l.name).steps.length < 2, size: 5 } });
+  const line = (l, i) => ({ label: l.label, stroke: colour(chart.many ? l.colour : i), width: 1.6, dash: chart.many ? DASHES[l.dash] : DASHES[i], spanGaps: true, points: { show: !chart.x && l.run.series.get(l.name).steps.length < 2, size: 5 } });
   return {
     width,
     height: 170,
     padding: [8, 10, 0, 0],
     legend: { show: false },
-    cursor: { sync: { key: "charts", scales: ["x", null] }, y: false, points: { size: 7 }, drag: { x: true, y: false } },
+    cursor: { ...(chart.x ? {} : { sync: { key: "charts", scales: ["x", null] } }), y: false, points: { size: 7 }, drag: { x: true, y: false } },
     scales: { x: { time: false }, y: log ? { distr: 3 } : { range: (u, a, b) => (a === b ? [a - (Math.abs(a) || 1) * 0.1, b + (Math.abs(b) || 1) * 0.1] : uPlot.rangeNum(a, b, 0.08, false)) } },
     axes: [
       { ...axis, size: 26, space: 60, values: (u, v) => v.map((x) => (x == null ? "" : number(x, 6))) },
@@ -81,10 +95,10 @@ function Chart({ chart, version }) {
     const data = plot.current?.data;
     if (!data || !values.current) return;
     const live = at != null && at >= 0;
-    step.current.textContent = live ? `step ${data[0][at]}` : "";
+    step.current.textContent = live ? (chart.place ?? ((x) => `step ${x}`))(data[0][at]) : "";
     chart.lines.forEach((l, i) => {
-      const v = live ? data[i + 1][indices?.[i + 1] ?? at] : l.run.series.get(l.name).values.at(-1);
-      values.current.children[i].lastChild.textContent = v == null ? "–" : format(v);
+      const v = live ? data[i + 1][indices?.[i + 1] ?? at] : l.run.series.get(l.name)?.values.at(-1);
+      values.current.children[i].lastChild.textContent = v != null ? format(v) : chart.x && !live ? "" : "–";
     });
   };
   const latest = useRef(show);
@@ -117,7 +131,7 @@ function Chart({ chart, version }) {
       <button type="button" class="plain toggle" aria-pressed=${log} title="Logarithmic scale" onClick=${() => setLog(!log)}>log</button>
     </figcaption>
     <div class="values" ref=${values}>${legend}</div>
-    <div class="plot" ref=${box} role="img" aria-label=${`${chart.title} over training steps`}></div>
+    <div class="plot" ref=${box} role="img" aria-label=${`${chart.title} over ${chart.over ?? "training steps"}`}></div>
   </figure>`;
 }
 

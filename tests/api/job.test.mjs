@@ -191,6 +191,17 @@ test('quantize: a layer that has collapsed is named', async () => {
   assert.doesNotMatch(await log(0), /rounded to zero/);
 });
 
+test('quantize: the histogram of the weights between their levels is whole, and nothing that a worker says is left out', async () => {
+  const job = await finish((await submit({
+    kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs', quantize: { method: 'lsq-br', weights: { bits: 2 }, activations: { bits: 8 } }, train: { epochs: 1 }, resources: { cpus: 2 },
+  })).body.id);
+  const { series } = (await api(daemon.url, 'GET', `/v1/jobs/${job.id}/metrics`)).body;
+  const cells = Object.keys(series).filter((name) => name.startsWith('bins/'));
+  assert.deepEqual(cells.map((name) => Number(name.slice(5))).sort((a, b) => a - b), Array.from({ length: 16 }, (_, k) => Number(((k + 0.5) / 16 - 0.5).toFixed(3))));
+  assert.ok(Math.abs(cells.reduce((sum, name) => sum + series[name].values.at(-1), 0) - 1) < 1e-9);
+  assert.doesNotMatch(daemon.log(), /left out/);
+});
+
 test('prune: layers with a sparsity of their own', async () => {
   const job = await finish((await submit({
     kind: 'prune', model: 'zoo:lenet5', dataset: 'builtin:glyphs', prune: { method: 'magnitude', sparsity: 0, epochs: 0, structure: 'rows' },

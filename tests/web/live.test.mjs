@@ -39,6 +39,8 @@ test("a job made with the form trains, draws its curves and ends in a model", { 
   assert.ok(early > 300, "the curve has points");
   await page.locator(".status .state.is-succeeded").waitFor({ timeout: 180000 });
   await page.getByRole("heading", { name: "Result" }).waitFor();
+  assert.equal(await page.locator('[data-series^="bins/"]').count(), 1, "one histogram, not a curve for each of its cells");
+  assert.ok((await inked(page.locator('[data-series="bins/"] canvas'))) > 300);
   assert.equal(await page.locator("section.card", { has: page.getByRole("heading", { name: "Layers" }) }).locator("tbody tr").count(), 4);
 
   const list = await (await fetch(`${daemon.url}/v1/jobs/1/artifacts`)).json();

@@ -94,7 +94,7 @@ static void report_bins(struct trainer *t)
         return;
     s->metric(s->arg, "bin_variance", t->at.step, h.variance);
     for (int k = 0; k < HISTOGRAM_CELLS; k++) {
-        snprintf(series, sizeof series, "bins/%+.3f", (k + 0.5) / HISTOGRAM_CELLS - 0.5);
+        snprintf(series, sizeof series, "bins/%.3f", (k + 0.5) / HISTOGRAM_CELLS - 0.5);
         s->metric(s->arg, series, t->at.step, h.offset[k]);
     }
 }
