@@ -70,12 +70,11 @@ static bool text_ok(const json_t *v)
 
 static bool series_ok(const json_t *v)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-";
     const char *s = json_string_value(v);
     size_t length = json_string_length(v);
 
     return s && length > 0 && length < sizeof((struct worker_event *)0)->series &&
-           strspn(s, allowed) == length;
+           strspn(s, EVENT_SERIES_CHARS) == length;
 }
 
 static const struct {

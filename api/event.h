@@ -7,7 +7,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#define EVENT_LINE_MAX 65536 /* bytes of one line; longer ones are skipped and counted */
+#define EVENT_SERIES_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-"
+#define EVENT_LINE_MAX     65536 /* bytes of one line; longer ones are skipped and counted */
 
 #define EVENT_TYPES(X)                                                                                       \
     X(HELLO, "hello")       /* version, threads, kernels, sandbox, pid, memory_bytes planned */              \
@@ -29,7 +30,7 @@ struct worker_event {
     int64_t time_ms;
     int attempt;
     enum worker_event_type type;
-    char series[48]; /* metric */
+    char series[48]; /* metric; of EVENT_SERIES_CHARS */
     int64_t step, steps;
     double value, eta_s; /* eta_s < 0: unknown */
     json_t *object;      /* owned: the whole line */

@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TAIL = 2 * EVENT_LINE_MAX, LOG_MAX = 8192, SERIES_MAX = 64, SERIES_NAME = 48 };
+enum { TAIL = 2 * EVENT_LINE_MAX, LOG_MAX = 8192, SERIES_MAX = 64 };
+enum { SERIES_NAME = sizeof((struct worker_event *)0)->series };
 
 struct events {
     int fd; /* O_APPEND */
@@ -206,13 +207,27 @@ static bool warn_once(struct events *ev, const char *series)
     return fresh;
 }
 
+/* As the daemon takes it: layers of a user's model may have any name. */
+static void series_name(const char *series, char name[SERIES_NAME])
+{
+    const size_t most = SERIES_NAME - 1, length = strlen(series), point = strcspn(series, ".") + 1;
+    const size_t kept = length > most && point < most / 2 ? point : 0;
+
+    memcpy(name, series, kept);
+    snprintf(name + kept, SERIES_NAME - kept, "%s", series + (length > most ? length - (most - kept) : 0));
+    for (char *c = name; *c; c++)
+        if (!strchr(EVENT_SERIES_CHARS, *c))
+            *c = '_';
+}
+
 void events_metric(struct events *ev, const char *series, int64_t step, double value)
 {
-    char text[128];
+    char text[128], name[SERIES_NAME];
 
     if (isfinite(value)) {
+        series_name(series, name);
         events_emit(ev, "metric",
-                    json_pack("{s:s, s:I, s:f}", "series", series, "step", (json_int_t)step, "value", value));
+                    json_pack("{s:s, s:I, s:f}", "series", name, "step", (json_int_t)step, "value", value));
         return;
     }
     if (!warn_once(ev, series))

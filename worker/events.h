@@ -16,6 +16,8 @@ void events_close(struct events *ev);
 /* Takes `fields` (an object; NULL: none), adds seq, t (type), time (ms) and attempt. Written with one
  * write(2). */
 void events_emit(struct events *ev, const char *type, json_t *fields);
+/* Characters of the series that api/event.h does not have become '_'; of a name that is too long for it the
+ * part up to the first point stays, and the end. */
 void events_metric(struct events *ev, const char *series, int64_t step, double value);
 void events_phase(struct events *ev, const char *phase);
 void events_progress(struct events *ev, int64_t step, int64_t steps, double eta_s);

@@ -174,6 +174,32 @@ static void test_a_file_of_nothing_is_refused(void **state)
     events_close(NULL);
 }
 
+/* Read back as the daemon does. */
+static void test_any_name_of_a_layer_makes_a_series(void **state)
+{
+    static const struct {
+        const char *series, *read;
+    } rows[] = {
+        { "loss", "loss" },
+        { "sparsity.conv 1:0+\u00e9", "sparsity.conv_1_0___" },
+        { "sparsity./a/0123456789/0123456789/0123456789/conv1/Conv",
+          "sparsity.56789/0123456789/0123456789/conv1/Conv" },
+        { "012345678901234567890123456789012345678901234567",
+          "12345678901234567890123456789012345678901234567" },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct worker_event last;
+        struct events *ev = begin(1 + (int)i);
+        events_metric(ev, rows[i].series, 1, 0.5);
+        events_close(ev);
+        assert_int_equal(read_back(&last), 1 + (int)i);
+        assert_string_equal(last.series, rows[i].read);
+        worker_event_release(&last);
+    }
+}
+
 static void test_not_finite_warns_once(void **state)
 {
     struct worker_event last;
@@ -260,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup(test_resume_among_many_lines, setup),
         cmocka_unit_test_setup(test_zeros_at_the_end_are_passed_over, setup),
         cmocka_unit_test_setup(test_a_file_of_nothing_is_refused, setup),
+        cmocka_unit_test_setup(test_any_name_of_a_layer_makes_a_series, setup),
         cmocka_unit_test_setup(test_not_finite_warns_once, setup),
         cmocka_unit_test_setup(test_too_long_becomes_a_warning, setup),
         cmocka_unit_test_setup(test_short_write_is_taken_back, setup),
