@@ -151,7 +151,7 @@ $(UNIT_WORKER:%=$(T)/%): $(T)/%: $(BUILD)/obj/tests/unit/%.o $(WORKER_LIB)
 	$(Q)$(CC) $(OPT) $(LINK) -o $@ $^ $(WORKER_LIBS) -lcmocka
 
 # The gradient checks: graph, operators and kernels once more, in double precision.
-DOUBLE_C := $(BASE_C) $(wildcard worker/graph/*.c worker/op/*.c worker/quant/*.c) worker/train/hints.c \
+DOUBLE_C := $(BASE_C) $(wildcard worker/graph/*.c worker/op/*.c worker/quant/*.c) worker/train/hints.c worker/calibrate/batches.c \
             $(filter-out $(LANES_C) worker/kernels/gemm.c worker/kernels/list.c,$(wildcard worker/kernels/*.c))
 DOUBLE_O := $(patsubst %.c,$(BUILD)/double/%.o,$(DOUBLE_C)) \
             $(patsubst %.c,$(BUILD)/double/%.o,$(LANES_C) worker/kernels/list.c)

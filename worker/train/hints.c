@@ -1,6 +1,7 @@
 #include "worker/train/hints.h"
 
 #include "base/mem.h"
+#include "worker/calibrate/batches.h"
 #include "worker/op/op.h"
 
 #include <stdlib.h>
@@ -162,14 +163,13 @@ static int find_twin(const struct graph *g, const struct graph *teacher, int i, 
 
 size_t hints_bytes(const struct graph *graph, const struct graph *teacher, int batch)
 {
-    const size_t samples = ((size_t)batch + LANES - 1) / LANES * LANES;
-    size_t numbers = 0;
+    size_t bytes = 0;
     int value;
 
     for (int i = 0; i < graph->nodes; i++)
         if (find_twin(graph, teacher, i, &value) >= 0)
-            numbers += (size_t)shape_count(&graph->value[value].shape) * samples;
-    return numbers * sizeof(real);
+            bytes += batch_bytes(&graph->value[value].shape, batch);
+    return bytes;
 }
 
 /* Every layer whose gradient can be met and whose twin can be kept. */

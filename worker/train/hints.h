@@ -17,10 +17,9 @@ struct hints;
 
 struct hints_new {
     const struct graph *graph, *teacher_graph;
-    struct net *net; /* of graph, for training, with options.hints */
-    struct net
-        *teacher;      /* of the same batch size, before its first forward pass: it keeps more from here on */
-    struct pool *pool; /* NULL: the caller's thread alone */
+    struct net *net;     /* of graph, for training, with options.hints */
+    struct net *teacher; /* of the same batch size, not run yet: it keeps more from here on */
+    struct pool *pool;   /* NULL: the caller's thread alone */
 };
 
 /* Everything in `how` is borrowed; 0 or ERR_NOMEM. Owned by the caller, who frees it before the nets. */
