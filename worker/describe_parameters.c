@@ -81,6 +81,9 @@ static const struct parameter parameters[] = {
     { "/quantize/activations/bits", "integer", "Activation bits",
       "Width of what goes into each layer; 32 leaves it in floating point.", "bit", 1, 8, "8", 32, false,
       NULL },
+    { "/quantize/activations/basis", "enum", "Bases of activations",
+      "lq-nets: qem fits them to the activations, gradient lets them follow the loss, as learned steps do.",
+      "", 0, 0, "\"qem\"", 0, false, list_basis_rules },
     { "/quantize/first_last_bits", "integer", "First and last layer",
       "Least width of weights and input of the first and the last layer; 1 treats them as the others.", "bit",
       1, 8, "8", 32, false, NULL },
@@ -273,6 +276,7 @@ static const struct {
     { "/train/precision", .quantizing = true },
     { "/quantize/weights/bits", .quantizing = true },
     { "/quantize/activations/bits", .quantizing = true },
+    { "/quantize/activations/basis", .quantizing = true },
     { "/quantize/first_last_bits", .quantizing = true },
     { "/quantize/lambda", .quantizing = true },
     { "/quantize/coefficient", .quantizing = true },
@@ -325,9 +329,13 @@ static const char *const training_only[] = {
 static const struct {
     const char *pointer, *methods[3];
 } method_only[] = {
-    { "/quantize/lambda", { "msqe", NULL } },        { "/quantize/coefficient", { "msqe", NULL } },
-    { "/quantize/bins/lambda", { "lsq-br", NULL } }, { "/quantize/bins/warmup", { "lsq-br", NULL } },
-    { "/quantize/bins/ramp", { "lsq-br", NULL } },   { "/quantize/bins/hold_steps", { "lsq-br", NULL } },
+    { "/quantize/lambda", { "msqe", NULL } },
+    { "/quantize/coefficient", { "msqe", NULL } },
+    { "/quantize/bins/lambda", { "lsq-br", NULL } },
+    { "/quantize/bins/warmup", { "lsq-br", NULL } },
+    { "/quantize/bins/ramp", { "lsq-br", NULL } },
+    { "/quantize/bins/hold_steps", { "lsq-br", NULL } },
+    { "/quantize/activations/basis", { "lq-nets", NULL } },
 };
 
 /* Kinds whose sections begin this pointer; NULL when all of them do (a key outside every section). */

@@ -50,6 +50,11 @@ json_t *list_structures(void)
     return list_words(prune_structures);
 }
 
+json_t *list_basis_rules(void)
+{
+    return list_words(quant_basis_rules);
+}
+
 /* Every word of the lists of all tasks, once. */
 static void add_word(json_t *a, const char *word)
 {

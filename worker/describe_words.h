@@ -19,5 +19,6 @@ json_t *list_structures(void);
 json_t *list_augments(void);
 json_t *list_precisions(void);
 json_t *list_granularities(void);
+json_t *list_basis_rules(void);
 
 #endif

@@ -256,6 +256,49 @@ static void test_the_moving_average_forgets_its_start(void **state)
     assert_true(fabs((double)v[0] - (0.9 * 2 + 4) / 1.9) < 1e-6);
 }
 
+/* A gradient in levels is one in their basis: against small moves of each element, and in the scale that
+ * moves an even basis s, 2s, 4s... as LSQ moves s. */
+static void test_the_gradient_of_a_basis_is_that_of_its_levels(void **state)
+{
+    static const real v[4] = { (real)0.5, 1, 2, 4 };
+    (void)state;
+
+    for (int bits = 1; bits <= 4; bits++)
+        for (int signs = 0; signs < 2; signs++) {
+            const int high = signs ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
+            real gradient[QUANT_LEVELS + 3];
+            struct value level = { .offset = 3 };
+            struct quant_activation a = {
+                .bits = bits, .high = high, .features = 90, .basis = true, .signs = signs
+            };
+            struct quant_basis b = { 0 };
+            struct quant q = { .activation = &a, .activations = 1, .basis = &b, .basis_learns = true };
+            struct graph g = { .value = &level, .values = 1 };
+            struct basis_levels before, after;
+            double squares = 0, along = 0, step = 0;
+            memcpy(b.v, v, sizeof b.v);
+            fill_normal(gradient, QUANT_LEVELS + 3, 40 + (uint64_t)bits);
+            quant_backward_levels(&q, &g, gradient);
+            basis_levels(v, bits, signs, &before);
+            for (int k = 0; k < bits; k++) {
+                real moved[4];
+                double change = 0;
+                memcpy(moved, v, sizeof moved);
+                moved[k] += (real)0.125; /* levels keep their order */
+                basis_levels(moved, bits, signs, &after);
+                for (int j = 0; j < before.count; j++)
+                    change += (double)gradient[3 + j] * (double)(after.level[j] - before.level[j]) / 0.125;
+                squares += ldexp(1, 2 * k);
+                along += ldexp((double)b.slope[k], k);
+                const double factor = (ldexp(1, 2 * bits) - 1) / 3 / sqrt(90.0 * (high > 1 ? high : 1));
+                assert_true(fabs((double)b.slope[k] - factor * change) < 1e-5 * factor * 10);
+            }
+            for (int j = 0; j < before.count; j++)
+                step += (double)gradient[3 + j] * (double)before.level[j] / 0.5;
+            assert_true(fabs(along / squares - step / sqrt(90.0 * (high > 1 ? high : 1))) < 1e-4);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_a_settled_basis_has_the_same_levels),
         cmocka_unit_test(test_a_singular_basis_is_left_as_it_is),
         cmocka_unit_test(test_the_moving_average_forgets_its_start),
+        cmocka_unit_test(test_the_gradient_of_a_basis_is_that_of_its_levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

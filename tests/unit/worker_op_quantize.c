@@ -266,13 +266,70 @@ static void levels(void **state)
     }
 }
 
+/* Levels that learn: each gets the gradients of its values, the greatest besides -x / level of those that are
+ * not clipped; of even levels that makes LSQ's slope of the step. */
+static void level_gradients(void **state)
+{
+    const real step = (real)0.25;
+    (void)state;
+    for (int signs = 0; signs < 2; signs++) {
+        float level[4], threshold[3];
+        double expected[4] = { 0 }, size = 0, slope = 0, even = 0;
+        int member[4] = { 0 };
+        for (int j = 0; j < 4; j++)
+            level[j] = (float)step * (float)(signs ? 2 * j - 3 : j);
+        for (int j = 0; j < 3; j++)
+            threshold[j] = (level[j] + level[j + 1]) / 2;
+        struct err e = { 0 };
+        struct graph *g = graph_new("levels");
+        struct net *n;
+        int x = graph_add_input(g, "x", &(struct shape){ 1, { FEATURES } }, &e),
+            y = graph_add_value(g, "y", &e);
+        int t = graph_add_param(g, "t", &(struct shape){ 1, { 3 } }, false, threshold, &e);
+        int l = graph_add_param(g, "l", &(struct shape){ 1, { 4 } }, true, level, &e);
+        assert_true(graph_add_node(g, "QuantdLevels", "q", (int[]){ x, t, l }, 3, &y, 1, &e) >= 0);
+        g->output[g->outputs++] = y;
+        assert_int_equal(graph_finish(g, &e), 0);
+        struct net_options o = { .batch = 40, .train = true, .input_gradient = true };
+        assert_int_equal(net_new(g, &o, &n, &e), 0);
+        fill_lanes(net_input(n), FEATURES, 3, 40, 3);
+        for (int i = 0; !signs && i < 3 * FEATURES * LANES; i++)
+            net_input(n)[i] = real_fabs(net_input(n)[i]);
+        net_forward(n, 40, true, 0);
+        fill_lanes(net_output_gradient(n, 0), FEATURES, 3, 40, 4);
+        net_backward(n);
+        for (int i = 0; i < 3 * FEATURES * LANES; i++) {
+            const double at = (double)net_input(n)[i], dy = (double)net_output_gradient(n, 0)[i];
+            const int j =
+                (at > (double)threshold[0]) + (at > (double)threshold[1]) + (at > (double)threshold[2]);
+            const double low = signs ? (double)level[0] : -INFINITY, high = (double)level[3];
+            const bool inside = at >= low && at <= high;
+            expected[j] += dy;
+            expected[3] -= inside ? dy * at / high : 0;
+            slope += dy * ((double)level[j] - (inside ? at : 0)) / (double)step;
+            size += fabs(dy);
+            member[j]++;
+            assert_true((double)net_input_gradient(n)[i] == (inside ? dy : 0));
+        }
+        for (int j = 0; j < 4; j++) {
+            const double found = (double)net_gradients(n)[g->value[l].offset + (size_t)j];
+            assert_true(member[j] > 50);
+            assert_true(fabs(found - expected[j]) < 1e-5 * size);
+            even += found * (double)level[j] / (double)step;
+        }
+        assert_true(fabs(even - slope) < 1e-4 * size);
+        net_free(n);
+        graph_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantize_and_back), cmocka_unit_test(along_an_axis),
         cmocka_unit_test(no_zero_point),     cmocka_unit_test(fake_is_the_file),
         cmocka_unit_test(fake_gradients),    cmocka_unit_test(levels),
-        cmocka_unit_test(refused),
+        cmocka_unit_test(refused),           cmocka_unit_test(level_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

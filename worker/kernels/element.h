@@ -67,6 +67,10 @@ struct element {
     /* y = level[number of thresholds below x], of `levels` sorted levels and one threshold less */
     void (*levels)(real *y, const real *x, size_t count, const real *threshold, const real *level,
                    int levels);
+    /* For the gradient in the levels: sum[j] += dy of all x above threshold[j - 1] (j = 0: of all), of
+     * `levels` sums; returns the sum of dy * x where low <= x <= high. */
+    double (*levels_back)(const real *dy, const real *x, size_t count, const real *threshold, int levels,
+                          real low, real high, double *sum);
     /* lane by lane, added for each threshold: how many x lie above it, and their sum */
     void (*above)(const real *x, size_t count, const real *threshold, int thresholds, real (*number)[LANES],
                   real (*sum)[LANES]);

@@ -112,6 +112,32 @@ static void levels(real *y, const real *x, size_t count, const real *threshold, 
     }
 }
 
+static double levels_back(const real *dy, const real *x, size_t count, const real *threshold, int levels,
+                          real low, real high, double *sum)
+{
+    double product = 0;
+
+    for (size_t i = 0, end; i < count; i = end) {
+        vec inside[PARTS] = { { 0 } };
+        end = count - i > SHORT ? i + SHORT : count;
+        for (size_t k = i; k < end; k += LANES)
+            EACH (p, PARTS) {
+                const vec at = load(x + k + p * VEC), g = load(dy + k + p * VEC);
+                inside[p] += pick(at > high, all(0), pick(at < low, all(0), g * at));
+            }
+        product += total_of(inside);
+        for (int j = 0; j < levels; j++) {
+            const real least = j > 0 ? threshold[j - 1] : (real)-INFINITY;
+            vec total[PARTS] = { { 0 } };
+            for (size_t k = i; k < end; k += LANES)
+                EACH (p, PARTS)
+                    total[p] += pick(load(x + k + p * VEC) > least, load(dy + k + p * VEC), all(0));
+            sum[j] += total_of(total);
+        }
+    }
+    return product;
+}
+
 static void above(const real *x, size_t count, const real *threshold, int thresholds, real (*number)[LANES],
                   real (*sum)[LANES])
 {
@@ -365,6 +391,7 @@ const struct element SYMBOL(element_, KERNEL_SET) = {
     .quantize_back = quantize_back,
     .fake_back = fake_back,
     .levels = levels,
+    .levels_back = levels_back,
     .above = above,
     .norm_sum = norm_sum,
     .norm = norm,

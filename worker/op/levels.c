@@ -43,14 +43,78 @@ static void forward(const struct step *s, const struct node *n, int lo, int hi, 
                                 count_of(s, n));
 }
 
+/* What goes straight through. */
+static struct quant_range range_of(const struct step *s, const struct node *n)
+{
+    const real *level = s->x[n->input[2]];
+
+    return (struct quant_range){ .scale = 1,
+                                 .low = level[0] < 0 ? level[0] : (real)-INFINITY,
+                                 .high = level[count_of(s, n) - 1] };
+}
+
+/* A block's share of the gradient in the levels. */
+struct share {
+    double above[MOST], product; /* of dy above each threshold; of dy x inside */
+};
+
+static size_t keep(const struct graph *g, const struct node *n)
+{
+    return g->value[n->input[2]].trainable ? sizeof(struct share) : 0;
+}
+
+static int items(const struct graph *g, const struct node *n)
+{
+    (void)g, (void)n;
+    return 1;
+}
+
+/* [lo, hi) are pairs of blocks. */
+static void backward_prepare(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const size_t block = setup_block(s->graph, n->input[0]);
+    const struct quant_range inside = range_of(s, n);
+    struct share *share = s->kept[n - s->graph->node];
+    (void)thread;
+
+    if (!s->g[n->input[2]])
+        return;
+    for (int b = 2 * lo; b < 2 * hi && b < s->blocks; b++) {
+        share[b] = (struct share){ 0 };
+        share[b].product = s->kernels->element->levels_back(
+            s->g[n->output[0]] + b * block, s->x[n->input[0]] + b * block, block, s->x[n->input[1]],
+            count_of(s, n), inside.low, inside.high, share[b].above);
+    }
+}
+
+static void backward_reduce(const struct step *s, const struct node *n, int lo, int hi, int thread)
+{
+    const struct share *share = s->kept[n - s->graph->node];
+    const int levels = count_of(s, n);
+    const double greatest = (double)s->x[n->input[2]][levels - 1];
+    real *dl = s->g[n->input[2]];
+    struct share all = { 0 };
+    (void)lo, (void)hi, (void)thread;
+
+    if (!dl)
+        return;
+    for (int b = 0; b < s->blocks; b++) {
+        for (int j = 0; j < levels; j++)
+            all.above[j] += share[b].above[j];
+        all.product += share[b].product;
+    }
+    for (int j = 0; j < levels; j++)
+        dl[j] += (real)(all.above[j] - (j + 1 < levels ? all.above[j + 1] : 0));
+    if (greatest > 0)
+        dl[levels - 1] -= (real)(all.product / greatest);
+}
+
 static void backward(const struct step *s, const struct node *n, int lo, int hi, int thread)
 {
     const size_t block = setup_block(s->graph, n->input[0]);
-    const real *level = s->x[n->input[2]];
-    const struct quant_range inside = { .scale = 1,
-                                        .low = level[0] < 0 ? level[0] : (real)-INFINITY,
-                                        .high = level[count_of(s, n) - 1] };
+    const struct quant_range inside = range_of(s, n);
     (void)thread;
+
     if (s->g[n->input[0]])
         s->kernels->element->quantize_back(s->g[n->input[0]] + lo * block, s->g[n->output[0]] + lo * block,
                                            s->x[n->input[0]] + lo * block, (size_t)(hi - lo) * block, &inside,
@@ -62,6 +126,10 @@ const struct op op_levels = { .name = "QuantdLevels",
                               .weight = -1,
                               .bias = -1,
                               .setup = setup,
+                              .keep = keep,
+                              .items = items,
                               .forward = forward,
+                              .backward_prepare = backward_prepare,
+                              .backward_reduce = backward_reduce,
                               .backward = backward,
                               .backward_needs_inputs = 1 };

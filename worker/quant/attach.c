@@ -30,18 +30,18 @@ static int add_numbers(struct graph *g, const struct quant_activation *a, const 
 }
 
 /* The parameters of the quantizer's node: number of them, or an error. */
-static int add_params(struct graph *g, const struct quant_activation *a, const struct quant_layer_plan *p,
-                      int param[2], struct err *e)
+static int add_params(struct graph *g, const struct quant *q, real step, int param[2], struct err *e)
 {
+    const struct quant_activation *a = &q->activation[q->activations];
     struct basis_levels l;
 
     if (!a->basis) {
-        param[0] = add_numbers(g, a, "step", !a->fixed, &p->activation.step, 1, e);
+        param[0] = add_numbers(g, a, "step", !a->fixed, &step, 1, e);
         return param[0] < 0 ? param[0] : 1;
     }
-    basis_levels(p->activation.v, a->bits, a->signs, &l);
+    basis_levels(q->basis[q->activations].v, a->bits, a->signs, &l);
     param[0] = add_numbers(g, a, "thresholds", false, l.threshold, l.count - 1, e);
-    param[1] = param[0] < 0 ? param[0] : add_numbers(g, a, "levels", false, l.level, l.count, e);
+    param[1] = param[0] < 0 ? param[0] : add_numbers(g, a, "levels", q->basis_learns, l.level, l.count, e);
     return param[1] < 0 ? param[1] : 2;
 }
 
@@ -61,7 +61,9 @@ static int insert_node(struct quant *q, struct graph *g, const struct quant_laye
                                     .signs = p->activation.low < 0 };
     copy_name(a->name, g->value[source].name);
     memcpy(q->basis[q->activations].v, p->activation.v, sizeof p->activation.v);
-    if ((params = add_params(g, a, p, param, e)) < 0)
+    for (int k = 0; q->basis_learns && k < a->bits; k++) /* it will keep its signs */
+        q->basis[q->activations].v[k] = real_fabs(p->activation.v[k]);
+    if ((params = add_params(g, q, p->activation.step, param, e)) < 0)
         return params;
     snprintf(name, sizeof name, "%.120s/Quantize", a->name);
     int node = graph_insert(g, source, a->basis ? "QuantdLevels" : "QuantdFakeQuant", name, param, params,
@@ -288,6 +290,7 @@ int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, c
     if (!q)
         return err_set(e, ERR_NOMEM, "out of memory");
     q->method = o->method;
+    q->basis_learns = o->basis_learns;
     q->weight = mem_array((size_t)count + 1, sizeof *q->weight);
     q->activation = mem_array((size_t)count + 1, sizeof *q->activation);
     q->basis = mem_array((size_t)count + 1, sizeof *q->basis);

@@ -1,11 +1,18 @@
 /* levels.c - activations on the levels of a basis (LQ-Nets, Zhang et al., arXiv 1807.10029): what a batch had
- * on each level, and the least squares over it. The nodes themselves are op/levels.c. */
+ * on each level, and the least squares over it; or the gradient in the basis. The nodes themselves are
+ * op/levels.c.
+ *
+ * [RULE] The paper finds that QEM beats bases that learn by back-propagation (section 4.2). With the scale of
+ * LSQ's gradient (arXiv 1902.08153, section 2.2) they are ahead of it: tests/reproduce/RESULTS.md. */
 #include "worker/kernels/element.h"
 #include "worker/kernels/kernels.h"
 #include "worker/quant/basis.h"
+#include "worker/quant/method.h"
 
 #define LEAST                                                                                                \
     1e-3 /* of the largest element: no other becomes smaller, or the lowest level would not be zero */
+
+const char *const quant_basis_rules[] = { "qem", "gradient", NULL };
 
 struct look {
     const struct quant *q;
@@ -68,7 +75,7 @@ void quant_observe(struct quant *q, struct net *n, const struct graph *g, int sa
 
     for (int i = 0; i < q->activations; i++)
         any |= q->activation[i].basis;
-    if (any)
+    if (any && !q->basis_learns)
         pool_run(p, look_parts, &l, q->activations * QUANT_TALLIES);
 }
 
@@ -109,25 +116,57 @@ static void write_levels(struct graph *g, const struct quant_activation *a, cons
     memcpy(g->param + g->value[a->level].offset, l->level, (size_t)l->count * sizeof *l->level);
 }
 
+/* A level is a sum of the basis, so the gradient in an element is that of the levels it is in. With a scale
+ * in which an even basis (s, 2s, 4s...) moves s as far as LSQ would. */
+void quant_backward_levels(struct quant *q, const struct graph *g, const real *gradients)
+{
+    for (int i = 0; i < q->activations && q->basis_learns; i++) {
+        const struct quant_activation *a = &q->activation[i];
+        const double squares = (ldexp(1, 2 * a->bits) - 1) / 3, most = a->high > 1 ? a->high : 1,
+                     factor = squares / sqrt((double)a->features * most);
+        struct quant_basis *b = &q->basis[i];
+        struct basis_levels l;
+        if (!a->basis)
+            continue;
+        const real *gradient = gradients + g->value[a->level].offset;
+        basis_levels(b->v, a->bits, a->signs, &l);
+        for (int k = 0; k < a->bits; k++) {
+            double sum = 0;
+            for (int j = 0; j < l.count; j++)
+                sum += (double)gradient[j] * (l.code[j] >> k & 1 ? 1 : a->signs ? -1 : 0);
+            b->slope[k] = (real)(factor * sum);
+        }
+    }
+}
+
+/* The next basis by QEM; where the equations are singular, or nothing was seen, it stays. */
+static void solve(const struct quant *q, int i)
+{
+    const struct quant_activation *a = &q->activation[i];
+    struct quant_basis *b = &q->basis[i];
+    double share[QUANT_LEVELS], sum[QUANT_LEVELS], now[BASIS_BITS];
+    struct basis_levels l;
+
+    basis_levels(b->v, a->bits, a->signs, &l);
+    collect(&q->tally[i * QUANT_TALLIES], &l, share, sum);
+    if (basis_solve(share, sum, b->v, a->bits, a->signs, 0, now))
+        for (int k = 0; k < a->bits; k++)
+            now[k] = (double)b->v[k];
+    if (!a->signs)
+        limit(now, a->bits);
+    basis_average(b->average, b->weight, now, a->bits, b->v);
+}
+
 void quant_relevel(struct quant *q, struct graph *g)
 {
     for (int i = 0; i < q->activations; i++) {
         const struct quant_activation *a = &q->activation[i];
-        struct quant_basis *b = &q->basis[i];
-        double share[QUANT_LEVELS], sum[QUANT_LEVELS], now[BASIS_BITS];
         struct basis_levels l;
         if (!a->basis)
             continue;
-        basis_levels(b->v, a->bits, a->signs, &l);
-        collect(&q->tally[i * QUANT_TALLIES], &l, share, sum);
-        /* where the equations are singular, or nothing was seen, the basis stays */
-        if (basis_solve(share, sum, b->v, a->bits, a->signs, 0, now))
-            for (int k = 0; k < a->bits; k++)
-                now[k] = (double)b->v[k];
-        if (!a->signs)
-            limit(now, a->bits);
-        basis_average(b->average, b->weight, now, a->bits, b->v);
-        basis_levels(b->v, a->bits, a->signs, &l);
+        if (!q->basis_learns)
+            solve(q, i);
+        basis_levels(q->basis[i].v, a->bits, a->signs, &l);
         write_levels(g, a, &l);
     }
 }

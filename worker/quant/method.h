@@ -74,6 +74,9 @@ void method_refit(struct quant *q, const struct quant_weight *w, int c);
 real method_activation(const real *x, size_t count, int low, int high);
 double method_activation_error(const real *x, size_t count, real step, int low, int high);
 
+/* levels.c: from the gradients in trainable levels to those in their bases. */
+void quant_backward_levels(struct quant *q, const struct graph *g, const real *gradients);
+
 /* lsq.c, for its relatives */
 double lsq_backward(const struct quant_weight *w, const real *scale, const real *x, real *g, size_t count,
                     size_t stride);

@@ -143,6 +143,7 @@ void quant_backward(struct quant *q, const struct graph *g, real *gradients, con
     const struct regularizer *r = q->method->regularizer;
     struct pass b = { .q = q, .w = g->param, .out = gradients };
 
+    quant_backward_levels(q, g, gradients);
     if (r && r->backward)
         b.regularizer = regularizer;
     if (!q->method->backward && !b.regularizer)

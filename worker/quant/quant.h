@@ -7,7 +7,8 @@
  * One step of training, after the net's forward pass:
  *
  *      quant_observe    what the batch had on learned levels (before the backward pass of the net)
- *      quant_backward   gradients in q become gradients in w (straight-through) and in the scales
+ *      quant_backward   gradients in q become gradients in w (straight-through) and in the scales, those in
+ *                       levels become gradients in their bases
  *      optimizer        moves w; the trainer's affair
  *      quant_rescale    new scales: closed form from the sums of the last pass, or learned by the optimizer
  *      quant_relevel    new levels of activations
@@ -63,10 +64,11 @@ struct quant_activation {
     int source, threshold, level; /* the value that is quantized; PARAM values of its QuantdLevels */
 };
 
-/* The basis of one activation and its moving average. */
+/* The basis of one activation; its moving average, or the gradient in it and the optimizer's moments. */
 struct quant_basis {
     real v[4];
     double average[4], weight[4];
+    real slope[4], moment[2][4];
 };
 
 /* Of one activation: how many numbers of the batch lie above each threshold, and their sum; index 0: all. */
@@ -105,6 +107,7 @@ struct quant {
     struct quant_bins *layer_bins; /* [weights] their sums */
 
     struct quant_basis *basis; /* [activations] those on a basis have one */
+    bool basis_learns;         /* those are moved by the optimizer, not by QEM */
     struct quant_tally *tally; /* [activations][QUANT_TALLIES] of the last quant_observe */
 
     struct quant_chunk *chunk;     /* the fixed cut of all weights for parallel passes */
@@ -125,10 +128,15 @@ struct quant_layer_plan {
     } activation;
 };
 
+/* How bases of activations learn: qem, closed form for the activations of each batch; gradient, by the
+ * optimizer. NULL-terminated. */
+extern const char *const quant_basis_rules[];
+
 struct quant_options {
     const struct method *method;
     const struct grid *grid;
-    bool per_channel; /* a scale for each output channel, else one for each layer */
+    bool per_channel;  /* a scale for each output channel, else one for each layer */
+    bool basis_learns; /* bases of activations follow the loss, else QEM */
 };
 
 /* Put quantizers on the inputs of the planned layers of g and finish it again. Layers are those of
@@ -151,9 +159,10 @@ void quant_apply(struct quant *q, const struct graph *g, struct pool *p);
  * regularizer, whose state is given. Fills slope. */
 void quant_backward(struct quant *q, const struct graph *g, real *gradients, const double *regularizer,
                     struct pool *p);
-/* After the net's forward pass in training: looks at the activations that lie on a basis. */
+/* After the net's forward pass in training: looks at the activations that lie on a basis, for QEM. */
 void quant_observe(struct quant *q, struct net *n, const struct graph *g, int samples, struct pool *p);
-/* The next basis of each activation, from the last quant_observe, and its levels in g. */
+/* The levels in g of each activation's basis: of the next one by QEM, from the last quant_observe, or of that
+ * which the optimizer has moved. */
 void quant_relevel(struct quant *q, struct graph *g);
 void quant_rescale(struct quant *q); /* scales from the sums of the last apply, where the method does so */
 void quant_pull(struct quant *q, struct graph *g, double strength, struct pool *p); /* w += s (Q(w) - w) */

@@ -73,6 +73,7 @@ int job_quant_options(const struct job *j, struct quant_options *o, struct err *
     const char *granularity =
         spec_text(j->spec, "/quantize/weights/granularity", o->method->granularities[0]);
     o->per_channel = strcmp(granularity, "channel") == 0;
+    o->basis_learns = strcmp(spec_text(j->spec, "/quantize/activations/basis", "qem"), "gradient") == 0;
     return 0;
 }
 

@@ -45,6 +45,15 @@ static const struct quant_activation *step_of(const struct quant *q, int value)
     return NULL;
 }
 
+/* Levels move with their basis, not by themselves. */
+static bool is_level(const struct quant *q, int value)
+{
+    for (int i = 0; q && i < q->activations; i++)
+        if (q->activation[i].basis && q->activation[i].level == value)
+            return true;
+    return false;
+}
+
 int trainer_cut(struct trainer *t, struct err *e)
 {
     const struct graph *g = t->graph;
@@ -58,7 +67,7 @@ int trainer_cut(struct trainer *t, struct err *e)
         return err_set(e, ERR_NOMEM, "out of memory");
     for (int v = 0; v < g->values; v++) {
         const struct value *value = &g->value[v];
-        if (value->kind != VALUE_PARAM || !value->trainable)
+        if (value->kind != VALUE_PARAM || !value->trainable || is_level(t->quant, v))
             continue;
         const struct quant_activation *a = step_of(t->quant, v);
         size_t count = (size_t)shape_count(&value->shape);
@@ -158,6 +167,16 @@ static void update_pieces(void *arg, int lo, int hi, int thread)
         update_piece(u, &u->t->piece[i]);
 }
 
+static void update_bases(const struct trainer *t, const struct optimizer_step *o)
+{
+    for (int i = 0; i < t->quant->activations; i++) {
+        struct quant_basis *b = &t->quant->basis[i];
+        if (t->quant->activation[i].basis)
+            update_steps(t, o, b->v, b->slope, (real *const[]){ b->moment[0], b->moment[1] },
+                         (size_t)t->quant->activation[i].bits);
+    }
+}
+
 /* Scales, then what the weights are quantized to, then the regularizer. */
 static void requantize(struct trainer *t, const struct optimizer_step *step)
 {
@@ -166,6 +185,8 @@ static void requantize(struct trainer *t, const struct optimizer_step *step)
 
     if (t->method->learns && !(r && r->holds && r->holds(t->at.regularizer)))
         update_steps(t, step, q->scale, q->slope, q->moment, (size_t)q->scales);
+    if (q->basis_learns)
+        update_bases(t, step);
     quant_rescale(q);
     quant_relevel(q, t->graph);
     quant_apply(q, t->graph, t->pool);
