@@ -3,8 +3,8 @@
  * Weights have a basis per output channel (or, if asked, per layer), activations one per layer (levels.c),
  * both found by one alternation of QEM a step: the nearest levels, then least squares for the basis
  * (section 3.2, algorithm 1). The forward pass uses the stored basis; the new one enters by a moving average.
- * No basis gets a gradient; gradients of weights go straight through, those of activations up to the greatest
- * level (section 3.3).
+ * Gradients of weights go straight through, those of activations up to the greatest level (section 3.3). No
+ * basis gets one, but for those of activations where the job asks for it (quant_options.basis_learns).
  *
  * Widths beyond 4 bits (first and last layer) are uniform with closed-form scales; such activations have a
  * learned step. Activations that may be negative have the encodings of weights, {-1,+1}. */
