@@ -165,6 +165,44 @@ static void test_report(void **state)
     json_decref(result);
 }
 
+/* Where the weights lie between their levels is one panel, whatever order its series came in. */
+static void test_histogram(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "bins/0.250", "bins/-0.250", "loss", "bins/0.000" };
+    struct curves c = { 0 };
+    json_t *nothing = json_object();
+    struct err e = { 0 };
+    for (int i = 0; i < 4; i++)
+        for (int step = 0; step < 3; step++)
+            assert_int_equal(curves_add(&c, names[i], step, i == 3 ? 0.5 + 0.1 * step : 0.25 - 0.05 * step),
+                             0);
+    assert_int_equal(report_write(dir, &c, nothing, nothing, &e), 0);
+    char *svg = load("curves.svg"), *csv = load("curves.csv");
+    assert_well_formed(svg);
+    const char *title = strstr(svg, ">Weights between their levels<");
+    assert_non_null(title);
+    assert_null(strstr(title + 1, ">Weights between their levels<"));
+    assert_null(strstr(svg, "bins/"));
+    assert_non_null(strstr(svg, ">Training loss<"));
+    const char *dashed = strstr(svg, "stroke-dasharray");
+    double x[3], y[3], before = 0;
+    assert_non_null(dashed);
+    for (int way = 0; way < 2; way++) { /* dashed: at the beginning; then: now */
+        const char *path = strstr(way ? strstr(dashed, "<path") : dashed, " d=\"M");
+        assert_int_equal(
+            sscanf(path, " d=\"M%lf %lfL%lf %lfL%lf %lf", &x[0], &y[0], &x[1], &y[1], &x[2], &y[2]), 6);
+        assert_true(x[0] < x[1] && x[1] < x[2] && y[1] < y[0] && fabs(y[0] - y[2]) < 0.11);
+        assert_true(!way || y[1] < before); /* more of them on their levels: higher */
+        before = y[1];
+    }
+    assert_non_null(strstr(csv, "\nbins/-0.250,2,0.15\n"));
+    free(svg);
+    free(csv);
+    curves_free(&c);
+    json_decref(nothing);
+}
+
 /* Nothing measured, nothing known: still four files. */
 static void test_empty(void **state)
 {
@@ -324,9 +362,9 @@ static void test_axes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_curves), cmocka_unit_test(test_load),   cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_axes),   cmocka_unit_test(test_report), cmocka_unit_test(test_search),
-        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_curves),    cmocka_unit_test(test_load),   cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_axes),      cmocka_unit_test(test_report), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_histogram), cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -1,4 +1,4 @@
-/* report_svg.c - small multiples: one panel per series, three in a row.
+/* report_svg.c - small multiples: one panel per series, three in a row; one for all bins/DISTANCE together.
  *
  *      title                    last value
  *      1.0 ┤
@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -25,7 +26,8 @@ enum {
     BOTTOM = 40,
     PLOT_WIDTH = PANEL_WIDTH - LEFT - RIGHT,
     PLOT_HEIGHT = PANEL_HEIGHT - TOP - BOTTOM,
-    BUCKETS = 250 /* a curve is thinned to the extremes within so many parts of the axis */
+    BUCKETS = 250, /* a curve is thinned to the extremes within so many parts of the axis */
+    BINS_MOST = 64
 };
 
 #define BLUE   "#2f7fc1"
@@ -65,6 +67,7 @@ const struct series_kind *report_series_kind(const char *name)
 struct panel {
     const struct series *series;
     const struct series_kind *kind;
+    const char *over; /* what the x axis is */
     struct axis x, y;
     double left, top; /* of the drawing, in the whole picture */
     int first, last;  /* finite points */
@@ -143,8 +146,8 @@ static void draw_axes(struct buf *out, const struct panel *p)
     }
     buf_printf(out, "<path class=\"qc-axis\" d=\"M%.1f %.1fh%d\"/>", p->left, p->top + PLOT_HEIGHT,
                PLOT_WIDTH);
-    buf_printf(out, "<text class=\"qc-tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">step%s</text>\n",
-               p->left + PLOT_WIDTH / 2.0, p->top + PLOT_HEIGHT + 31,
+    buf_printf(out, "<text class=\"qc-tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s%s</text>\n",
+               p->left + PLOT_WIDTH / 2.0, p->top + PLOT_HEIGHT + 31, p->over,
                p->y.logarithmic ? ", logarithmic values" : "");
 }
 
@@ -192,24 +195,35 @@ static void draw_curve(struct buf *out, const struct panel *p)
                p->kind->colour);
 }
 
+/* The place of panel `index` in the picture, and its title. */
+static struct panel begin_panel(struct buf *out, const struct series_kind *kind, const char *name, int index)
+{
+    const double left = index % PER_ROW * (PANEL_WIDTH + GAP), top = index / PER_ROW * (PANEL_HEIGHT + GAP);
+
+    buf_printf(out, "<g><text class=\"qc-title\" x=\"%.1f\" y=\"%.1f\">", left, top + 14);
+    report_text(out, kind->title ? kind->title : name);
+    if (*kind->unit)
+        buf_printf(out, "<tspan class=\"qc-tick\"> in %s</tspan>", kind->unit);
+    buf_text(out, "</text>\n");
+    return (struct panel){ .kind = kind, .over = "step", .left = left + LEFT, .top = top + TOP };
+}
+
+/* What stands at the right of the title. */
+static void draw_last(struct buf *out, const struct panel *p, const char *value, const char *unit)
+{
+    buf_printf(
+        out, "<text class=\"qc-last\" fill=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s%s%s</text>\n",
+        p->kind->colour, p->left + PLOT_WIDTH, p->top - TOP + 14, value, *unit ? " " : "", unit);
+}
+
 static void draw_panel(struct buf *out, const struct series *s, int index)
 {
-    double left = index % PER_ROW * (PANEL_WIDTH + GAP), top = index / PER_ROW * (PANEL_HEIGHT + GAP);
-    struct panel p = {
-        .series = s, .kind = report_series_kind(s->name), .left = left + LEFT, .top = top + TOP
-    };
+    struct panel p = begin_panel(out, report_series_kind(s->name), s->name, index);
     char value[32];
-    buf_printf(out, "<g><text class=\"qc-title\" x=\"%.1f\" y=\"%.1f\">", left, top + 14);
-    report_text(out, p.kind->title ? p.kind->title : s->name);
-    if (*p.kind->unit)
-        buf_printf(out, "<tspan class=\"qc-tick\"> in %s</tspan>", p.kind->unit);
-    buf_text(out, "</text>\n");
+
+    p.series = s;
     if (measure(&p)) {
-        buf_printf(
-            out,
-            "<text class=\"qc-last\" fill=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s%s%s</text>\n",
-            p.kind->colour, left + PANEL_WIDTH - RIGHT, top + 14, report_number(shown(&p, p.last), value),
-            *p.kind->unit ? " " : "", p.kind->unit);
+        draw_last(out, &p, report_number(shown(&p, p.last), value), p.kind->unit);
         draw_axes(out, &p);
         draw_curve(out, &p);
     } else {
@@ -217,6 +231,74 @@ static void draw_panel(struct buf *out, const struct series *s, int index)
                    "<text class=\"qc-tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">no values</text>\n",
                    p.left + PLOT_WIDTH / 2.0, p.top + PLOT_HEIGHT / 2.0);
     }
+    buf_text(out, "</g>\n");
+}
+
+/* Shares of the weights by their distance to the nearest level, each a series: "bins/-0.469". */
+static bool is_bin(const struct series *s)
+{
+    return strncmp(s->name, "bins/", 5) == 0 && s->count > 0;
+}
+
+static double distance_of(const struct series *s)
+{
+    return strtod(s->name + 5, NULL);
+}
+
+/* Pointers to the bins, the least distance first; number of them. */
+static int find_bins(const struct curves *c, const struct series *bin[BINS_MOST])
+{
+    int count = 0;
+
+    for (int i = 0; i < c->count && count < BINS_MOST; i++) {
+        if (!is_bin(&c->series[i]))
+            continue;
+        int at = count++;
+        for (; at > 0 && distance_of(bin[at - 1]) > distance_of(&c->series[i]); at--)
+            bin[at] = bin[at - 1];
+        bin[at] = &c->series[i];
+    }
+    return count;
+}
+
+static double share_of(const struct series *bin, bool now)
+{
+    const double share = bin->point[now ? bin->count - 1 : 0].value;
+
+    return isfinite(share) ? share : 0;
+}
+
+static void draw_shares(struct buf *out, const struct panel *p, const struct series *const *bin, int count,
+                        bool now)
+{
+    buf_printf(out, "<path class=\"qc-line\" stroke=\"%s\"%s d=\"", now ? p->kind->colour : GREY,
+               now ? "" : " stroke-dasharray=\"4 3\"");
+    for (int i = 0; i < count; i++)
+        buf_printf(out, "%c%.1f %.1f", i ? 'L' : 'M', place_x(p, distance_of(bin[i])),
+                   place_y(p, p->kind->scale * share_of(bin[i], now)));
+    buf_text(out, "\"/>\n");
+}
+
+/* How the weights lay at the beginning, and how they lie at the end. */
+static void draw_histogram(struct buf *out, const struct series *const *bin, int count, int index)
+{
+    static const struct series_kind kind = {
+        "bins/", "Weights between their levels", "%", 100, false, ORANGE
+    };
+    struct panel p = begin_panel(out, &kind, NULL, index);
+    double most = 0;
+
+    for (int i = 0; i < count; i++)
+        most = fmax(most, kind.scale * fmax(share_of(bin[i], false), share_of(bin[i], true)));
+    p.over = "distance to the level in steps; dashed: at the beginning";
+    p.x = axis_make(distance_of(bin[0]), distance_of(bin[count - 1]), false, 5);
+    p.x.low = distance_of(bin[0]);
+    p.x.high = count > 1 ? distance_of(bin[count - 1]) : p.x.high;
+    p.y = axis_make(0, most, false, 5);
+    draw_last(out, &p, "now", "");
+    draw_axes(out, &p);
+    draw_shares(out, &p, bin, count, false);
+    draw_shares(out, &p, bin, count, true);
     buf_text(out, "</g>\n");
 }
 
@@ -236,7 +318,9 @@ static const char style[] =
 
 void report_svg(struct buf *out, const struct curves *c, bool standalone)
 {
-    int rows = (c->count + PER_ROW - 1) / PER_ROW;
+    const struct series *bin[BINS_MOST];
+    const int bins = find_bins(c, bin), panels = c->count - bins + (bins > 0);
+    int rows = (panels + PER_ROW - 1) / PER_ROW, index = 0;
     int margin = standalone ? GAP : 0;
     int height = rows ? rows * (PANEL_HEIGHT + GAP) - GAP : 40;
     if (standalone)
@@ -252,6 +336,9 @@ void report_svg(struct buf *out, const struct curves *c, bool standalone)
     if (!c->count)
         buf_text(out, "<text class=\"qc-tick\" x=\"0\" y=\"24\">This job measured no curves.</text>\n");
     for (int i = 0; i < c->count; i++)
-        draw_panel(out, &c->series[i], i);
+        if (!is_bin(&c->series[i]))
+            draw_panel(out, &c->series[i], index++);
+    if (bins)
+        draw_histogram(out, bin, bins, index);
     buf_text(out, "</svg>\n");
 }
