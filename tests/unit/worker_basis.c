@@ -290,12 +290,14 @@ static void test_the_gradient_of_a_basis_is_that_of_its_levels(void **state)
                     change += (double)gradient[3 + j] * (double)(after.level[j] - before.level[j]) / 0.125;
                 squares += ldexp(1, 2 * k);
                 along += ldexp((double)b.slope[k], k);
-                const double factor = (ldexp(1, 2 * bits) - 1) / 3 / sqrt(90.0 * (high > 1 ? high : 1));
+                const double factor =
+                    (ldexp(1, 2 * bits) - 1) / (signs ? 12 : 3) / sqrt(90.0 * (high > 1 ? high : 1));
                 assert_true(fabs((double)b.slope[k] - factor * change) < 1e-5 * factor * 10);
             }
             for (int j = 0; j < before.count; j++)
-                step += (double)gradient[3 + j] * (double)before.level[j] / 0.5;
-            assert_true(fabs(along / squares - step / sqrt(90.0 * (high > 1 ? high : 1))) < 1e-4);
+                step += (double)gradient[3 + j] * (double)before.level[j] / (signs ? 1 : 0.5);
+            assert_true(fabs((signs ? 2 : 1) * along / squares - step / sqrt(90.0 * (high > 1 ? high : 1))) <
+                        1e-4);
         }
 }
 

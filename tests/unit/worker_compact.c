@@ -165,7 +165,7 @@ static void outputs(struct graph *g, double y[10])
 static void test_scales_of_small_networks_are_shorter(void **state)
 {
     static const struct quant_layer_plan plan[] = { [0 ... 3] = { .weight_bits = 3, .activation.bits = 32 } };
-    const struct quant_options o = { &method_lsq, grid_find("sym"), false };
+    const struct quant_options o = { .method = &method_lsq, .grid = grid_find("sym") };
     struct pool *p = pool_new(1);
     (void)state;
 
@@ -203,7 +203,9 @@ static void test_codes_outlive_the_rounding_of_scales(void **state)
     for (int per_channel = 0; per_channel < 2; per_channel++) {
         struct graph *g = lenet();
         struct quant *q;
-        const struct quant_options o = { &method_lsq, grid_find("sym"), per_channel != 0 };
+        const struct quant_options o = { .method = &method_lsq,
+                                         .grid = grid_find("sym"),
+                                         .per_channel = per_channel != 0 };
         assert_int_equal(quant_new(g, plan, 4, &o, &q, NULL), 0);
         quant_start(q, g);
         for (int i = 0; i < q->scales; i++)

@@ -57,7 +57,7 @@ static void snap(struct graph *g, const struct method *method, const char *grid,
     struct quant_layer_plan *plan = mem_array((size_t)count, sizeof *plan);
     for (int i = 0; i < count; i++)
         plan[i] = (struct quant_layer_plan){ .weight_bits = bits, .activation = { .bits = 32 } };
-    const struct quant_options o = { method, grid_find(grid), per_channel };
+    const struct quant_options o = { .method = method, .grid = grid_find(grid), .per_channel = per_channel };
     assert_int_equal(quant_new(g, plan, count, &o, &q, &e), 0);
     quant_start(q, g);
     quant_snap(q, g, pool);

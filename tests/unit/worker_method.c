@@ -185,7 +185,7 @@ static void test_channels_are_quantized_as_if_alone(void **state)
             struct quant_layer_plan plan[3];
             for (int i = 0; i < 3; i++)
                 plan[i] = (struct quant_layer_plan){ .weight_bits = bits, .activation.bits = 32 };
-            const struct quant_options o = { *m, grid_find("sym"), true };
+            const struct quant_options o = { .method = *m, .grid = grid_find("sym"), .per_channel = true };
             assert_int_equal(quant_new(g, plan, 3, &o, &q, &e), 0);
             quant_start(q, g);
             quant_apply(q, g, p);
@@ -267,7 +267,9 @@ static void test_bin_gradients_against_differences(void **state)
         double s[REGULARIZER_STATE] = { 0 };
         for (int i = 0; i < 3; i++)
             plan[i] = (struct quant_layer_plan){ .weight_bits = 2 + i % 2, .activation.bits = 32 };
-        const struct quant_options o = { &method_lsq_br, grid_find(way == 2 ? "midrise" : "twos"), way == 1 };
+        const struct quant_options o = { .method = &method_lsq_br,
+                                         .grid = grid_find(way == 2 ? "midrise" : "twos"),
+                                         .per_channel = way == 1 };
         assert_int_equal(quant_new(g, plan, 3, &o, &q, NULL), 0);
         quant_start(q, g);
         quant_apply(q, g, p);
@@ -313,7 +315,7 @@ static void test_histogram_of_known_distributions(void **state)
     struct pool *p = pool_new(1);
     struct histogram h;
     struct quant_layer_plan plan = { .weight_bits = 3, .activation.bits = 32 };
-    const struct quant_options o = { &method_lsq, grid_find("twos"), false };
+    const struct quant_options o = { .method = &method_lsq, .grid = grid_find("twos") };
     (void)state;
 
     for (int i = 0; i < 2 * WIDE; i++)

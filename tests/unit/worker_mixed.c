@@ -168,7 +168,9 @@ static struct made bind(struct graph *g, const struct quant_layer_plan *plan, in
     struct made m = { .g = g, .pool = pool_new(threads) };
     struct err e = { 0 };
 
-    const struct quant_options quantize = { &method_msqe, grid_find("twos"), per_channel };
+    const struct quant_options quantize = { .method = &method_msqe,
+                                            .grid = grid_find("twos"),
+                                            .per_channel = per_channel };
     assert_int_equal(quant_new(m.g, plan, layers, &quantize, &m.q, &e), 0);
     quant_start(m.q, m.g);
     struct net_options o = { .batch = BATCH,

@@ -31,7 +31,7 @@ struct toy {
 /* LeNet-5 on grids of three bits. */
 static struct toy begin(void)
 {
-    const struct quant_options o = { method_find("msqe"), grid_find("sym"), false };
+    const struct quant_options o = { .method = method_find("msqe"), .grid = grid_find("sym") };
     const struct prune_rule rule = { &pruner_magnitude, 0, 1, PRUNE_NETWORK, PRUNE_SINGLE, 0 };
     struct quant_layer_plan plan[4];
     struct toy t = { 0 };

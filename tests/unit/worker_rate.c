@@ -127,7 +127,7 @@ static void test_zeros_come_and_stay(void **state)
     struct prune *p;
     struct rate *r;
     struct quant_layer_plan plan[4];
-    const struct quant_options o = { method_find("msqe"), grid_find("sym"), false };
+    const struct quant_options o = { .method = method_find("msqe"), .grid = grid_find("sym") };
     const struct optimizer *sgd = optimizer_find("sgd");
     (void)state;
 

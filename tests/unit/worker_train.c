@@ -48,7 +48,7 @@ struct session {
     enum precision precision;
     int epochs_judged;
     const struct method *method;
-    bool per_channel;
+    bool per_channel, basis_learns;
     int stop_after; /* loss points until a stop is wished; 0: never */
     double last_error;
 };
@@ -98,7 +98,10 @@ static int session_run(struct session *s, struct dataset *d, int threads, int st
     };
 
     const struct method *method = s->method ? s->method : method_find("msqe");
-    const struct quant_options options = { method, grid_find("sym"), s->per_channel };
+    const struct quant_options options = { .method = method,
+                                           .grid = grid_find("sym"),
+                                           .per_channel = s->per_channel,
+                                           .basis_learns = s->basis_learns };
 
     if (method->activation_basis)
         plan[1].activation.basis = true;
@@ -234,6 +237,9 @@ static void test_interrupted_training_ends_with_the_same_bits(void **state)
                                                 .method = *m,
                                                 .per_channel = strcmp(*name, "channel") == 0 },
                               (*o)->name);
+        run_both_ways(d,
+                      (struct session){ .distil = distil, .method = &method_lq_nets, .basis_learns = true },
+                      (*o)->name);
     }
     dataset_free(d);
 }

@@ -2,7 +2,10 @@
  * and learned elsewhere (worker/quant/levels.c). Inputs: x, thresholds, levels (one more).
  *
  * Backward goes straight through up to the greatest level, and, where the least one is negative, down to it
- * (LQ-Nets, arXiv 1807.10029, section 3.3). Neither thresholds nor levels get a gradient. */
+ * (LQ-Nets, arXiv 1807.10029, section 3.3). Levels that are trainable get a gradient, too: each the sum of dy
+ * over its values, and the greatest besides that of -x / level dy over what goes straight through, for a
+ * quantizer whose levels all grow by a share grows as its input would. With levels 0, s, 2s... that is LSQ's
+ * slope of s (arXiv 1902.08153, equation 3). Thresholds get none. */
 #include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 

@@ -45,6 +45,22 @@ static int add_params(struct graph *g, const struct quant *q, real step, int par
     return param[1] < 0 ? param[1] : 2;
 }
 
+/* One that learns by its gradient keeps its signs, so it begins with positive elements. */
+static void begin_basis(struct quant *q, const struct quant_activation *a, const real *v)
+{
+    double positive[BASIS_BITS];
+    real *to = q->basis[q->activations].v;
+
+    memcpy(to, v, sizeof q->basis->v);
+    if (!q->basis_learns)
+        return;
+    for (int k = 0; k < a->bits; k++)
+        positive[k] = a->signs ? fabs((double)v[k]) : (double)v[k];
+    basis_positive(positive, a->bits);
+    for (int k = 0; k < a->bits; k++)
+        to[k] = (real)positive[k];
+}
+
 /* The quantizer's node on the edge from its source into the nodes given. */
 static int insert_node(struct quant *q, struct graph *g, const struct quant_layer_plan *p, int source,
                        const int *consumer, int consumers, struct err *e)
@@ -60,9 +76,8 @@ static int insert_node(struct quant *q, struct graph *g, const struct quant_laye
                                     .basis = p->activation.basis,
                                     .signs = p->activation.low < 0 };
     copy_name(a->name, g->value[source].name);
-    memcpy(q->basis[q->activations].v, p->activation.v, sizeof p->activation.v);
-    for (int k = 0; q->basis_learns && k < a->bits; k++) /* it will keep its signs */
-        q->basis[q->activations].v[k] = real_fabs(p->activation.v[k]);
+    if (a->basis)
+        begin_basis(q, a, p->activation.v);
     if ((params = add_params(g, q, p->activation.step, param, e)) < 0)
         return params;
     snprintf(name, sizeof name, "%.120s/Quantize", a->name);

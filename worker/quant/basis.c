@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define RIDGE   1e-4
+#define LEAST   1e-3 /* of the largest element */
 #define KEEP    0.9
 #define QUARTER 0.6745 /* a normal distribution's quantile at 3/4 */
 
@@ -29,6 +30,16 @@ void basis_levels(const real *v, int bits, bool signs, struct basis_levels *l)
     }
     for (int j = 0; j + 1 < l->count; j++)
         l->threshold[j] = (l->level[j] + l->level[j + 1]) / 2;
+}
+
+void basis_positive(double *v, int bits)
+{
+    double most = 1e-8;
+
+    for (int k = 0; k < bits; k++)
+        most = v[k] > most ? v[k] : most;
+    for (int k = 0; k < bits; k++)
+        v[k] = v[k] > LEAST * most ? v[k] : LEAST * most;
 }
 
 /* Position of the nearest level: how many thresholds lie below x. */

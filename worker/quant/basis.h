@@ -25,6 +25,10 @@ struct basis_levels {
 
 void basis_levels(const real *v, int bits, bool signs, struct basis_levels *l);
 
+/* No element becomes smaller than 1e-3 of the largest, which is at least 1e-8: with {0,1} the lowest level is
+ * zero. */
+void basis_positive(double *v, int bits);
+
 /* v that minimises sum (x - v . e)^2 + ridge |v - old|^2, for count[e] numbers with the encoding e whose sum
  * is sum[e]. 0, or -1: there are none, or the equations are singular (v is undefined then). */
 int basis_solve(const double *count, const double *sum, const real *old, int bits, bool signs, double ridge,

@@ -9,9 +9,6 @@
 #include "worker/quant/basis.h"
 #include "worker/quant/method.h"
 
-#define LEAST                                                                                                \
-    1e-3 /* of the largest element: no other becomes smaller, or the lowest level would not be zero */
-
 const char *const quant_basis_rules[] = { "qem", "gradient", NULL };
 
 struct look {
@@ -98,17 +95,6 @@ static void collect(const struct quant_tally *part, const struct basis_levels *l
     }
 }
 
-static void limit(double *v, int bits)
-{
-    double most = 0;
-
-    for (int k = 0; k < bits; k++)
-        most = v[k] > most ? v[k] : most;
-    most = most > 1e-8 ? most : 1e-8;
-    for (int k = 0; k < bits; k++)
-        v[k] = v[k] > LEAST * most ? v[k] : LEAST * most;
-}
-
 static void write_levels(struct graph *g, const struct quant_activation *a, const struct basis_levels *l)
 {
     memcpy(g->param + g->value[a->threshold].offset, l->threshold,
@@ -123,7 +109,7 @@ void quant_backward_levels(struct quant *q, const struct graph *g, const real *g
     for (int i = 0; i < q->activations && q->basis_learns; i++) {
         const struct quant_activation *a = &q->activation[i];
         const double squares = (ldexp(1, 2 * a->bits) - 1) / 3, most = a->high > 1 ? a->high : 1,
-                     factor = squares / sqrt((double)a->features * most);
+                     factor = (a->signs ? squares / 4 : squares) / sqrt((double)a->features * most);
         struct quant_basis *b = &q->basis[i];
         struct basis_levels l;
         if (!a->basis)
@@ -153,7 +139,7 @@ static void solve(const struct quant *q, int i)
         for (int k = 0; k < a->bits; k++)
             now[k] = (double)b->v[k];
     if (!a->signs)
-        limit(now, a->bits);
+        basis_positive(now, a->bits);
     basis_average(b->average, b->weight, now, a->bits, b->v);
 }
 
