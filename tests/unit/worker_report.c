@@ -158,6 +158,7 @@ static void test_report(void **state)
     assert_non_null(
         strstr(first[3], "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;quoted&quot;"));
     assert_non_null(strstr(first[3], "float activations"));
+    assert_non_null(strstr(first[3], "one step per layer"));
     for (int i = 0; i < 4; i++)
         free(first[i]);
     curves_free(&c);
@@ -237,6 +238,8 @@ static void test_search(void **state)
                                   "trials", "trial", 1, "sparsity", 0.9, "bits", 4, "price", "bytes", 54321,
                                   "metric", 0.5, "pareto", 0, "trial", 2, "sparsity", 0.9875, "bits", 3,
                                   "price", 1.5e-5, "bytes", 1234, "metric", 0.987, "pareto", 1));
+    json_object_set_new(json_object_get(json_object_get(spec, "quantize"), "weights"), "granularity",
+                        json_null());
     assert_int_equal(report_write(dir, &c, spec, result, &e), 0);
     char *html = load("report.html");
     assert_well_formed(html);
@@ -244,6 +247,7 @@ static void test_search(void **state)
     assert_non_null(strstr(html, "54,321</td><td>50.00 %</td><td class=\"text note\">another"));
     assert_non_null(strstr(html, "6000 samples held out of the training part; the goal was not met"));
     assert_null(strstr(html, "43.21 %"));
+    assert_null(strstr(html, "one step per")); /* of what is the method's affair */
     free(html);
     json_decref(spec);
     json_decref(result);

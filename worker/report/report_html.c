@@ -185,7 +185,10 @@ static void put_quantization(struct buf *out, json_t *q)
     if (*text_of(q, "weights/grid")) {
         buf_text(out, " on the grid <code>");
         report_text(out, text_of(q, "weights/grid"));
-        buf_text(out, "</code>, one step per ");
+        buf_text(out, "</code>");
+    }
+    if (*text_of(q, "weights/granularity")) {
+        buf_text(out, ", one step per ");
         report_text(out, text_of(q, "weights/granularity"));
     }
     if (member(q, "first_last_bits")) {
