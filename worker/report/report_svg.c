@@ -50,7 +50,7 @@ static const struct series_kind kinds[] = {
     { "msqe", "Quantization error (MSQE)", "", 1, true, ORANGE },
     { "coefficient", "Regularization coefficient", "", 1, true, PURPLE },
     { "error_in_steps", "RMS error", "steps", 1, true, ORANGE },
-    { "bin_variance", "Variance within bins", "steps\u00b2", 1, true, ORANGE },
+    { "bin_variance", "Variance within bins", "", 1, true, ORANGE },
     { "feature_error", "Error of what layers give out", "", 1, true, ORANGE },
     { "sparsity", "Sparsity", "%", 100, false, ORANGE },
     { "learning_rate", "Learning rate", "", 1, false, GREY },
@@ -291,7 +291,7 @@ static void draw_histogram(struct buf *out, const struct series *const *bin, int
 
     for (int i = 0; i < count; i++)
         most = fmax(most, kind.scale * fmax(share_of(bin[i], false), share_of(bin[i], true)));
-    p.over = "distance to the level, in steps (dashed: before)";
+    p.over = "steps to the level; dashed: before";
     p.x = axis_make(distance_of(bin[0]), distance_of(bin[count - 1]), false, 5);
     p.x.low = distance_of(bin[0]);
     p.x.high = count > 1 ? distance_of(bin[count - 1]) : p.x.high;
