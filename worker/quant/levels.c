@@ -3,7 +3,8 @@
  * op/levels.c.
  *
  * [RULE] The paper finds that QEM beats bases that learn by back-propagation (section 4.2). With the scale of
- * LSQ's gradient (arXiv 1902.08153, section 2.2) they are ahead of it: tests/reproduce/RESULTS.md. */
+ * LSQ's gradient (arXiv 1902.08153, section 2.2) they are ahead of it at 2 bits: tests/reproduce/RESULTS.md.
+ */
 #include "worker/kernels/element.h"
 #include "worker/kernels/kernels.h"
 #include "worker/quant/basis.h"
