@@ -66,7 +66,7 @@ test('its artifacts: sizes, hashes, ranges, ETags', async () => {
   assert.equal(tail.headers.get('content-range'), `bytes ${model.bytes - 16}-${model.bytes - 1}/${model.bytes}`);
 });
 
-test('train a network that is quantized already: the exported file is what was trained, not the integers it came with', async () => {
+test('train a network that is quantized already: the exported file is what was trained, not the integers it came with; or is quantized again, once', async () => {
   const { body: quantized } = await submit({ kind: 'quantize', model: 'zoo:lenet5', dataset: 'builtin:glyphs',
     quantize: { weights: { bits: 8 }, activations: { bits: 8 } }, train: { epochs: 0 }, resources: { cpus: 2 } });
   const { result } = await finish(quantized.id);
@@ -78,6 +78,13 @@ test('train a network that is quantized already: the exported file is what was t
     train: { epochs: 1, learning_rate: 0.02 }, resources: { cpus: 2 } })).body.id);
   assert.ok(job.result.value > 0.9, `top-1 ${job.result.value}`);
   assert.equal(job.result.model_file_bytes, onnx.length);
+
+  const again = await finish((await submit({ kind: 'quantize', model: model.sha256, dataset: 'builtin:glyphs', resources: { cpus: 2 },
+    quantize: { method: 'lsq', weights: { bits: 4 }, activations: { bits: 4 } }, train: { epochs: 1, learning_rate: 0.02 } })).body.id);
+  assert.ok(again.result.value > 0.9, `top-1 ${again.result.value}`);
+  assert.match(await (await fetch(`${daemon.url}/v1/jobs/${again.id}/log`)).text(), /the inputs of 4 layers came quantized/);
+  const file = Buffer.from(await (await fetch(`${daemon.url}/v1/jobs/${again.id}/artifacts/model.onnx`)).arrayBuffer());
+  assert.equal(file.toString('latin1').split('QuantizeLinear').length - 1, 4, 'one quantizer for each input, not two');
 });
 
 test('compress: prune, quantize and code in one job; the small file is the network', async () => {

@@ -87,7 +87,7 @@ try {
   let metric;
   console.log(precision ? `${spec.title}, ${precision}` : spec.title);
   for (const seed of seeds) {
-    const job = { ...spec.job, model, dataset: 'data', train: { ...spec.job.train, ...(precision && { precision }), seed }, resources: { cpus } };
+    const job = { ...spec.job, model, dataset: 'data', train: { ...spec.job.train, ...(precision && { precision }), seed }, resources: { ...spec.job.resources, cpus } };
     const { id } = await ask('POST', '/v1/jobs', JSON.stringify(job), { 'content-type': 'application/json' });
     const done = await waitState(daemon.url, id, ['succeeded', 'failed', 'parked', 'cancelled'], 24 * 3600e3);
     if (done.state !== 'succeeded') throw new Error(`seed ${seed}: ${done.state}: ${done.reason}`);

@@ -5,6 +5,7 @@
 #include "worker/op/op.h"
 #include "worker/quant/basis.h"
 #include "worker/quant/method.h"
+#include "worker/quant/replace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,14 @@
 static void copy_name(char out[64], const char *name)
 {
     snprintf(out, 64, "%s", name);
+}
+
+static int find_number(const struct quant_activation *a, const struct graph *g, const char *what)
+{
+    char name[160];
+
+    snprintf(name, sizeof name, "%.120s.%s", a->name, what);
+    return graph_find_value(g, name);
 }
 
 /* A parameter of the activation quantizer, and the first of its numbers. */
@@ -43,6 +52,15 @@ static int add_params(struct graph *g, const struct quant *q, real step, int par
     param[0] = add_numbers(g, a, "thresholds", false, l.threshold, l.count - 1, e);
     param[1] = param[0] < 0 ? param[0] : add_numbers(g, a, "levels", q->basis_learns, l.level, l.count, e);
     return param[1] < 0 ? param[1] : 2;
+}
+
+/* After the value that is quantized; with a number where the model's own quantizer of it stays, or another
+ * value's name begins alike. */
+static void name_activation(struct quant_activation *a, const struct graph *g, const char *value)
+{
+    copy_name(a->name, value);
+    for (int i = 2; find_number(a, g, "step") >= 0 || find_number(a, g, "levels") >= 0; i++)
+        snprintf(a->name, sizeof a->name, "%.48s_%d", value, i);
 }
 
 /* One that learns by its gradient keeps its signs, so it begins with positive elements. */
@@ -75,7 +93,7 @@ static int insert_node(struct quant *q, struct graph *g, const struct quant_laye
                                     .fixed = p->activation.fixed,
                                     .basis = p->activation.basis,
                                     .signs = p->activation.low < 0 };
-    copy_name(a->name, g->value[source].name);
+    name_activation(a, g, g->value[source].name);
     if (a->basis)
         begin_basis(q, a, p->activation.v);
     if ((params = add_params(g, q, p->activation.step, param, e)) < 0)
@@ -158,14 +176,6 @@ static void share_scales(struct quant *q, const struct graph *g, const struct la
     w->channel = q->channels;
     q->channels += w->channels;
     q->scales += w->channels * w->width;
-}
-
-static int find_number(const struct quant_activation *a, const struct graph *g, const char *what)
-{
-    char name[160];
-
-    snprintf(name, sizeof name, "%.120s.%s", a->name, what);
-    return graph_find_value(g, name);
 }
 
 static bool locate_activation(struct quant_activation *a, const struct graph *g)
@@ -313,7 +323,8 @@ int quant_new(struct graph *g, const struct quant_layer_plan *plan, int count, c
         err_set(e, ERR_NOMEM, "out of memory");
         goto out;
     }
-    if ((status = graph_layers(g, &layers, &layer_count, e)))
+    if ((status = replace_quantizers(g, plan, count, &q->replaced, e)) ||
+        (status = graph_layers(g, &layers, &layer_count, e)))
         goto out;
     if (layer_count != count) {
         status = err_set(e, ERR_INTERNAL, "a plan for %d layers, but the graph has %d", count, layer_count);

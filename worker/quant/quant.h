@@ -91,6 +91,7 @@ struct quant {
     int weights;
     struct quant_activation *activation;
     int activations;
+    int replaced;                   /* layers whose input came quantized and has the method's quantizer now */
     int64_t total;                  /* N: quantized weights of the network */
     real *q;                        /* quantized values, layout of graph->param */
     int8_t *code;                   /* q = code * scale: the same layout */

@@ -146,6 +146,10 @@ int job_prepare(struct job *j, struct err *e)
         status = graph_clone(j->graph, &plain, e);
     if (!status)
         status = quant_new(j->graph, plan, count, &o, &j->quant, e);
+    if (!status && j->quant->replaced)
+        events_log(j->events, "info",
+                   "the inputs of %d layers came quantized; their quantizers gave way to the job's",
+                   j->quant->replaced);
     if (!status && j->prune)
         status = prune_locate(j->prune, j->graph, e);
     if (!status && job_rate_lambda(j) > 0)
