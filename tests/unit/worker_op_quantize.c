@@ -230,8 +230,8 @@ static void refused(void **state)
     graph_free(g);
 }
 
-/* Levels: a value on a threshold belongs below it; gradients pass up to the greatest level, and down to the
- * least one where that is negative. */
+/* Levels: a value on a threshold belongs below it; gradients pass between the least and the greatest level.
+ */
 static void levels(void **state)
 {
     static const real least[] = { 0, (real)-1.5 };
@@ -257,7 +257,7 @@ static void levels(void **state)
         net_backward(n);
         for (int i = 0; i < 3 * FEATURES * LANES; i++) {
             const real at = net_input(n)[i], dy = net_output_gradient(n, 0)[i];
-            const bool passes = at <= 1 && (!way || at >= least[way]);
+            const bool passes = at <= 1 && at >= least[way];
             assert_true(net_output(n, 0)[i] == (real)level[(at > threshold[0]) + (at > threshold[1])]);
             assert_true(net_input_gradient(n)[i] == (passes ? dy : 0));
         }
@@ -302,7 +302,7 @@ static void level_gradients(void **state)
             const double at = (double)net_input(n)[i], dy = (double)net_output_gradient(n, 0)[i];
             const int j =
                 (at > (double)threshold[0]) + (at > (double)threshold[1]) + (at > (double)threshold[2]);
-            const double low = signs ? (double)level[0] : -INFINITY, high = (double)level[3];
+            const double low = (double)level[0], high = (double)level[3];
             const bool inside = at >= low && at <= high;
             expected[j] += dy;
             expected[3] -= inside ? dy * at / high : 0;

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "worker/quant/basis.h"
+#include "worker/quant/replace.h"
 #include "worker/train/stream.h"
 
 #include <stdlib.h>
@@ -43,8 +44,8 @@ static bool one_sided(const struct range *r, int bits)
 
 static void decide(const struct calibration *c, struct range *r, struct quant_layer_plan *p)
 {
-    const bool input = c->graph->value[r->value].kind == VALUE_INPUT;
-    const int bits = p->activation.bits;
+    const int bits = p->activation.bits, source = before_quantizers(c->graph, r->value, 1 << bits);
+    const bool input = c->graph->value[source].kind == VALUE_INPUT;
     const bool basis = c->method->activation_basis && c->method->activation_basis(bits);
     const bool sided = basis ? !(r->low < 0) : one_sided(r, bits);
     const int low = sided ? 0 : -(1 << (bits - 1)), high = (1 << (sided ? bits : bits - 1)) - 1;

@@ -1,11 +1,12 @@
 /* levels.c - QuantdLevels: y = level[number of thresholds below x], for thresholds and levels that are sorted
  * and learned elsewhere (worker/quant/levels.c). Inputs: x, thresholds, levels (one more).
  *
- * Backward goes straight through up to the greatest level, and, where the least one is negative, down to it
- * (LQ-Nets, arXiv 1807.10029, section 3.3). Levels that are trainable get a gradient, too: each the sum of dy
- * over its values, and the greatest besides that of -x / level dy over what goes straight through, for a
- * quantizer whose levels all grow by a share grows as its input would. With levels 0, s, 2s... that is LSQ's
- * slope of s (arXiv 1902.08153, equation 3). Thresholds get none. */
+ * Backward goes straight through between the least level and the greatest (LQ-Nets, arXiv 1807.10029,
+ * section 3.3, has the greatest alone: there a ReLU stands in front, which files that others have quantized
+ * may lack). Levels that are trainable get a gradient, too: each the sum of dy over its values, and the
+ * greatest besides that of -x / level dy over what goes straight through, for a quantizer whose levels all
+ * grow by a share grows as its input would. With levels 0, s, 2s... that is LSQ's slope of s (arXiv
+ * 1902.08153, equation 3). Thresholds get none. */
 #include "worker/kernels/kernels.h"
 #include "worker/op/setup.h"
 
@@ -51,9 +52,7 @@ static struct quant_range range_of(const struct step *s, const struct node *n)
 {
     const real *level = s->x[n->input[2]];
 
-    return (struct quant_range){ .scale = 1,
-                                 .low = level[0] < 0 ? level[0] : (real)-INFINITY,
-                                 .high = level[count_of(s, n) - 1] };
+    return (struct quant_range){ .scale = 1, .low = level[0], .high = level[count_of(s, n) - 1] };
 }
 
 /* A block's share of the gradient in the levels. */

@@ -13,7 +13,7 @@ struct header {
     uint32_t moments, real_bytes;
 };
 
-#define CHECKPOINT_VERSION 5
+#define CHECKPOINT_VERSION 6
 
 /* The parts in file order; saving and loading walk the same list. */
 struct parts {
