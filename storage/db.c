@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- the directory ----------------------------------------------------------------------------------------
@@ -40,7 +41,10 @@ static int make_dirs(const struct db *db, struct err *e)
     return rc;
 }
 
-/* One daemon per directory. The kernel lets go of the lock however the process ends. */
+#define LOCK_TRIES 20 /* 50 ms apart */
+
+/* One daemon per directory. The kernel lets go of the lock however the process ends; but a child that it had
+ * just forked shares the lock until its exec, so that whoever starts right after a crash waits a second. */
 static int lock(struct db *db, struct err *e)
 {
     char path[DB_PATH];
@@ -50,11 +54,14 @@ static int lock(struct db *db, struct err *e)
     db->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (db->lock_fd < 0)
         return err_sys(e, ERR_IO, "can't open %s", path);
-    if (flock(db->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    if (errno == EWOULDBLOCK)
-        return err_set(e, ERR_BUSY, "%s is in use by another quantd", db->dir);
-    return err_sys(e, ERR_IO, "can't lock %s", path);
+    for (int i = 0; flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK)
+            return err_sys(e, ERR_IO, "can't lock %s", path);
+        if (i == LOCK_TRIES)
+            return err_set(e, ERR_BUSY, "%s is in use by another quantd", db->dir);
+        nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+    }
+    return 0;
 }
 
 /* WAL needs memory that all users share and locks that work: network file systems give neither. */

@@ -6,8 +6,10 @@
 #include "storage/token.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int run(struct store *s, const char *text)
@@ -38,6 +40,27 @@ static void one_daemon(void **state)
     assert_int_equal(db_open(s->dir, &second, &s->e), ERR_BUSY);
     assert_null(second);
     assert_non_null(strstr(s->e.text, "in use"));
+}
+
+/* Killed between fork and exec: its child has the lock for a while, and no one else is at work there. */
+static void outlived_by_a_child(void **state)
+{
+    struct store *s = *state;
+    struct db *first = NULL;
+    int status;
+    db_close(s->db);
+    s->db = NULL;
+    const pid_t killed = fork();
+    if (killed == 0) {
+        if (db_open(s->dir, &first, &s->e) == 0 && fork() == 0) {
+            usleep(300 * 1000);
+            _exit(0);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(killed, &status, 0), killed);
+    assert_true(WIFSIGNALED(status));
+    assert_ok(s, db_open(s->dir, &s->db, &s->e));
 }
 
 static void persists(void **state)
@@ -168,10 +191,10 @@ static void quick_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_STORE(creates),           IN_STORE(one_daemon),    IN_STORE(persists),
-        IN_STORE(empties_tmp),       IN_STORE(refuses_newer), IN_STORE(refuses_foreign),
-        IN_STORE(refuses_bad_place), IN_STORE(transactions),  IN_STORE(checks_hold),
-        IN_STORE(quick_check),
+        IN_STORE(creates),         IN_STORE(one_daemon),        IN_STORE(outlived_by_a_child),
+        IN_STORE(persists),        IN_STORE(empties_tmp),       IN_STORE(refuses_newer),
+        IN_STORE(refuses_foreign), IN_STORE(refuses_bad_place), IN_STORE(transactions),
+        IN_STORE(checks_hold),     IN_STORE(quick_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
