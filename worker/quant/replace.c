@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "worker/op/op.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +21,14 @@ static int input_of(const struct node *n, int i)
     return i < n->inputs ? n->input[i] : -1;
 }
 
-/* Number i of a parameter or a constant. */
+/* Number i of a parameter or a constant; of what is computed nothing is known. */
 static double number_of(const struct graph *g, int value, int64_t i)
 {
     const struct value *v = &g->value[value];
 
-    return v->kind == VALUE_PARAM ? (double)g->param[v->offset + (size_t)i] : tensor_number(v->constant, i);
+    if (v->kind == VALUE_PARAM)
+        return (double)g->param[v->offset + (size_t)i];
+    return v->kind == VALUE_CONST ? tensor_number(v->constant, i) : NAN;
 }
 
 /* Is input i of both nodes the same number, or the same numbers, or nothing? */
@@ -45,7 +48,8 @@ static bool agree(const struct graph *g, const struct node *a, const struct node
 
 /* A quantizer of activations: what it reads, and to how many levels it rounds that. */
 struct quantizer_found {
-    int source, levels;
+    int source;
+    double levels;
 };
 
 /* QuantizeLinear, a Clip of its codes or none, DequantizeLinear with the same scale and zero point. */
@@ -59,7 +63,7 @@ static bool find_codes(const struct graph *g, int value, struct quantizer_found 
         return false;
     *f = (struct quantizer_found){ from->input[0], 256 };
     if (clip && input_of(clip, 1) >= 0 && input_of(clip, 2) >= 0)
-        f->levels = (int)(number_of(g, clip->input[2], 0) - number_of(g, clip->input[1], 0)) + 1;
+        f->levels = number_of(g, clip->input[2], 0) - number_of(g, clip->input[1], 0) + 1;
     return true;
 }
 
@@ -70,8 +74,9 @@ static bool find_levels(const struct graph *g, int value, struct quantizer_found
 
     if (!n)
         return false;
-    *f = (struct quantizer_found){ n->input[0], (int)shape_count(&g->value[n->input[2]].shape) };
-    for (int k = 0; k + 1 < f->levels; k++) {
+    const int64_t count = shape_count(&g->value[n->input[2]].shape);
+    *f = (struct quantizer_found){ n->input[0], (double)count };
+    for (int64_t k = 0; k + 1 < count; k++) {
         const double border = number_of(g, n->input[1], k);
         if (border < number_of(g, n->input[2], k) || border > number_of(g, n->input[2], k + 1))
             return false;
